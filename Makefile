@@ -1,0 +1,58 @@
+# `make demo` and `make test` are all a newcomer needs; `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SEKMET := .venv-sekmet
+SOURCES := cds fhir_mappings hooks model tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types unit bench model clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
+
+demo: $(VENV)/installed ## Install everything and run the main job on the embedded hospital (Ctrl-C ends it)
+	$(BIN)/mammotrend demo $(DEMO)
+
+test: $(VENV)/installed-dev $(SEKMET)/installed ## Install what the tests need and run every check and test, as CI does
+	tests/system-parts.sh
+	$(MAKE) lint types
+	MAMMOTREND_SEKMET=$(SEKMET)/bin/sekmet $(BIN)/python -m pytest --cov --cov-report=term $(PYTEST)
+
+lint: $(VENV)/installed-dev ## Check style
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: $(VENV)/installed-dev ## Check types
+	$(BIN)/mypy
+
+unit: $(VENV)/installed-dev ## Run the quick tests only
+	$(BIN)/python -m pytest -m "not integration and not slow" $(PYTEST)
+
+bench: $(VENV)/installed-dev ## Measure answer time and scoring speed, and print a table
+	$(BIN)/python -m benchmarks.bench
+
+model: $(VENV)/installed ## Train the demo model again from its seed (about 15 minutes on two cores)
+	$(BIN)/python -m model.training
+
+clean: ## Remove the virtual environments and caches
+	rm -rf $(VENV) $(SEKMET) .mypy_cache .pytest_cache .ruff_cache .coverage .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[samples]'
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[samples,dev]'
+	@touch $@
+
+$(SEKMET)/installed: tests/sekmet-requirements.txt
+	$(PYTHON) -m venv $(SEKMET)
+	$(SEKMET)/bin/python -m pip install --quiet --requirement tests/sekmet-requirements.txt
+	@touch $@

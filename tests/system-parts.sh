@@ -1,0 +1,30 @@
+#!/bin/sh
+# Adds the servers and programs that the integration tests talk to, where that can be done without asking:
+# on Debian or Ubuntu, as root. Elsewhere it says what is left out and the one command that adds it.
+set -eu
+
+packages="orthanc orthanc-dicomweb dcmtk postgresql chromium"
+command="apt-get install --yes --no-install-recommends $packages"
+
+missing=""
+command -v Orthanc >/dev/null 2>&1 || [ -x /usr/sbin/Orthanc ] || missing="$missing orthanc"
+[ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc-dicomweb"
+command -v dcmdump >/dev/null 2>&1 || missing="$missing dcmtk"
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
+command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1; then
+    # The tests start servers of their own: no service of the packages may start, nor a database cluster be made.
+    mkdir -p /etc/postgresql-common
+    [ -e /etc/postgresql-common/createcluster.conf ] ||
+        echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+    export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+    apt-get update --quiet --quiet
+    # shellcheck disable=SC2086 # a list of words
+    apt-get install --yes --quiet --quiet --no-install-recommends $missing >/dev/null
+    exit 0
+fi
+
+echo "Not installed here, so the integration tests that need them are left out:$missing"
+echo "On Debian or Ubuntu this adds them:  sudo $command"
