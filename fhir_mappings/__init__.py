@@ -1,0 +1,1 @@
+"""FHIR and CDS Hooks JSON to our domain types and back. No I/O, no torch."""

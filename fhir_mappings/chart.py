@@ -1,0 +1,109 @@
+"""One patient's chart as the prefetch gave it, and what of it could not be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from fhir_mappings.errors import ResourceProblem
+from fhir_mappings.histories import BreastHistory, read_history
+from fhir_mappings.imaging_studies import ImagingHistory, read_imaging_studies
+from fhir_mappings.orders import DEFAULT_ORDER_CODES, Order, OrderCodes, is_breast_mri, read_orders
+from fhir_mappings.patients import Patient, read_patient
+
+T = TypeVar("T")
+
+_NOTHING: list[object] = []
+
+
+@dataclass(frozen=True)
+class Unread:
+    """Something that could not be looked up, and why; never to be read as "there is none"."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What one call knows of one patient; `problems` are those of every part, in words for the card."""
+
+    patient: Patient
+    exams: ImagingHistory
+    history: BreastHistory | Unread
+    mri_orders: tuple[Order, ...] | Unread
+    problems: tuple[str, ...] = ()
+
+
+def read_chart(
+    resources: Mapping[str, object], patient_id: str, order_codes: OrderCodes = DEFAULT_ORDER_CODES
+) -> Chart:
+    """The chart in the prefetched JSON under patient, mammograms, conditions, procedures and mriOrders.
+
+    Any of them may be Unread. Raises ResourceProblem where patient or mammograms cannot be had; the others are then
+    Unread in the chart.
+    """
+    patient = _required(resources, "patient", read_patient, patient_id)
+    exams = _required(resources, "mammograms", read_imaging_studies, patient_id)
+    history = _history(resources, patient_id)
+    mri_orders, order_problems = _mri_orders(resources, patient_id, order_codes)
+    history_problems = () if isinstance(history, Unread) else history.problems
+    return Chart(patient, exams, history, mri_orders, exams.problems + history_problems + order_problems)
+
+
+def _value(resources: Mapping[str, object], key: str) -> object:
+    """What was read under a key; a missing or null one is Unread."""
+    value = resources.get(key)
+    return Unread("the EHR sent nothing for it") if value is None else value
+
+
+def _required(resources: Mapping[str, object], key: str, read: Callable[[object, str], T], patient_id: str) -> T:
+    """What must be had, or a ResourceProblem that names the key."""
+    value = _value(resources, key)
+    if isinstance(value, Unread):
+        raise ResourceProblem(f"{key}: {value.why}")
+    try:
+        return read(value, patient_id)
+    except ResourceProblem as problem:
+        raise ResourceProblem(f"{key}: {problem}") from problem
+
+
+def _mri_orders(
+    resources: Mapping[str, object], patient_id: str, codes: OrderCodes
+) -> tuple[tuple[Order, ...] | Unread, tuple[str, ...]]:
+    value = _value(resources, "mriOrders")
+    if isinstance(value, Unread):
+        return value, ()
+    try:
+        read = read_orders(value, patient_id)
+    except ResourceProblem as problem:
+        return Unread(str(problem)), ()
+    return tuple(order for order in read.orders if is_breast_mri(order, codes)), read.problems
+
+
+def _history(resources: Mapping[str, object], patient_id: str) -> BreastHistory | Unread:
+    conditions, procedures = _value(resources, "conditions"), _value(resources, "procedures")
+    without_conditions = _read_history(_NOTHING, procedures, patient_id)
+    without_procedures = _read_history(conditions, _NOTHING, patient_id)
+    if isinstance(without_procedures, Unread):
+        return _if_it_decides(without_conditions, without_procedures)
+    if isinstance(without_conditions, Unread):
+        return _if_it_decides(without_procedures, without_conditions)
+    return read_history(conditions, procedures, patient_id)
+
+
+def _read_history(conditions: object, procedures: object, patient_id: str) -> BreastHistory | Unread:
+    for value in (conditions, procedures):
+        if isinstance(value, Unread):
+            return value
+    try:
+        return read_history(conditions, procedures, patient_id)
+    except ResourceProblem as problem:
+        return Unread(str(problem))
+
+
+def _if_it_decides(half: BreastHistory | Unread, unread: Unread) -> BreastHistory | Unread:
+    """Half a history is kept only where it already stops the suggestion: its "no" would be a guess."""
+    if isinstance(half, BreastHistory) and (half.breast_cancer or half.bilateral_mastectomy):
+        return replace(half, problems=(*half.problems, f"the history was read only in part: {unread.why}"))
+    return unread

@@ -1,0 +1,56 @@
+"""Tolerant readings of FHIR elements: vendors add fields, omit them and send wrong types, and nothing here crashes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fhir_mappings.codes import SYSTEM_ALIASES, Coding
+
+Json = dict[str, Any]
+
+
+def as_object(value: object) -> Json:
+    """The value if it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def objects(value: object) -> list[Json]:
+    """The JSON objects of a list; a lone object counts as a list of one, anything else as none."""
+    members = value if isinstance(value, list) else [value]
+    return [member for member in members if isinstance(member, dict)]
+
+
+def text(value: object) -> str:
+    """The value if it is a string, without surrounding blanks, else an empty string."""
+    return value.strip() if isinstance(value, str) else ""
+
+
+def codings(value: object) -> tuple[Coding, ...]:
+    """Every usable coding of a Coding, a CodeableConcept, an R5 CodeableReference, or a list of them.
+
+    A coding without a system or a code is no coding; other names of a known system become its usual one.
+    """
+    concepts = [as_object(element["concept"]) if "concept" in element else element for element in objects(value)]
+    written = [coding for concept in concepts for coding in [concept, *objects(concept.get("coding"))]]
+    read = [_coding(coding) for coding in written]
+    return tuple(coding for coding in read if coding.system and coding.code)
+
+
+def codes_of(value: object) -> frozenset[str]:
+    """The bare codes of an element, whatever their system: its codings' or, before R4, the plain string it is."""
+    members = value if isinstance(value, list) else [value]
+    plain = {text(member) for member in members}
+    written = [coding for element in objects(value) for coding in [element, *objects(element.get("coding"))]]
+    return frozenset(plain | {_coding(coding).code for coding in written}) - {""}
+
+
+def counted(count: int, singular: str, plural: str) -> str:
+    """A number with its noun: `1 order`, `2 orders`."""
+    return f"{count} {singular if count == 1 else plural}"
+
+
+def _coding(written: Json) -> Coding:
+    code = written.get("code")
+    system = text(written.get("system"))
+    number = str(code) if isinstance(code, int) and not isinstance(code, bool) else ""
+    return Coding(SYSTEM_ALIASES.get(system, system), text(code) or number, text(written.get("display")))

@@ -1,0 +1,108 @@
+"""FHIR ImagingStudy to references of mammography exams, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from fhir_mappings.bundles import bundle_resources
+from fhir_mappings.codes import MAMMOGRAPHY_MODALITY
+from fhir_mappings.dates import parse_partial_date
+from fhir_mappings.elements import Json, codes_of, objects, text
+from fhir_mappings.endpoints import dicomweb_root, endpoints_by_reference
+from fhir_mappings.references import accession_number, own_reference, study_uid
+from fhir_mappings.subjects import of_patient
+
+_NO_EXAM = frozenset({"cancelled", "entered-in-error"})
+
+
+@dataclass(frozen=True)
+class ExamReference:
+    """Where to find one mammography exam; whatever the EHR does not say, or says ambiguously, is None."""
+
+    patient_id: str
+    study_uid: str | None
+    accession_number: str | None
+    performed_on: date | None
+    dicomweb_root: str | None
+    resource: str | None
+
+
+@dataclass(frozen=True)
+class ImagingHistory:
+    """A patient's mammography exams, newest first, and what was wrong with the list they came from."""
+
+    exams: tuple[ExamReference, ...]
+    problems: tuple[str, ...] = ()
+
+
+def read_imaging_studies(resource: object, patient_id: str) -> ImagingHistory:
+    """The patient's mammography exams in a search Bundle or list of ImagingStudy, each study once.
+
+    A study that names no modality at all is kept: the search asked for mammography, and its images will tell.
+    Raises ResourceProblem where it cannot be known what there is.
+    """
+    listing = bundle_resources(resource, "ImagingStudy")
+    studies, left_out = of_patient(listing.resources, patient_id, "imaging study", "imaging studies")
+    known = endpoints_by_reference(resource)
+    exams = [_exam(study, patient_id, known) for study in studies if _is_mammography(study)]
+    return ImagingHistory(_newest_first(_each_once(exams)), listing.problems + left_out)
+
+
+def _is_mammography(study: Json) -> bool:
+    if text(study.get("status")) in _NO_EXAM:
+        return False
+    modalities = codes_of(study.get("modality"))
+    for series in objects(study.get("series")):
+        modalities |= codes_of(series.get("modality"))
+    return not modalities or MAMMOGRAPHY_MODALITY in modalities
+
+
+def _exam(study: Json, patient_id: str, known: Mapping[str, Json]) -> ExamReference:
+    started = parse_partial_date(study.get("started"))
+    return ExamReference(
+        patient_id=patient_id,
+        study_uid=study_uid(study),
+        accession_number=accession_number(study),
+        performed_on=started.earliest if started and started.is_exact else None,
+        dicomweb_root=_root(study, known),
+        resource=own_reference(study),
+    )
+
+
+def _root(study: Json, known: Mapping[str, Json]) -> str | None:
+    """A series' endpoint overrides the study's (R4 ImagingStudy.series.endpoint); differing ones give None."""
+    mammograms = [series for series in objects(study.get("series")) if _may_be_mammography(series)]
+    of_series = {root for series in mammograms if (root := dicomweb_root(series, study, known))}
+    if of_series:
+        return of_series.pop() if len(of_series) == 1 else None
+    return dicomweb_root(study, study, known)
+
+
+def _may_be_mammography(series: Json) -> bool:
+    modalities = codes_of(series.get("modality"))
+    return not modalities or MAMMOGRAPHY_MODALITY in modalities
+
+
+def _each_once(exams: Iterable[ExamReference]) -> list[ExamReference]:
+    """Of several resources for one study the one that says most stays, whatever the order they came in."""
+    best: dict[object, ExamReference] = {}
+    for exam in exams:
+        key = exam.study_uid or exam.resource or exam
+        if key not in best or _says(exam) > _says(best[key]):
+            best[key] = exam
+    return list(best.values())
+
+
+def _says(exam: ExamReference) -> tuple[object, ...]:
+    known = (exam.performed_on, exam.dicomweb_root, exam.accession_number, exam.resource)
+    return (*(part is not None for part in known), *(str(part) for part in known))
+
+
+def _newest_first(exams: Iterable[ExamReference]) -> tuple[ExamReference, ...]:
+    def place(exam: ExamReference) -> tuple[int, str, str]:
+        age = -exam.performed_on.toordinal() if exam.performed_on else 0
+        return (age, exam.study_uid or "", exam.resource or "")
+
+    return tuple(sorted(exams, key=place))

@@ -1,0 +1,76 @@
+"""The draft breast MRI order that a card offers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fhir.resources.R4B.servicerequest import ServiceRequest
+
+from fhir_mappings.codes import DEFAULT_MRI_ORDER, Coding
+from fhir_mappings.elements import Json, as_object
+from fhir_mappings.errors import ResourceProblem
+from fhir_mappings.outgoing import (
+    check_code,
+    check_contained,
+    check_plain,
+    check_references,
+    patient_reference,
+    plain_json,
+    reference_to,
+)
+
+INTENTS = frozenset({"order", "proposal"})
+# R4 ServiceRequest.requester allows more; a draft of ours is only ever put into a clinician's hands.
+_REQUESTERS = frozenset({"Practitioner", "PractitionerRole"})
+
+
+def mri_order(
+    patient_id: str,
+    *,
+    coding: Coding = DEFAULT_MRI_ORDER,
+    equivalents: tuple[Coding, ...] = (),
+    intent: str = "order",
+    reason: str,
+    imaging_study: str | None = None,
+    requester: str | None = None,
+    note: str | None = None,
+) -> dict[str, Any]:
+    """A draft ServiceRequest for breast MRI, as plain JSON: the site's own code first, `equivalents` beside it.
+
+    A requester that is no clinician (a patient may use the EHR too) and a reference that is no ImagingStudy are left
+    out. Raises ResourceProblem for what cannot be written.
+    """
+    content: Json = {
+        "resourceType": "ServiceRequest",
+        "status": "draft",
+        "intent": intent,
+        "code": {"coding": [_coding(each) for each in (coding, *equivalents)], "text": coding.display or "Breast MRI"},
+        "subject": patient_reference(patient_id),
+        "reasonCode": [{"text": reason}],
+    }
+    clinician = reference_to(requester, *_REQUESTERS)
+    mammogram = reference_to(imaging_study, "ImagingStudy")
+    content |= {"requester": clinician} if clinician else {}
+    content |= {"supportingInfo": [mammogram]} if mammogram else {}
+    content |= {"note": [{"text": note}]} if note else {}
+    resource = plain_json(ServiceRequest, content)
+    check_mri_order(resource)
+    return resource
+
+
+def _coding(coding: Coding) -> Json:
+    written = {"system": coding.system, "code": coding.code}
+    return written | {"display": coding.display} if coding.display else written
+
+
+def check_mri_order(resource: object) -> None:
+    """Raises ResourceProblem for what the R4B models accept and R4, or a harmless draft, forbids."""
+    order = as_object(resource)
+    if order.get("resourceType") != "ServiceRequest":
+        raise ResourceProblem("not a ServiceRequest")
+    check_plain(order)
+    check_code(order, "status", frozenset({"draft"}))
+    check_code(order, "intent", INTENTS)
+    check_references(order, "subject", frozenset({"Patient"}))
+    check_references(order, "requester", _REQUESTERS)
+    check_contained(order)

@@ -1,0 +1,132 @@
+"""FHIR ServiceRequest to orders: is this screening mammography, is this breast MRI."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from fhir_mappings import codes as c
+from fhir_mappings.bundles import bundle_resources
+from fhir_mappings.codes import Code, Coding
+from fhir_mappings.dates import PartialDate, parse_partial_date
+from fhir_mappings.elements import Json, codings, text
+from fhir_mappings.references import is_resource_id, own_reference, reference_parts
+from fhir_mappings.subjects import of_patient, subject_id
+
+_WITHDRAWN = frozenset({"revoked", "entered-in-error"})
+
+
+@dataclass(frozen=True)
+class Order:
+    """One ServiceRequest, with only what decides anything here; `status` and `intent` are empty where not given."""
+
+    resource: str | None
+    codings: tuple[Coding, ...]
+    status: str
+    intent: str
+    authored_on: PartialDate | None
+    reasons: tuple[Coding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Orders:
+    """A patient's orders, and what was wrong with the list they came from."""
+
+    orders: tuple[Order, ...]
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An unsigned order of the present session; `reference` is how `selections` names it, empty where it cannot."""
+
+    reference: str
+    order: Order
+
+
+@dataclass(frozen=True)
+class OrderCodes:
+    """Which order codes mean what at a site, each as (system, code)."""
+
+    screening_mammography: frozenset[Code]
+    other_mammography: frozenset[Code]
+    breast_mri: frozenset[Code]
+    unspecified_mammography: frozenset[Code] = c.UNSPECIFIED_MAMMOGRAPHY
+    screening_reasons: frozenset[Code] = c.SCREENING_REASONS
+
+
+DEFAULT_ORDER_CODES = OrderCodes(c.SCREENING_MAMMOGRAPHY, c.OTHER_MAMMOGRAPHY, c.BREAST_MRI)
+
+
+def read_orders(bundle_or_list: object, patient_id: str) -> Orders:
+    """The patient's orders in a search Bundle or list of ServiceRequest, each once; withdrawn ones are no orders.
+
+    Raises ResourceProblem where it cannot be known what there is.
+    """
+    listing = bundle_resources(bundle_or_list, "ServiceRequest")
+    requests, left_out = of_patient(listing.resources, patient_id, "order", "orders")
+    orders = dict.fromkeys(_order(request) for request in requests if _stands(request))
+    return Orders(tuple(orders), listing.problems + left_out)
+
+
+def draft_orders(context: Mapping[str, object]) -> tuple[Draft, ...]:
+    """The service requests among order-select's `draftOrders`; drugs and other drafts are not ours to judge.
+
+    A draft may lack its subject, but one that names another patient is left out. Raises ResourceProblem where
+    `draftOrders` is no Bundle.
+    """
+    patient_id = context.get("patientId")
+    requests = bundle_resources(context.get("draftOrders"), "ServiceRequest").resources
+    own = [request for request in requests if subject_id(request) in (None, patient_id)]
+    return tuple(Draft(own_reference(request) or "", _order(request)) for request in own if _stands(request))
+
+
+def selected(drafts: Iterable[Draft], context: Mapping[str, object]) -> tuple[Draft, ...]:
+    """The drafts that order-select's `selections` name: as `ServiceRequest/id`, by absolute address or bare id."""
+    selections = context.get("selections")
+    chosen = {_selected_reference(selection) for selection in (selections if isinstance(selections, list) else [])}
+    return tuple(draft for draft in drafts if draft.reference and draft.reference in chosen)
+
+
+def _selected_reference(selection: object) -> str | None:
+    if is_resource_id(selection):
+        return f"ServiceRequest/{selection}"
+    parts = reference_parts(selection)
+    return "/".join(parts) if parts else None
+
+
+def is_screening_mammography(order: Order, codes: OrderCodes = DEFAULT_ORDER_CODES) -> bool:
+    """Whether an order is breast screening; a diagnostic code on the same order wins over a screening code.
+
+    A code that says only "mammography" counts where the order's reason is screening.
+    """
+    if _has(order.codings, codes.other_mammography):
+        return False
+    if _has(order.codings, codes.screening_mammography):
+        return True
+    return _has(order.codings, codes.unspecified_mammography) and _has(order.reasons, codes.screening_reasons)
+
+
+def is_breast_mri(order: Order, codes: OrderCodes = DEFAULT_ORDER_CODES) -> bool:
+    """Whether an order is an MRI of the breast, of one side or both."""
+    return _has(order.codings, codes.breast_mri)
+
+
+def _has(codings_: Iterable[Coding], codes: frozenset[Code]) -> bool:
+    return any(coding.key in codes for coding in codings_)
+
+
+def _stands(request: Json) -> bool:
+    """Not withdrawn, and not a prohibition (`doNotPerform`). An unknown status counts: unknown is never absent."""
+    return text(request.get("status")) not in _WITHDRAWN and request.get("doNotPerform") is not True
+
+
+def _order(request: Json) -> Order:
+    return Order(
+        resource=own_reference(request),
+        codings=codings(request.get("code")),
+        status=text(request.get("status")),
+        intent=text(request.get("intent")),
+        authored_on=parse_partial_date(request.get("authoredOn")),
+        reasons=codings(request.get("reasonCode")) + codings(request.get("reason")),  # R4, R5
+    )

@@ -1,0 +1,65 @@
+"""FHIR Patient to what the policy asks of her: birth date, sex, alive or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from fhir_mappings.bundles import outcome_problem
+from fhir_mappings.dates import PartialDate, parse_partial_date
+from fhir_mappings.elements import Json, as_object, objects, text
+from fhir_mappings.errors import ResourceProblem
+
+
+class Sex(StrEnum):
+    """FHIR's administrative gender, the only sex that every EHR sends (R4 AdministrativeGender)."""
+
+    FEMALE = "female"
+    MALE = "male"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One patient as her EHR describes her; `identifiers` are for comparison with DICOM PatientID and never shown."""
+
+    id: str
+    birth_date: PartialDate | None
+    sex: Sex
+    deceased: bool
+    identifiers: tuple[str, ...] = field(default=(), repr=False)
+
+
+def read_patient(resource: object, patient_id: str) -> Patient:
+    """The patient in a FHIR Patient; raises ResourceProblem if it is none, or not the one who was asked for."""
+    patient = as_object(resource)
+    if patient.get("resourceType") != "Patient":
+        raise ResourceProblem(outcome_problem(resource) or "the patient is not a FHIR Patient resource; send one")
+    if patient.get("id") != patient_id:
+        raise ResourceProblem("the Patient resource is not the patient of this call; send the one in context.patientId")
+    return Patient(
+        id=patient_id,
+        birth_date=parse_partial_date(patient.get("birthDate")),
+        sex=_sex(patient),
+        deceased=_is_deceased(patient),
+        identifiers=_identifiers(patient),
+    )
+
+
+def _sex(patient: Json) -> Sex:
+    try:
+        return Sex(text(patient.get("gender")).lower())
+    except ValueError:
+        return Sex.UNKNOWN
+
+
+def _is_deceased(patient: Json) -> bool:
+    """Any sign of death counts, also one of a wrong type: an order for the dead is the worse mistake."""
+    flag = patient.get("deceasedBoolean")
+    return flag not in (None, False, "", "false") or bool(patient.get("deceasedDateTime"))
+
+
+def _identifiers(patient: Json) -> tuple[str, ...]:
+    values = [text(identifier.get("value")) for identifier in objects(patient.get("identifier"))]
+    return tuple(dict.fromkeys(value for value in values if value))

@@ -1,0 +1,91 @@
+"""References and identifiers: Patient/123, study instance UIDs, accession numbers."""
+
+from __future__ import annotations
+
+import re
+
+from fhir_mappings.codes import ACCESSION_NUMBER, DICOM_UID, URI, Coding
+from fhir_mappings.elements import Json, as_object, codes_of, codings, objects, text
+
+# FHIR R4 `id` allows 64 characters; Epic's are longer.
+_ID = r"[A-Za-z0-9\-.]{1,128}"
+_REFERENCE = re.compile(rf"(?:https?://[^\s?#]+/)?([A-Za-z]+)/({_ID})(?:/_history/{_ID})?")
+# DICOM PS3.5 section 9.1: numbers without leading zeros, joined by dots, at most 64 characters.
+_UID = re.compile(r"[0-2](?:\.(?:0|[1-9][0-9]*))+")
+_OID_PREFIX = "urn:oid:"
+# In QIDO-RS `*` and `?` are wildcards (PS3.18 section 8.3.4), and `\` separates values (PS3.5 section 6.2).
+_NOT_IN_AN_ACCESSION_NUMBER = re.compile(r"[*?\\\x00-\x1f\x7f]")
+
+
+def is_resource_id(value: object) -> bool:
+    """Whether a value is a legal resource id (R4 `id`, with room for the longer ones of some EHRs)."""
+    return isinstance(value, str) and re.fullmatch(_ID, value) is not None
+
+
+def reference_parts(reference: object) -> tuple[str, str] | None:
+    """The (type, id) a Reference or reference string names, relative or absolute; None for urn:uuid, contained, junk.
+
+    The server of an absolute reference is not compared: the resource that holds it came from the patient's own EHR.
+    """
+    written = text(as_object(reference).get("reference")) or text(reference)
+    found = _REFERENCE.fullmatch(written)
+    return (found[1], found[2]) if found else None
+
+
+def reference_id(reference: object, resource_type: str) -> str | None:
+    """The id that a reference gives for this type of resource; None where it names something else or nothing."""
+    parts = reference_parts(reference)
+    return parts[1] if parts and parts[0] == resource_type else None
+
+
+def own_reference(resource: Json) -> str | None:
+    """`Type/id` of a resource itself; None where it has no legal id."""
+    resource_type, resource_id = text(resource.get("resourceType")), resource.get("id")
+    return f"{resource_type}/{resource_id}" if resource_type and is_resource_id(resource_id) else None
+
+
+def is_dicom_uid(value: str) -> bool:
+    """Whether a string is a DICOM unique identifier (PS3.5 section 9.1)."""
+    return len(value) <= 64 and _UID.fullmatch(value) is not None
+
+
+def study_uid(resource: object) -> str | None:
+    """The study instance UID among a resource's identifiers; None where there is none or it is ambiguous.
+
+    The system `urn:dicom:uid` is the one R4 asks for and decides alone; only without it are an OID in
+    `urn:ietf:rfc:3986` and an identifier without a system taken for it. Two different ones are never chosen from.
+    """
+    identifiers = objects(as_object(resource).get("identifier"))
+    for system in (DICOM_UID, URI, ""):
+        found = {uid for identifier in identifiers if (uid := _uid_in(identifier, system))}
+        if found:
+            return found.pop() if len(found) == 1 else None
+    return None
+
+
+def _uid_in(identifier: Json, system: str) -> str | None:
+    if text(identifier.get("system")) != system or _is_accession(identifier):
+        return None
+    value = text(identifier.get("value"))
+    if system == URI and not value.startswith(_OID_PREFIX):
+        return None
+    uid = value.removeprefix(_OID_PREFIX)
+    return uid if is_dicom_uid(uid) else None
+
+
+def accession_number(resource: object) -> str | None:
+    """The accession number among a resource's identifiers (type ACSN); None where there is none or several differ.
+
+    One with a wildcard or control character is not taken: as a query it would match other patients' studies.
+    """
+    identifiers = objects(as_object(resource).get("identifier"))
+    values = {text(identifier.get("value")) for identifier in identifiers if _is_accession(identifier)}
+    usable = {value for value in values if value and not _NOT_IN_AN_ACCESSION_NUMBER.search(value)}
+    return usable.pop() if len(usable) == 1 else None
+
+
+def _is_accession(identifier: Json) -> bool:
+    kinds = codings(identifier.get("type"))
+    if Coding(*ACCESSION_NUMBER).key in {kind.key for kind in kinds}:
+        return True
+    return not kinds and ACCESSION_NUMBER[1] in codes_of(identifier.get("type"))

@@ -1,0 +1,227 @@
+"""The words every package shares: exam, view, score, trajectory. Standard library only, so they load no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+
+YEARS = (1, 2, 3, 4, 5)
+
+
+class Laterality(StrEnum):
+    """Which breast, in DICOM's letters (ImageLaterality, 0020,0062)."""
+
+    LEFT = "L"
+    RIGHT = "R"
+
+
+class ViewPosition(StrEnum):
+    """The two screening projections (CID 4014): cranio-caudal and medio-lateral oblique."""
+
+    CC = "CC"
+    MLO = "MLO"
+
+
+@dataclass(frozen=True, order=True)
+class View:
+    """One breast in one projection, such as `L CC`."""
+
+    laterality: Laterality
+    position: ViewPosition
+
+    def __str__(self) -> str:
+        return f"{self.laterality} {self.position}"
+
+
+STANDARD_VIEWS = (
+    View(Laterality.LEFT, ViewPosition.CC),
+    View(Laterality.RIGHT, ViewPosition.CC),
+    View(Laterality.LEFT, ViewPosition.MLO),
+    View(Laterality.RIGHT, ViewPosition.MLO),
+)
+
+
+class ImageType(StrEnum):
+    """How the 2D picture was made; scores of different kinds are never joined into one line."""
+
+    FFDM = "FFDM"
+    SYNTHETIC_2D = "synthetic 2D"
+
+
+class ExclusionReason(StrEnum):
+    """Why an image is left out, or why a whole exam cannot be scored."""
+
+    NOT_FOR_PRESENTATION = "not-for-presentation"
+    NOT_MAMMOGRAPHY = "not-mammography"
+    TOMOSYNTHESIS = "tomosynthesis"
+    SYNTHETIC_2D = "synthetic-2d"
+    VIEW_UNKNOWN = "view-unknown"
+    NOT_A_SCREENING_VIEW = "not-a-screening-view"
+    VIEW_MODIFIER = "view-modifier"
+    PARTIAL_VIEW = "partial-view"
+    IMPLANT = "implant"
+    QUALITY_CONTROL_IMAGE = "quality-control-image"
+    BURNED_IN_ANNOTATION = "burned-in-annotation"
+    DUPLICATE_VIEW = "duplicate-view"
+    UNREADABLE_PIXELS = "unreadable-pixels"
+    MISSING_VIEW = "missing-view"
+    MIXED_PATIENTS = "mixed-patients"
+    MIXED_STUDIES = "mixed-studies"
+    WRONG_PATIENT = "wrong-patient"
+    NO_IMAGES = "no-images"
+    NO_EXAM_DATE = "no-exam-date"
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """One reason in a sentence a radiographer understands; `image_uid` is None when it concerns the whole exam."""
+
+    reason: ExclusionReason
+    sentence: str
+    image_uid: str | None = None
+
+
+@dataclass(frozen=True)
+class AcquisitionDevice:
+    """The mammography unit, as its images name it; empty strings where they do not."""
+
+    manufacturer: str = ""
+    model_name: str = ""
+    software_versions: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.manufacturer, self.model_name, self.software_versions) if part)
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """What two scores must share to be comparable. `weights` is a SHA-256, `clinical` the card's word."""
+
+    name: str
+    weights: str
+    preprocessing: str
+    calibration: str
+    clinical: bool = False
+
+    @property
+    def key(self) -> str:
+        """The identity under which scores are stored: a change of any part makes a new key."""
+        return f"{self.name}/{self.weights[:12]}/{self.preprocessing}/{self.calibration}"
+
+
+@dataclass(frozen=True)
+class RiskScore:
+    """Risk of breast cancer within 1 to 5 years, as fractions (0.017 is 1.7 %), unrounded.
+
+    `raw` is the network's own probability, `calibrated` what is shown and compared.
+    """
+
+    calibrated: tuple[float, ...]
+    raw: tuple[float, ...]
+    model: ModelVersion
+
+    def __post_init__(self) -> None:
+        for risks in (self.calibrated, self.raw):
+            if len(risks) != len(YEARS) or not all(0.0 <= risk <= 1.0 for risk in risks):
+                raise ValueError(f"a risk score needs {len(YEARS)} fractions between 0 and 1, got {risks!r}")
+
+    @property
+    def five_year(self) -> float:
+        """The calibrated five-year risk, a fraction."""
+        return self.calibrated[-1]
+
+
+@dataclass(frozen=True)
+class ScoredExam:
+    """One exam's score with what is needed to judge whether it may be compared with another."""
+
+    study_uid: str
+    performed_on: date
+    score: RiskScore
+    scored_at: datetime
+    device: AcquisitionDevice = AcquisitionDevice()
+    image_type: ImageType = ImageType.FFDM
+    warnings: tuple[str, ...] = ()
+    imaging_study: str | None = None
+
+
+@dataclass(frozen=True)
+class RefusedExam:
+    """An exam that was looked at and cannot be scored, with every reason."""
+
+    study_uid: str
+    performed_on: date | None
+    exclusions: tuple[Exclusion, ...]
+    imaging_study: str | None = None
+
+
+@dataclass(frozen=True)
+class PendingExam:
+    """An exam without a score yet: queued, or held for the reason given in `problem`."""
+
+    study_uid: str | None
+    performed_on: date | None
+    problem: str | None = None
+    imaging_study: str | None = None
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Two consecutive comparable exams; `change` is a fraction of risk (0.01 is one percentage point)."""
+
+    earlier: ScoredExam
+    later: ScoredExam
+
+    @property
+    def change(self) -> float:
+        return self.later.score.five_year - self.earlier.score.five_year
+
+    @property
+    def years(self) -> float:
+        return years_between(self.earlier.performed_on, self.later.performed_on)
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Comparable five-year scores over time, oldest first, and the exams that may not be joined to them.
+
+    `slope_per_year` is least squares over `points`, None for fewer than two distinct dates or under nine months.
+    `steepest` is the interval with the fastest rise per year among the recent ones; `first_over` the first exam
+    over the threshold.
+    """
+
+    points: tuple[ScoredExam, ...]
+    slope_per_year: float | None = None
+    steepest: Interval | None = None
+    first_over: ScoredExam | None = None
+    apart: tuple[ScoredExam, ...] = ()
+    device_changes: tuple[Interval, ...] = ()
+
+    @property
+    def latest(self) -> ScoredExam:
+        return self.points[-1]
+
+    @property
+    def change(self) -> float | None:
+        """Latest minus first five-year risk, a fraction; None for a single exam."""
+        return Interval(self.points[0], self.points[-1]).change if len(self.points) > 1 else None
+
+    @property
+    def years(self) -> float:
+        return years_between(self.points[0].performed_on, self.points[-1].performed_on)
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """All that is known of a patient's mammograms at one moment: what was scored, refused, and is still to come."""
+
+    trajectory: Trajectory | None = None
+    refused: tuple[RefusedExam, ...] = ()
+    pending: tuple[PendingExam, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+def years_between(earlier: date, later: date) -> float:
+    """Years of 365.25 days."""
+    return (later - earlier).days / 365.25

@@ -1,0 +1,43 @@
+"""Tolerant readings of elements."""
+
+from __future__ import annotations
+
+import pytest
+
+from fhir_mappings.codes import CPT, HCPCS, SNOMED, Coding
+from fhir_mappings.elements import codes_of, codings, counted
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        {"system": CPT, "code": "77067"},
+        {"coding": [{"system": CPT, "code": "77067"}]},
+        {"coding": {"system": CPT, "code": 77067}},
+        {"concept": {"coding": [{"system": CPT, "code": "77067"}]}},
+        [{"coding": [None, "x", {}, {"code": "1"}, {"system": CPT}, {"system": CPT, "code": "77067"}]}],
+    ],
+)
+def test_codings_are_read_in_every_shape_they_come_in(element: object) -> None:
+    assert codings(element) == (Coding(CPT, "77067"),)
+
+
+@pytest.mark.parametrize("element", [None, "77067", 1, [], {}, {"coding": "x"}, {"text": "x"}, {"concept": "x"}])
+def test_an_element_without_codings_has_none(element: object) -> None:
+    assert codings(element) == ()
+
+
+def test_other_names_of_a_code_system_are_recognised() -> None:
+    assert codings({"system": "urn:oid:2.16.840.1.113883.6.96", "code": "1"}) == (Coding(SNOMED, "1"),)
+    cms = "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"
+    assert codings({"system": cms, "code": "C8908"}) == (Coding(HCPCS, "C8908"),)
+
+
+def test_bare_codes_are_read_from_strings_and_codings() -> None:
+    assert codes_of("refuted") == {"refuted"}
+    assert codes_of([{"code": "MG"}, {"coding": [{"code": "SR"}]}, "DX", 7, None]) == {"MG", "SR", "DX"}
+    assert codes_of(None) == frozenset()
+
+
+def test_a_count_agrees_with_its_noun() -> None:
+    assert [counted(n, "order", "orders") for n in (0, 1, 2)] == ["0 orders", "1 order", "2 orders"]

@@ -1,0 +1,106 @@
+"""Breast cancer and mastectomy on record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fhir_mappings.codes import CPT, ICD_10, ICD_10_CM, ICD_10_PCS, SNOMED
+from fhir_mappings.errors import ResourceProblem
+from fhir_mappings.histories import BreastHistory, read_history
+from tests.fhir_mappings.fhir_json import PATIENT, Json, bundle, concept, condition, outcome, procedure
+
+CLEAN = BreastHistory(breast_cancer=False, bilateral_mastectomy=False)
+
+
+def history(*conditions: Json, procedures: tuple[Json, ...] = ()) -> BreastHistory:
+    """What these conditions and procedures of the tests' patient say."""
+    return read_history(bundle(*conditions), bundle(*procedures), PATIENT)
+
+
+def test_nothing_on_record_is_a_clean_history() -> None:
+    assert history() == CLEAN
+
+
+@pytest.mark.parametrize(
+    ("system", "code"),
+    [
+        (ICD_10_CM, "C50.911"),
+        (ICD_10_CM, "C50911"),
+        (ICD_10, "C50"),
+        (ICD_10_CM, "D05.10"),
+        (ICD_10_CM, "Z85.3"),
+        (ICD_10_CM, "Z853"),
+        (ICD_10_CM, "Z86.000"),
+        (SNOMED, "254837009"),
+        ("urn:oid:2.16.840.1.113883.6.96", "429087003"),
+    ],
+)
+def test_breast_cancer_and_dcis_past_or_present_are_recognised(system: str, code: str) -> None:
+    assert history(condition(SNOMED, "38341003"), condition(system, code)).breast_cancer
+
+
+@pytest.mark.parametrize(
+    ("system", "code"),
+    [(ICD_10_CM, "C51.0"), (ICD_10_CM, "Z80.3"), (ICD_10_CM, "D24.1"), (CPT, "C50.911"), ("", "C50.911")],
+)
+def test_other_conditions_are_not_breast_cancer(system: str, code: str) -> None:
+    assert history(condition(system, code)) == CLEAN
+
+
+@pytest.mark.parametrize(
+    ("status", "counts"),
+    [
+        (concept("x", "refuted"), False),
+        (concept("x", "entered-in-error"), False),
+        ("entered-in-error", False),
+        (concept("x", "unconfirmed"), True),
+        (None, True),
+    ],
+)
+def test_refuted_and_mistaken_conditions_are_ignored_and_doubtful_ones_count(status: object, counts: bool) -> None:
+    assert history(condition(ICD_10_CM, "C50.911", verificationStatus=status)).breast_cancer is counts
+
+
+def test_a_resolved_cancer_is_still_history() -> None:
+    assert history(condition(ICD_10_CM, "C50.911", clinicalStatus=concept("x", "resolved"))).breast_cancer
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"conditions": [condition(ICD_10_CM, "Z90.13")]},
+        {"conditions": [condition(ICD_10_CM, "Z90.11"), condition(ICD_10_CM, "Z90.12")]},
+        {"procedures": [procedure(SNOMED, "27865001")]},
+        {"procedures": [procedure(ICD_10_PCS, "0HTV0ZZ")]},
+    ],
+)
+def test_both_breasts_removed_is_a_bilateral_mastectomy(given: dict[str, list[Json]]) -> None:
+    read = read_history(given.get("conditions", []), given.get("procedures", []), PATIENT)
+    assert read == BreastHistory(breast_cancer=False, bilateral_mastectomy=True)
+
+
+def test_one_breast_removed_is_not_a_bilateral_mastectomy() -> None:
+    assert history(condition(ICD_10_CM, "Z90.11"), condition(ICD_10_CM, "Z90.11")) == CLEAN
+
+
+@pytest.mark.parametrize(
+    ("status", "counts"),
+    [("not-done", False), ("entered-in-error", False), ("preparation", False), ("unknown", True), (None, True)],
+)
+def test_a_mastectomy_that_was_not_done_is_ignored(status: str | None, counts: bool) -> None:
+    done = {**procedure(SNOMED, "27865001"), "status": status}
+    assert history(procedures=(done,)).bilateral_mastectomy is counts
+
+
+def test_another_patients_history_is_left_out_and_said_so() -> None:
+    read = history(condition(ICD_10_CM, "C50.911", "p2"), procedures=(procedure(SNOMED, "27865001", "p2"),))
+    assert (read.breast_cancer, read.bilateral_mastectomy) == (False, False)
+    assert read.problems == ("left out 1 condition of another patient", "left out 1 procedure of another patient")
+
+
+@pytest.mark.parametrize(("conditions", "procedures"), [(outcome(), []), ([], outcome()), (None, []), ([], "x")])
+def test_a_history_that_could_not_be_looked_up_is_not_a_clean_one(conditions: Any, procedures: Any) -> None:
+    with pytest.raises(ResourceProblem):
+        read_history(conditions, procedures, PATIENT)

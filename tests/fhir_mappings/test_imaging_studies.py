@@ -1,0 +1,132 @@
+"""The list of a patient's mammography exams."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fhir_mappings.errors import ResourceProblem
+from fhir_mappings.imaging_studies import ImagingHistory, read_imaging_studies
+from tests.fhir_mappings.fhir_json import PATIENT, UID, bundle, endpoint, outcome, patient, study
+
+ACSN = {"type": {"coding": [{"code": "ACSN"}]}, "value": "A1"}
+MG = {"code": "MG"}
+
+
+def dates(history: ImagingHistory) -> list[date | None]:
+    return [exam.performed_on for exam in history.exams]
+
+
+def test_an_exam_is_read_with_all_that_finds_its_images() -> None:
+    found = study(
+        started="2026-05-03T23:30:00-05:00",
+        endpoint=[{"reference": "#e1"}],
+        contained=[endpoint("https://pacs.example/dicom-web")],
+    )
+    found["identifier"].append(ACSN)
+    (exam,) = read_imaging_studies(bundle(found), PATIENT).exams
+    assert (exam.patient_id, exam.study_uid, exam.accession_number) == (PATIENT, UID, "A1")
+    assert (exam.performed_on, exam.resource) == (date(2026, 5, 3), "ImagingStudy/s1")
+    assert exam.dicomweb_root == "https://pacs.example/dicom-web"
+
+
+def test_an_exam_of_which_only_the_patient_is_known_is_kept() -> None:
+    bare = {"resourceType": "ImagingStudy", "subject": {"reference": f"Patient/{PATIENT}"}}
+    (exam,) = read_imaging_studies([bare], PATIENT).exams
+    assert (exam.study_uid, exam.accession_number, exam.performed_on) == (None, None, None)
+    assert (exam.dicomweb_root, exam.resource) == (None, None)
+
+
+def test_exams_come_newest_first_and_those_without_an_exact_date_last() -> None:
+    written = ["2024-05-03", None, "2026-01-01", "2025", "2025-06-01"]
+    studies = [study(f"1.2.{index}", started=started) for index, started in enumerate(written)]
+    expected = [date(2026, 1, 1), date(2025, 6, 1), date(2024, 5, 3), None, None]
+    assert dates(read_imaging_studies(bundle(*studies), PATIENT)) == expected
+
+
+def test_no_studies_at_all_is_an_empty_history_without_problems() -> None:
+    assert read_imaging_studies(bundle(), PATIENT) == ImagingHistory((), ())
+
+
+@pytest.mark.parametrize("answer", [None, "x", patient(), outcome(), bundle(outcome())])
+def test_a_list_that_could_not_be_had_is_not_an_empty_one(answer: object) -> None:
+    with pytest.raises(ResourceProblem):
+        read_imaging_studies(answer, PATIENT)
+
+
+@pytest.mark.parametrize(
+    ("said", "is_kept"),
+    [
+        ({"modality": [MG]}, True),
+        ({"modality": [{"coding": [MG]}]}, True),
+        ({"modality": None}, True),
+        ({"modality": None, "series": [{"modality": MG}]}, True),
+        ({"modality": [{"code": "SR"}], "series": [{"modality": {"code": "SR"}}, {"modality": MG}]}, True),
+        ({"modality": [{"code": "US"}]}, False),
+        ({"modality": None, "series": [{"modality": {"code": "DX"}}]}, False),
+        ({"status": "entered-in-error"}, False),
+        ({"status": "cancelled"}, False),
+        ({"status": None}, True),
+    ],
+)
+def test_only_mammography_that_stands_is_kept_and_silence_on_the_modality_is_no_reason_to_lose_an_exam(
+    said: dict[str, Any], is_kept: bool
+) -> None:
+    assert bool(read_imaging_studies(bundle(study(**said)), PATIENT).exams) is is_kept
+
+
+def test_another_patients_study_is_left_out_and_said_so_without_naming_anyone() -> None:
+    history = read_imaging_studies(bundle(study("1.2.1"), study("1.2.2", "p2"), study("1.2.3", "p2")), PATIENT)
+    assert [exam.study_uid for exam in history.exams] == ["1.2.1"]
+    assert history.problems == ("left out 2 imaging studies of another patient",)
+
+
+@pytest.mark.parametrize("subject", [None, {}, "x", {"reference": "urn:uuid:1"}, {"reference": "Group/p1"}])
+def test_a_study_that_does_not_say_whose_it_is_is_left_out_and_said_so(subject: object) -> None:
+    history = read_imaging_studies(bundle(study(subject=subject)), PATIENT)
+    assert history == ImagingHistory((), ("left out 1 imaging study that named no patient",))
+
+
+def test_a_study_sent_twice_is_one_exam_and_the_fuller_of_the_two() -> None:
+    poor, rich = study(id="a"), study(id="b", started="2026-01-01")
+    for order in ([poor, rich], [rich, poor]):
+        (exam,) = read_imaging_studies(order, PATIENT).exams
+        assert exam.resource == "ImagingStudy/b"
+
+
+def test_a_resource_without_uid_sent_twice_is_one_exam() -> None:
+    nameless = study(identifier=[ACSN])
+    assert len(read_imaging_studies([nameless, nameless], PATIENT).exams) == 1
+
+
+def test_a_series_endpoint_overrides_the_studys() -> None:
+    series = [{"modality": MG, "endpoint": [{"reference": "Endpoint/e2"}]}, {"modality": {"code": "SR"}}]
+    found = study(endpoint=[{"reference": "Endpoint/e1"}], series=series)
+    one, other = endpoint("https://one.example"), endpoint("https://two.example", id="e2")
+    assert read_imaging_studies(bundle(found, one, other), PATIENT).exams[0].dicomweb_root == "https://two.example"
+
+
+def test_an_exam_spread_over_several_servers_names_none_of_them() -> None:
+    series = [{"modality": MG, "endpoint": [{"reference": f"Endpoint/e{n}"}]} for n in (1, 2)]
+    one, other = endpoint("https://one.example"), endpoint("https://two.example", id="e2")
+    assert read_imaging_studies(bundle(study(series=series), one, other), PATIENT).exams[0].dicomweb_root is None
+
+
+STUDIES = st.builds(
+    lambda arc, started, resource_id: study(f"1.2.{arc}", started=started, id=resource_id),
+    st.integers(0, 3),
+    st.sampled_from([None, "2025", "2025-01-01", "2026-02-02"]),
+    st.sampled_from(["a", "b", "c"]),
+)
+
+
+@given(st.lists(STUDIES, max_size=8), st.randoms())
+@settings(deadline=None)  # a busy machine is slow, not wrong
+def test_neither_the_order_of_studies_nor_repeats_change_the_history(studies: list[Any], random: Any) -> None:
+    shuffled = studies + studies[:3]
+    random.shuffle(shuffled)
+    assert read_imaging_studies(shuffled, PATIENT) == read_imaging_studies(studies, PATIENT)
