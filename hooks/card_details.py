@@ -1,0 +1,182 @@
+"""The Markdown of a card's detail: scores, changes, the rule line by line, what was not known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from hooks.case import Finding, MriPolicy, Rule
+from hooks.exams import Exam, exams_newest_first
+from hooks.markdown import bullets, escape, link, table
+from hooks.percentages import percent, points, threshold_percent
+from hooks.policy import Recommendation
+from hooks.site import Mode, Site
+from model.domain import Assessment, Interval, ModelVersion, PendingExam, RefusedExam, ScoredExam, Trajectory
+
+RESEARCH_BANNER = "Research use. Not for clinical decisions."
+NOT_CLINICAL_BANNER = "This model is not for clinical use."
+NO_LESS_SCREENING = (
+    "The score describes images; it is not a diagnosis. A low or flat score is no reason for less screening."
+)
+_SHORTEST_YEARS_FOR_A_RATE = 0.75  # under nine months a yearly rate is mostly noise
+_MOST_ROWS = 12
+_ANSWERS = {True: "met", False: "**not met**", None: "**unknown**"}
+
+
+def banners(site: Site, model: ModelVersion | None) -> tuple[str, ...]:
+    """What every card of this mode and model must say first, as plain text."""
+    demo = site.demo_banner or (NOT_CLINICAL_BANNER if model and not model.clinical else "")
+    research = RESEARCH_BANNER if site.mode is Mode.RESEARCH else ""
+    return tuple(text for text in (demo, research) if text)
+
+
+def banner_lines(site: Site, model: ModelVersion | None) -> str:
+    """The banners in bold, on top of the detail."""
+    return "\n\n".join(f"**{escape(text)}**" for text in banners(site, model))
+
+
+def score_line(exam: ScoredExam, policy: MriPolicy) -> str:
+    """What the number is, of which exam, beside which threshold."""
+    shown = percent(exam.score.five_year, beside=policy.threshold)
+    return (
+        f"Image-based 5-year risk of breast cancer, exam of {exam.performed_on.isoformat()}: **{shown}** "
+        f"(rule: {policy.rule_words}, compared before rounding)."
+    )
+
+
+def exam_table(assessment: Assessment, policy: MriPolicy) -> str:
+    """Every exam, newest first: score or the reason why there is none, device, and what sets it apart."""
+    exams = exams_newest_first(assessment)
+    rows = [_row(exam, assessment.trajectory, policy) for exam in exams[:_MOST_ROWS]]
+    more = len(exams) - _MOST_ROWS
+    shown = table(("Exam", "5-year score", "Device", "Remarks"), rows)
+    return f"{shown}\n\n{more} more not shown." if more > 0 else shown
+
+
+def change_lines(trajectory: Trajectory | None, *, rates: bool = True) -> str:
+    """How the score moved, in percentage points, with yearly rates if asked; never what it will do next."""
+    if trajectory is None or trajectory.change is None:
+        return ""
+    yearly = _rates(trajectory) if rates else ()
+    return bullets((_change_line(trajectory, trajectory.change), *yearly, *_change_caveats(trajectory)))
+
+
+def rule_lines(recommendation: Recommendation) -> str:
+    """The policy's reasoning, rule by rule."""
+    return "Rule by rule:\n\n" + bullets(_finding_line(found) for found in recommendation.findings)
+
+
+def doubt_lines(recommendation: Recommendation) -> str:
+    """The findings that make the score itself doubtful: not the patients it was made for, or not today's breast."""
+    doubtful = (Rule.SEX, Rule.LIVING, Rule.SCORE_AGE)
+    return bullets(_finding_line(f) for f in recommendation.findings if f.rule in doubtful and f.met is False)
+
+
+def unknown_lines(recommendation: Recommendation, assessment: Assessment, exam: ScoredExam) -> str:
+    """What was not known or is to be noted, for a card that has neither the rules nor the table."""
+    return _noted((*exam.warnings, *recommendation.unknowns, *assessment.notes))
+
+
+def further_lines(recommendation: Recommendation, assessment: Assessment) -> str:
+    """What was not known or is to be noted beside the rules' own answers."""
+    answers = {found.fact for found in recommendation.findings}
+    return _noted((*(said for said in recommendation.unknowns if said not in answers), *assessment.notes))
+
+
+def unscored_line(assessment: Assessment) -> str:
+    """The exams without a score in one line, for the short card."""
+    words = [f"{_day(e)}: {_trouble(e)}" for e in exams_newest_first(assessment) if not isinstance(e, ScoredExam)]
+    return f"Without a score: {'; '.join(words)}." if words else ""
+
+
+def model_line(exam: ScoredExam) -> str:
+    """Which model, in which versions, made the judged score."""
+    return f"Model: {escape(method_text(exam.score.model))}."
+
+
+def method_text(model: ModelVersion) -> str:
+    """A model with its versions as plain text."""
+    return (
+        f"{model.name}, weights {model.weights[:12]}, preprocessing {model.preprocessing}, "
+        f"calibration {model.calibration}"
+    )
+
+
+def citation_line(policy: MriPolicy) -> str:
+    """Where the site took its rule from."""
+    rule = f"age {policy.minimum_age_years} or older, 5-year score {policy.rule_words}"
+    return f"Rule of this site: {rule}. Source given for it: {link(policy.citation, policy.citation_url)}."
+
+
+def threshold_words(policy: MriPolicy) -> str:
+    """The threshold as a summary names it."""
+    return f"threshold {threshold_percent(policy.threshold)}"
+
+
+def _noted(sentences: Iterable[str]) -> str:
+    said = [escape(sentence) for sentence in dict.fromkeys(sentences)]
+    return f"Not known or to be noted:\n\n{bullets(said)}" if said else ""
+
+
+def _row(exam: Exam, trajectory: Trajectory | None, policy: MriPolicy) -> tuple[str, ...]:
+    if not isinstance(exam, ScoredExam):
+        return _day(exam), "none", "", _trouble(exam)
+    score = percent(exam.score.five_year, beside=policy.threshold)
+    remarks = "; ".join((*_apartness(exam, trajectory), *map(escape, exam.warnings)))
+    return _day(exam), score, escape(str(exam.device)), remarks
+
+
+def _apartness(exam: ScoredExam, trajectory: Trajectory | None) -> Iterator[str]:
+    if trajectory and exam in trajectory.apart:
+        yield "not comparable with the others (model, calibration or image type), not counted in the change"
+    if trajectory and any(interval.later == exam for interval in trajectory.device_changes):
+        yield "device or its software changed since the exam before"
+
+
+def _trouble(exam: Exam) -> str:
+    if isinstance(exam, RefusedExam):
+        reasons = dict.fromkeys(escape(exclusion.sentence).rstrip(".") for exclusion in exam.exclusions)
+        return "cannot be scored: " + ("; ".join(reasons) or "no reason recorded")
+    if isinstance(exam, PendingExam) and exam.problem:
+        return f"not scored yet: {escape(exam.problem).rstrip('.')}"
+    return "scoring is under way"
+
+
+def _day(exam: Exam) -> str:
+    return exam.performed_on.isoformat() if exam.performed_on else "date unknown"
+
+
+def _change_line(trajectory: Trajectory, change: float) -> str:
+    first, latest = trajectory.points[0].performed_on, trajectory.latest.performed_on
+    return (
+        f"Change from {first.isoformat()} to {latest.isoformat()}: {points(change)} percentage points "
+        f"in {trajectory.years:.1f} years."
+    )
+
+
+def _rates(trajectory: Trajectory) -> Iterator[str]:
+    if trajectory.slope_per_year is not None:
+        slope = points(trajectory.slope_per_year, decimals=2)
+        yield f"Slope over these {len(trajectory.points)} exams: {slope} percentage points per year (least squares)."
+    if trajectory.steepest is not None and len(trajectory.points) > 2:
+        yield _steepest(trajectory.steepest)
+
+
+def _change_caveats(trajectory: Trajectory) -> Iterator[str]:
+    for interval in trajectory.device_changes:
+        yield f"The device or its software changed between {_span(interval)}; scores may shift with it."
+    yield "How far two scores of one woman differ by chance has not been measured at this site."
+
+
+def _steepest(interval: Interval) -> str:
+    text = f"Steepest recent interval: {points(interval.change)} percentage points between {_span(interval)}"
+    if interval.years < _SHORTEST_YEARS_FOR_A_RATE:
+        return f"{text}."
+    return f"{text} ({points(interval.change / interval.years)} per year)."
+
+
+def _span(interval: Interval) -> str:
+    return f"{interval.earlier.performed_on.isoformat()} and {interval.later.performed_on.isoformat()}"
+
+
+def _finding_line(found: Finding) -> str:
+    return f"{_ANSWERS[found.met]}: {escape(found.fact)}"

@@ -1,0 +1,189 @@
+"""The words of each card: what is said first, how urgent it is, what it offers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fhir_mappings.chart import Chart
+from hooks import card_details as details
+from hooks.contract import SUMMARY_CHARACTERS, Card, Indicator, NewUuid, SelectionBehavior, Suggestion, summary_length
+from hooks.exams import Exam, is_being_scored, latest_scored, newest_exam, without_usable_score
+from hooks.markdown import paragraphs, plain
+from hooks.percentages import change_in_words, percent
+from hooks.policy import Recommendation
+from hooks.site import Site
+from hooks.suggestions import mri_suggestion, risk_assessment_suggestion
+from model.domain import Assessment, PendingExam, RefusedExam, ScoredExam, Trajectory
+
+
+class CardKind(StrEnum):
+    """Every card there is."""
+
+    MRI_SUGGESTED = "mri-suggested"
+    OVER_WITHOUT_MRI = "over-without-mri"
+    NOT_OVER = "not-over"
+    NOT_SCORABLE = "not-scorable"
+    UNDER_WAY = "under-way"
+    HELD = "held"
+    EXAMS_UNREAD = "exams-unread"
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """What one card is made of."""
+
+    chart: Chart
+    assessment: Assessment
+    recommendation: Recommendation
+    site: Site
+    user_id: str
+    new_uuid: NewUuid
+
+    @property
+    def latest(self) -> ScoredExam | None:
+        """The exam whose score is judged."""
+        return latest_scored(self.assessment)
+
+
+def card_kind(chart: Chart, assessment: Assessment, recommendation: Recommendation) -> CardKind | None:
+    """Which card is due; None only where it was looked and there is no exam."""
+    newest = newest_exam(assessment)
+    if newest is None:
+        could_not_look = chart.exams.exams or chart.exams.problems or assessment.notes
+        return CardKind.EXAMS_UNREAD if could_not_look else None
+    if isinstance(newest, PendingExam):
+        return CardKind.UNDER_WAY if is_being_scored(newest) else CardKind.HELD
+    if isinstance(newest, RefusedExam) or latest_scored(assessment) is None:
+        return CardKind.NOT_SCORABLE
+    if recommendation.suggest_mri:
+        return CardKind.MRI_SUGGESTED
+    return CardKind.OVER_WITHOUT_MRI if recommendation.over_threshold else CardKind.NOT_OVER
+
+
+def cards(occasion: Occasion) -> tuple[Card, ...]:
+    """The one card of this occasion, or none."""
+    kind = card_kind(occasion.chart, occasion.assessment, occasion.recommendation)
+    if kind is None:
+        return ()
+    latest, suggestions = occasion.latest, _suggestions(occasion)
+    suggested, is_short = occasion.recommendation.suggest_mri, kind is CardKind.NOT_OVER
+    card = Card(
+        summary=summary(kind, occasion),
+        indicator=Indicator.WARNING if suggested else Indicator.INFO,
+        source=occasion.site.source,
+        uuid=occasion.new_uuid(),
+        detail=_short_detail(occasion, latest) if latest and is_short else _full_detail(occasion),
+        suggestions=suggestions,
+        selection_behavior=SelectionBehavior.ANY if suggestions else None,
+        override_reasons=occasion.site.override_reasons if suggested else (),
+    )
+    return (card,)
+
+
+def summary(kind: CardKind, occasion: Occasion) -> str:
+    """The card's one sentence, at most 139 characters."""
+    newest, latest = newest_exam(occasion.assessment), occasion.latest
+    if newest is None:
+        return "Mammography exams could not all be read; no 5-year image-based score is known"
+    if latest is None:
+        return _cut(f"{without_usable_score(newest)}{_problem(newest)}")
+    if isinstance(newest, ScoredExam):
+        return _cut(f"{_judged(latest, occasion)}{_second_thought(kind, latest, occasion)}")
+    day, trouble = latest.performed_on.isoformat(), without_usable_score(newest)
+    if occasion.recommendation.suggest_mri:
+        return _cut(f"{_judged(latest, occasion)}, exam of {day}; {trouble[0].lower()}{trouble[1:]}")
+    threshold = details.threshold_words(occasion.site.policy)
+    return _cut(f"{trouble}; earlier score {_score(latest, occasion)} of {day} ({threshold})")
+
+
+def _judged(latest: ScoredExam, occasion: Occasion) -> str:
+    first = "Increased 5-year" if occasion.recommendation.over_threshold else "5-year"
+    threshold = details.threshold_words(occasion.site.policy)
+    return f"{first} image-based score {_score(latest, occasion)} ({threshold})"
+
+
+def _second_thought(kind: CardKind, latest: ScoredExam, occasion: Occasion) -> str:
+    if kind is CardKind.OVER_WITHOUT_MRI:
+        return f"; no MRI suggestion: {occasion.recommendation.obstacles[0].reason}"
+    if kind is CardKind.MRI_SUGGESTED:
+        return _change(occasion.assessment.trajectory)
+    return f", exam of {latest.performed_on.isoformat()}"
+
+
+def _change(trajectory: Trajectory | None) -> str:
+    if trajectory is None or trajectory.change is None:
+        return ""
+    return f", {change_in_words(trajectory.change)} in {trajectory.years:.1f} years"
+
+
+def _problem(newest: Exam) -> str:
+    if isinstance(newest, RefusedExam) and newest.exclusions:
+        whole = [e for e in newest.exclusions if e.image_uid is None] or list(newest.exclusions)
+        return f": {plain(whole[0].sentence).rstrip('.')}"
+    if isinstance(newest, PendingExam) and newest.problem:
+        return f": {plain(newest.problem).rstrip('.')}"
+    return ""
+
+
+def _score(exam: ScoredExam, occasion: Occasion) -> str:
+    return percent(exam.score.five_year, beside=occasion.site.policy.threshold)
+
+
+def _cut(text: str) -> str:
+    """The text, with an ellipsis where it had to be cut to fit a summary."""
+    while summary_length(text) > SUMMARY_CHARACTERS:
+        text = text.rstrip("…")[:-1].rstrip() + "…"
+    return text
+
+
+def _suggestions(occasion: Occasion) -> tuple[Suggestion, ...]:
+    """One action in each: some EHRs take no more."""
+    latest, patient_id, site = occasion.latest, occasion.chart.patient.id, occasion.site
+    if latest is None:
+        return ()
+    record = risk_assessment_suggestion(latest, patient_id, site, occasion.new_uuid)
+    if not occasion.recommendation.suggest_mri:
+        return (record,)
+    return mri_suggestion(latest, patient_id, occasion.user_id, site, occasion.new_uuid), record
+
+
+def _full_detail(occasion: Occasion) -> str:
+    latest, site, assessment = occasion.latest, occasion.site, occasion.assessment
+    has_exams = newest_exam(assessment) is not None
+    return paragraphs(
+        (
+            details.banner_lines(site, latest.score.model if latest else None),
+            details.score_line(latest, site.policy) if latest else "No exam of this patient has a score.",
+            details.exam_table(assessment, site.policy) if has_exams else _unassessed(occasion.chart),
+            details.change_lines(assessment.trajectory),
+            details.rule_lines(occasion.recommendation) if latest else "",
+            details.further_lines(occasion.recommendation, assessment),
+            details.model_line(latest) if latest else "",
+            details.citation_line(site.policy) if latest else "",
+            details.NO_LESS_SCREENING,
+        )
+    )
+
+
+def _unassessed(chart: Chart) -> str:
+    known = len(chart.exams.exams)
+    return f"Exams on record: {known}; none of them was assessed." if known else ""
+
+
+def _short_detail(occasion: Occasion, latest: ScoredExam) -> str:
+    """Below the threshold: the number, its change, its doubts; no table and no rule by rule."""
+    site, assessment = occasion.site, occasion.assessment
+    return paragraphs(
+        (
+            details.banner_lines(site, latest.score.model),
+            details.score_line(latest, site.policy),
+            details.change_lines(assessment.trajectory, rates=False),
+            details.doubt_lines(occasion.recommendation),
+            details.unscored_line(assessment),
+            details.unknown_lines(occasion.recommendation, assessment, latest),
+            details.model_line(latest),
+            details.citation_line(site.policy),
+            details.NO_LESS_SCREENING,
+        )
+    )

@@ -1,0 +1,49 @@
+"""GitHub-flavoured Markdown for a card's detail; whatever comes from outside passes through `escape` or `plain`."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from html import escape as escape_html
+
+_MOST_CHARACTERS = 240
+_MARKUP = re.compile(r"([\\`*_\[\]()|~#!])")
+
+
+def plain(text: str) -> str:
+    """Text from outside as one line without control characters, direction overrides or angle brackets.
+
+    Some clients put a summary into a page as it is, and a device name may hold anything.
+    """
+    visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
+    line = " ".join(visible.translate(str.maketrans("<>", "  ")).split())
+    return line if len(line) <= _MOST_CHARACTERS else line[: _MOST_CHARACTERS - 1] + "…"
+
+
+def escape(text: str) -> str:
+    """Text from outside that stays text in Markdown and in HTML, and never becomes a link or a table cell."""
+    line = plain(text).replace("://", ": //")  # GitHub makes links of bare addresses, escaped or not
+    line = re.sub(r"(?i)www\.", "www .", line)
+    return escape_html(_MARKUP.sub(r"\\\1", line), quote=True)
+
+
+def link(label: str, url: str) -> str:
+    """A Markdown link; the label is escaped, the address must be absolute and without blanks."""
+    return f"[{escape(label)}](<{url.replace('<', '%3C').replace('>', '%3E')}>)"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells that are escaped already."""
+    lines = (header, ["---"] * len(header), *rows)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """A list of lines that are escaped already."""
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def paragraphs(blocks: Iterable[str]) -> str:
+    """The blocks that say something, a blank line between them."""
+    return "\n\n".join(block for block in blocks if block)

@@ -1,0 +1,169 @@
+"""The rules of the MRI policy, one function each; unknown is never read as absent."""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Callable
+from datetime import date
+
+from fhir_mappings.chart import Unread
+from fhir_mappings.dates import age_range_years
+from fhir_mappings.orders import Order, is_breast_mri
+from fhir_mappings.patients import Sex
+from hooks.case import Case, Finding, Rule
+from hooks.exams import exam_words, is_being_scored, newest_exam, without_usable_score
+from hooks.percentages import percent
+
+_OLDEST_AGE_YEARS = 120  # beyond it a birth date is a placeholder, such as 1 January 1900
+
+
+def sex_rule(case: Case) -> Finding:
+    """Is the patient of the sex the model was made for?"""
+    sex, wanted = case.chart.patient.sex, case.policy.sexes
+    if sex in wanted:
+        return Finding(Rule.SEX, True, f"Sex on record: {sex}.")
+    if sex is Sex.UNKNOWN:
+        return Finding(Rule.SEX, None, "Sex is not on record; the model was made for women.", "sex not on record")
+    return Finding(Rule.SEX, False, f"Sex on record: {sex}; the model was made for women.", "model made for women")
+
+
+def living_rule(case: Case) -> Finding:
+    """Is the patient not recorded as deceased?"""
+    if case.chart.patient.deceased:
+        return Finding(Rule.LIVING, False, "The patient is recorded as deceased.", "recorded as deceased")
+    return Finding(Rule.LIVING, True, "The patient is not recorded as deceased.")
+
+
+def age_rule(case: Case) -> Finding:
+    """Is the patient old enough today, whichever day an inexact birth date stands for?"""
+    minimum, birth = case.policy.minimum_age_years, case.chart.patient.birth_date
+    if birth is None:
+        return Finding(Rule.AGE, None, "No usable birth date is on record.", "age not known")
+    if birth.latest > case.today:
+        return Finding(Rule.AGE, None, "The birth date on record may lie after today.", "age not known")
+    youngest, oldest = age_range_years(birth, case.today)
+    if oldest > _OLDEST_AGE_YEARS:
+        return Finding(Rule.AGE, None, "The birth date on record is not plausible.", "age not known")
+    if youngest == oldest:
+        ages = f"Age {youngest} on the day of this call"
+    else:
+        ages = f"Age {youngest} to {oldest} on the day of this call, as the birth date on record is not exact"
+    fact = f"{ages}; the rule begins at {minimum}."
+    if youngest >= minimum:
+        return Finding(Rule.AGE, True, fact)
+    if oldest < minimum:
+        return Finding(Rule.AGE, False, fact, f"under {minimum}")
+    return Finding(Rule.AGE, None, fact, f"may be under {minimum}, birth date not exact")
+
+
+def breast_history_rule(case: Case) -> Finding:
+    """Is there no breast cancer, DCIS or bilateral mastectomy on record?"""
+    history = case.chart.history
+    if isinstance(history, Unread):
+        fact = f"Earlier breast cancer and mastectomy could not be looked up: {_sentence(history.why)}"
+        return Finding(Rule.BREAST_HISTORY, None, fact, needed=False)
+    if history.breast_cancer:
+        fact = "Breast cancer or DCIS is on record; this rule is not made for follow-up."
+        return Finding(Rule.BREAST_HISTORY, False, fact, "breast cancer or DCIS on record")
+    if history.bilateral_mastectomy:
+        fact = "Bilateral mastectomy is on record."
+        return Finding(Rule.BREAST_HISTORY, False, fact, "bilateral mastectomy on record")
+    fact = "No breast cancer, DCIS or bilateral mastectomy was found on record."
+    if history.problems:
+        return Finding(Rule.BREAST_HISTORY, None, f"{fact[:-1]}, which was read only in part.", needed=False)
+    return Finding(Rule.BREAST_HISTORY, True, fact)
+
+
+def breast_mri_rule(case: Case) -> Finding:
+    """Is no breast MRI drafted in this session or ordered lately?"""
+    if any(is_breast_mri(draft.order, case.order_codes) for draft in case.drafts):
+        fact = "A breast MRI is among the draft orders of this session."
+        return Finding(Rule.BREAST_MRI, False, fact, "breast MRI already in the draft orders")
+    orders, months = case.chart.mri_orders, case.policy.mri_within_months
+    if isinstance(orders, Unread):
+        fact = f"Breast MRI orders could not be read: {_sentence(orders.why)}"
+        return Finding(Rule.BREAST_MRI, None, fact, needed=False)
+    since = months_before(case.today, months)
+    answers = {_is_since(order, since) for order in orders}
+    if True in answers:
+        fact = f"A breast MRI was ordered in the last {months} months."
+        return Finding(Rule.BREAST_MRI, False, fact, f"breast MRI ordered in the last {months} months")
+    if None in answers:
+        fact = f"A breast MRI order without an exact date may be of the last {months} months."
+        return Finding(Rule.BREAST_MRI, None, fact, "breast MRI order of uncertain date")
+    return Finding(Rule.BREAST_MRI, True, f"No breast MRI order of the last {months} months was found.")
+
+
+def score_age_rule(case: Case) -> Finding:
+    """Is the judged score recent enough to speak of the breast today?"""
+    latest, months = case.latest, case.policy.oldest_score_months
+    if latest is None:
+        return Finding(Rule.SCORE_AGE, None, "No exam has a score.", "no score")
+    exam = exam_words(latest)
+    if latest.performed_on > case.today:
+        return Finding(Rule.SCORE_AGE, None, f"The date of {exam} lies after today.", "exam date after today")
+    if latest.performed_on < months_before(case.today, months):
+        fact = f"The score is of {exam}, more than {months} months ago."
+        return Finding(Rule.SCORE_AGE, False, fact, f"score older than {months} months")
+    return Finding(Rule.SCORE_AGE, True, f"The score is of {exam}, not more than {months} months ago.")
+
+
+def newest_exam_rule(case: Case) -> Finding:
+    """Is the judged score that of the newest exam?
+
+    While a newer one is being scored the suggestion waits for it. A newer one that cannot be scored, or is held, may
+    stay so: then the earlier score is used and the card says so.
+    """
+    newest, latest = newest_exam(case.assessment), case.latest
+    if latest is None or newest is None or newest is latest:
+        return Finding(Rule.NEWEST_EXAM, True, "No newer exam without a usable score is known.")
+    fact = f"{without_usable_score(newest)}; the score used is of {exam_words(latest)}."
+    if is_being_scored(newest):
+        return Finding(Rule.NEWEST_EXAM, None, fact, "a newer exam is being scored")
+    return Finding(Rule.NEWEST_EXAM, None, fact, needed=False)
+
+
+def score_rule(case: Case) -> Finding:
+    """Does the unrounded five-year risk cross the threshold?"""
+    latest, policy = case.latest, case.policy
+    if latest is None:
+        return Finding(Rule.SCORE, None, "No exam has a score.", "no score")
+    risk = latest.score.five_year
+    crossed, shown = policy.is_crossed_by(risk), percent(risk, beside=policy.threshold)
+    verdict = "is" if crossed else "is not"
+    fact = f"The 5-year score of {exam_words(latest)}, {shown}, {verdict} {policy.rule_words}."
+    return Finding(Rule.SCORE, crossed, fact, "" if crossed else f"score not {policy.rule_words}")
+
+
+RULES: tuple[Callable[[Case], Finding], ...] = (
+    score_rule,
+    age_rule,
+    sex_rule,
+    living_rule,
+    breast_history_rule,
+    breast_mri_rule,
+    newest_exam_rule,
+    score_age_rule,
+)
+
+
+def months_before(day: date, months: int) -> date:
+    """The same day of the month so many months ago, or that month's last day where it is shorter."""
+    years, month = divmod(day.year * 12 + day.month - 1 - months, 12)
+    if years < date.min.year:
+        return date.min
+    return date(years, month + 1, min(day.day, calendar.monthrange(years, month + 1)[1]))
+
+
+def _is_since(order: Order, since: date) -> bool | None:
+    """Whether an order was written on or after a day; None where its date does not tell."""
+    authored = order.authored_on
+    if authored is None:
+        return None if order.status == "completed" else True  # an open order without a date is still an order
+    if authored.earliest >= since:
+        return True
+    return None if authored.latest >= since else False
+
+
+def _sentence(text: str) -> str:
+    return text.strip().rstrip(".") + "."

@@ -1,0 +1,49 @@
+"""What a card offers to do: draft the breast MRI order, put the RiskAssessment into the chart."""
+
+from __future__ import annotations
+
+from fhir_mappings.mri_orders import mri_order
+from fhir_mappings.risk_assessments import risk_assessment
+from hooks.card_details import banners, method_text, threshold_words
+from hooks.contract import Action, ActionType, NewUuid, Suggestion
+from hooks.markdown import plain
+from hooks.percentages import percent
+from hooks.site import Site
+from model.domain import ScoredExam
+
+
+def mri_suggestion(exam: ScoredExam, patient_id: str, user_id: str, site: Site, new_uuid: NewUuid) -> Suggestion:
+    """Offer a draft breast MRI order for this patient, with the score as its reason."""
+    score = percent(exam.score.five_year, beside=site.policy.threshold)
+    day = exam.performed_on.isoformat()
+    order = mri_order(
+        patient_id,
+        coding=site.mri_order,
+        intent=site.mri_intent,
+        reason=f"Increased 5-year image-based score {score} ({threshold_words(site.policy)}), exam of {day}",
+        imaging_study=exam.imaging_study,
+        requester=user_id,
+        note=_note(exam, site, warnings=False),
+    )
+    action = Action(ActionType.CREATE, f"Create a draft order for breast MRI (code {site.mri_order.code})", order)
+    return Suggestion("Draft a breast MRI order", new_uuid(), (action,), is_recommended=True)
+
+
+def risk_assessment_suggestion(exam: ScoredExam, patient_id: str, site: Site, new_uuid: NewUuid) -> Suggestion:
+    """Offer to record the five yearly risks of this exam in the chart."""
+    resource = risk_assessment(
+        exam,
+        patient_id,
+        identifier_system=site.identifier_system,
+        method_text=plain(method_text(exam.score.model)),
+        note=_note(exam, site, warnings=True),
+    )
+    day = exam.performed_on.isoformat()
+    action = Action(ActionType.CREATE, f"Create a RiskAssessment for the exam of {day}", resource)
+    return Suggestion(f"Record the risk assessment of the exam of {day}", new_uuid(), (action,))
+
+
+def _note(exam: ScoredExam, site: Site, *, warnings: bool) -> str | None:
+    """The banners go into the chart with the resource: it outlives the card."""
+    said = (*banners(site, exam.score.model), *(exam.warnings if warnings else ()))
+    return " ".join(plain(text) for text in said) or None

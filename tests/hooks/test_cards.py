@@ -1,0 +1,369 @@
+"""What each card says, and what none of them may ever say."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fhir_mappings.chart import Chart, Unread
+from fhir_mappings.histories import BreastHistory
+from fhir_mappings.imaging_studies import ImagingHistory
+from fhir_mappings.orders import DEFAULT_ORDER_CODES
+from fhir_mappings.patients import Sex
+from hooks.cards import CardKind, Occasion, card_kind, cards
+from hooks.contract import Card, Indicator, cards_response
+from hooks.exams import latest_scored
+from hooks.json_rules import refuse_empty
+from hooks.policy import recommend
+from hooks.site import Mode, Site
+from model.domain import AcquisitionDevice, Assessment, Interval, Trajectory
+from tests.hooks.builders import (
+    SITE,
+    TODAY,
+    chart,
+    draft,
+    exact,
+    exam_reference,
+    history_of,
+    numbered,
+    one_exam,
+    order,
+    pending,
+    refused,
+    scored,
+)
+
+EARLIER_OVER = history_of({2024: 0.03, 2025: 0.046})
+EARLIER_UNDER = history_of({2024: 0.010, 2025: 0.011})
+HELD = pending(problem="The image archive did not answer; it will be asked again.")
+YOUNG = chart(birth=exact(date(1991, 6, 20)))
+NOT_HERS = ImagingHistory((), ("1 study of another patient was left out.",))
+
+CASES: dict[str, tuple[CardKind, Chart, Assessment]] = {
+    "rising over six years": (CardKind.MRI_SUGGESTED, chart(), Assessment(history_of())),
+    "a single exam": (CardKind.MRI_SUGGESTED, chart(), one_exam()),
+    "MRI orders unread": (CardKind.MRI_SUGGESTED, chart(mri_orders=Unread("no answer")), Assessment(history_of())),
+    "history unread": (CardKind.MRI_SUGGESTED, chart(history=Unread("no access")), Assessment(history_of())),
+    "34 years and 11 months": (CardKind.OVER_WITHOUT_MRI, YOUNG, Assessment(history_of())),
+    "no birth date": (CardKind.OVER_WITHOUT_MRI, chart(birth=None), Assessment(history_of())),
+    "MRI ordered": (CardKind.OVER_WITHOUT_MRI, chart(mri_orders=(order(authored=exact(TODAY)),)), one_exam()),
+    "earlier cancer": (CardKind.OVER_WITHOUT_MRI, chart(history=BreastHistory(True, False)), one_exam()),
+    "mastectomy": (CardKind.OVER_WITHOUT_MRI, chart(history=BreastHistory(False, True)), one_exam()),
+    "a man": (CardKind.OVER_WITHOUT_MRI, chart(sex=Sex.MALE), one_exam()),
+    "deceased": (CardKind.OVER_WITHOUT_MRI, chart(deceased=True), one_exam()),
+    "an old score": (CardKind.OVER_WITHOUT_MRI, chart(), one_exam(scored(day=date(2021, 5, 3)))),
+    "below": (CardKind.NOT_OVER, chart(), Assessment(history_of({2025: 0.0121, 2026: 0.012}))),
+    "falling": (CardKind.NOT_OVER, chart(), Assessment(history_of({2025: 0.03, 2026: 0.012}))),
+    "below, a man, an old score": (CardKind.NOT_OVER, chart(sex=Sex.MALE), one_exam(scored(0.01, date(2021, 5, 3)))),
+    "below, an exam unscored": (CardKind.NOT_OVER, chart(), Assessment(EARLIER_UNDER, (refused(date(2023, 5, 3)),))),
+    "three views": (CardKind.NOT_SCORABLE, chart(), Assessment(refused=(refused(),))),
+    "three views, no date": (CardKind.NOT_SCORABLE, chart(), Assessment(refused=(refused(None),))),
+    "three views, over before": (CardKind.NOT_SCORABLE, chart(), Assessment(EARLIER_OVER, (refused(),))),
+    "three views, over before, young": (CardKind.NOT_SCORABLE, YOUNG, Assessment(EARLIER_OVER, (refused(),))),
+    "three views, under before": (CardKind.NOT_SCORABLE, chart(), Assessment(EARLIER_UNDER, (refused(),))),
+    "in the queue": (CardKind.UNDER_WAY, chart(), Assessment(pending=(pending(),))),
+    "in the queue, over before": (CardKind.UNDER_WAY, chart(), Assessment(EARLIER_OVER, pending=(pending(),))),
+    "held": (CardKind.HELD, chart(), Assessment(pending=(HELD,))),
+    "held, over before": (CardKind.HELD, chart(), Assessment(EARLIER_OVER, pending=(HELD,))),
+    "held, under before": (CardKind.HELD, chart(), Assessment(EARLIER_UNDER, pending=(HELD,))),
+    "another patient's study": (CardKind.EXAMS_UNREAD, chart(exams=NOT_HERS), Assessment()),
+    "scored by an old model alone": (
+        CardKind.NOT_SCORABLE,
+        chart(),
+        Assessment(Trajectory((), apart=(scored(),))),
+    ),
+    "exams nobody assessed": (
+        CardKind.EXAMS_UNREAD,
+        chart(exams=ImagingHistory((exam_reference(),))),
+        Assessment(notes=("The store could not be read.",)),
+    ),
+}
+everywhere = pytest.mark.parametrize("name", CASES)
+
+
+def occasion(patient_chart: Chart, assessment: Assessment, site: Site = SITE, drafts: tuple[Any, ...] = ()) -> Occasion:
+    recommendation = recommend(patient_chart, assessment, drafts, site.policy, TODAY, DEFAULT_ORDER_CODES)
+    return Occasion(patient_chart, assessment, recommendation, site, "Practitioner/dr1", numbered())
+
+
+def only_card(patient_chart: Chart, assessment: Assessment, site: Site = SITE, drafts: tuple[Any, ...] = ()) -> Card:
+    (card,) = cards(occasion(patient_chart, assessment, site, drafts))
+    return card
+
+
+def card_of(name: str, site: Site = SITE) -> Card:
+    return only_card(*CASES[name][1:], site)
+
+
+def texts(value: object) -> Iterator[str]:
+    """Every text that a person may read, in a card and in the resources it carries; codes and addresses left out."""
+    if isinstance(value, str):
+        yield value
+    for key, part in value.items() if isinstance(value, dict) else ():
+        if key not in ("system", "code", "reference", "resourceType", "url"):
+            yield from texts(part)
+    for part in value if isinstance(value, list) else ():
+        yield from texts(part)
+
+
+@everywhere
+def test_each_case_gets_its_kind_of_card(name: str) -> None:
+    kind, patient_chart, assessment = CASES[name]
+    made = occasion(patient_chart, assessment)
+    assert card_kind(made.chart, made.assessment, made.recommendation) is kind
+
+
+def test_every_kind_of_card_is_among_the_cases() -> None:
+    assert {kind for kind, *_ in CASES.values()} == set(CardKind)
+
+
+FORBIDDEN = (
+    r"high[ -]risk",
+    r"low[ -]risk",
+    r"cancer (is |was )?(detected|found|present|absent|there)",
+    r"no (sign|evidence) of",
+    r"cancer[- ]free",
+    r"reassur",
+    r"\bnormal\b",
+    r"\bbenign\b",
+    r"\bsafe\b",
+    r"\bstable\b",
+    r"unchanged",
+    r"\bwill (develop|reach|rise|get|be over)",
+    r"expected to",
+    r"forecast|predicts|projected",
+    r"\bFDA\b|cleared|approved",
+    r"NCCN[^.]*(recommend|endorse|support|require)",
+    r"no need|not needed|unnecessary|can be skipped",
+)
+
+
+@everywhere
+@pytest.mark.parametrize("mode", list(Mode))
+def test_no_card_makes_a_claim_that_nobody_can_stand_for(name: str, mode: Mode) -> None:
+    said = "\n".join(texts(card_of(name, Site(mode=mode)).to_json()))
+    # What was looked for and not found on record is a fact about the record, not about the breast.
+    said = said.replace("No breast cancer, DCIS or bilateral mastectomy was found on record", "")
+    assert [claim for claim in FORBIDDEN if re.search(claim, said, re.IGNORECASE)] == []
+
+
+@everywhere
+def test_every_card_is_valid_plain_json_without_nulls_and_with_its_own_uuids(name: str) -> None:
+    response = json.loads(json.dumps(cards_response((card_of(name),)), allow_nan=False))
+    refuse_empty(response["cards"][0], "card")
+    assert all(len(s["actions"]) == 1 for s in response["cards"][0].get("suggestions", []))
+
+
+@everywhere
+def test_no_summary_had_to_be_cut(name: str) -> None:
+    assert not card_of(name).summary.endswith("…")
+
+
+@pytest.mark.parametrize("name", [name for name, (_, _, assessment) in CASES.items() if latest_scored(assessment)])
+def test_a_card_with_a_score_names_exam_model_versions_threshold_and_source(name: str) -> None:
+    latest = latest_scored(CASES[name][2])
+    assert latest is not None
+    detail = card_of(name).detail
+    for part in (
+        latest.performed_on.isoformat(),
+        "Demo, weights 0123456789ab",
+        "preprocessing p1",
+        "over 1.7 %",
+        "NCCN",
+    ):
+        assert part in detail
+
+
+@everywhere
+def test_every_card_says_that_a_score_is_no_reason_for_less_screening(name: str) -> None:
+    assert "no reason for less screening" in card_of(name).detail
+
+
+@everywhere
+def test_the_banners_of_demo_and_research_come_first(name: str) -> None:
+    detail = card_of(name).detail
+    assert detail.startswith("**Synthetic demonstration model. Not for clinical use.**\n\n**Research use. Not for")
+
+
+@everywhere
+def test_an_mri_is_offered_by_a_warning_with_override_reasons_and_by_nothing_else(name: str) -> None:
+    card = card_of(name)
+    offered = [s for s in card.suggestions if s.is_recommended]
+    suggested = occasion(*CASES[name][1:]).recommendation.suggest_mri
+    assert len(offered) == suggested
+    assert card.indicator is (Indicator.WARNING if suggested else Indicator.INFO)
+    assert bool(card.override_reasons) is suggested
+
+
+def test_a_crossed_threshold_is_said_with_score_threshold_and_change() -> None:
+    summary = "Increased 5-year image-based score 6.6 % (threshold 1.7 %), up 4.5 points in 6.0 years"
+    assert card_of("rising over six years").summary == summary
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("34 years and 11 months", "; no MRI suggestion: under 35"),
+        ("no birth date", "; no MRI suggestion: age not known"),
+        ("MRI ordered", "; no MRI suggestion: breast MRI ordered in the last 12 months"),
+        ("earlier cancer", "; no MRI suggestion: breast cancer or DCIS on record"),
+        ("a man", "; no MRI suggestion: model made for women"),
+        ("an old score", "; no MRI suggestion: score older than 24 months"),
+        ("below", "5-year image-based score 1.2 % (threshold 1.7 %), exam of 2026-05-03"),
+        ("three views", "cannot be scored: There is no usable R MLO view; the model needs all four standard views"),
+        (
+            "three views, under before",
+            "The exam of 2026-05-03 cannot be scored; earlier score 1.1 % of 2025-05-03 (threshold 1.7 %)",
+        ),
+        ("three views, over before", ", exam of 2025-05-03; the exam of 2026-05-03 cannot be scored"),
+        ("in the queue", "Scoring of the exam of 2026-05-03 is under way"),
+        ("in the queue, over before", "is under way; earlier score 4.6 % of 2025-05-03 (threshold 1.7 %)"),
+        ("scored by an old model alone", "was scored by another model version or from another kind of image"),
+        ("held", "is not scored yet: The image archive did not answer; it will be asked again"),
+        ("another patient's study", "could not all be read; no 5-year image-based score is known"),
+    ],
+)
+def test_a_summary_says_what_matters_first(name: str, end: str) -> None:
+    assert card_of(name).summary.endswith(end)
+
+
+def test_an_mri_among_the_drafts_is_not_suggested_again() -> None:
+    card = only_card(chart(), Assessment(history_of()), drafts=(draft(),))
+    assert card.summary.endswith("; no MRI suggestion: breast MRI already in the draft orders")
+    assert [s.label for s in card.suggestions] == ["Record the risk assessment of the exam of 2026-05-03"]
+
+
+def test_no_exam_at_all_gets_no_card() -> None:
+    assert cards(occasion(chart(), Assessment())) == ()
+
+
+def test_a_card_below_the_threshold_is_short() -> None:
+    detail = card_of("below").detail
+    assert "|" not in detail
+    assert "Rule by rule" not in detail
+    assert len(detail) < 1000
+
+
+def test_a_card_below_the_threshold_still_tells_what_makes_the_score_doubtful() -> None:
+    detail = card_of("below, a man, an old score").detail
+    assert "**not met**: Sex on record: male; the model was made for women." in detail
+    assert "more than 24 months ago" in detail
+
+
+def test_the_table_is_newest_first_with_the_reasons_of_exams_without_a_score() -> None:
+    assessment = Assessment(EARLIER_OVER, (refused(),), (pending(date(2023, 5, 3)), pending(None, "No study UID.")))
+    rows = [row for row in only_card(chart(), assessment).detail.splitlines() if row.startswith("| ")][2:]
+    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == [
+        "date unknown",
+        "2026-05-03",
+        "2025-05-03",
+        "2024-05-03",
+        "2023-05-03",
+    ]
+    assert "not scored yet: No study UID |" in rows[0]
+    assert "cannot be scored: There is no usable R MLO view" in rows[1]
+    assert "scoring is under way" in rows[4]
+
+
+def test_a_long_table_says_how_many_exams_it_leaves_out() -> None:
+    risks = dict.fromkeys(range(2007, 2027), 0.02)
+    assert "8 more not shown." in only_card(chart(), Assessment(history_of(risks))).detail
+
+
+def test_change_slope_and_steepest_interval_are_in_percentage_points() -> None:
+    detail = card_of("rising over six years").detail
+    assert "Change from 2020-05-03 to 2026-05-03: +4.5 percentage points in 6.0 years." in detail
+    assert "Slope over these 7 exams: +0.75 percentage points per year (least squares)." in detail
+    assert "+2.0 percentage points between 2025-05-03 and 2026-05-03 (+2.0 per year)." in detail
+
+
+def test_an_interval_of_under_nine_months_has_no_yearly_rate() -> None:
+    exams = (scored(0.02, date(2025, 1, 3)), scored(0.021, date(2026, 1, 3)), scored(0.03, date(2026, 5, 3)))
+    trajectory = Trajectory(exams, steepest=Interval(exams[1], exams[2]))
+    detail = only_card(chart(), Assessment(trajectory)).detail
+    assert "+0.9 percentage points between 2026-01-03 and 2026-05-03." in detail
+
+
+def test_a_single_exam_has_no_change() -> None:
+    card = card_of("a single exam")
+    assert card.summary == "Increased 5-year image-based score 6.6 % (threshold 1.7 %)"
+    assert "Change" not in card.detail
+
+
+def test_a_changed_device_and_an_incomparable_exam_are_marked() -> None:
+    base = history_of()
+    other = scored(0.3, date(2018, 5, 3))
+    trajectory = Trajectory(base.points, apart=(other,), device_changes=(Interval(base.points[5], base.points[6]),))
+    detail = only_card(chart(), Assessment(trajectory)).detail
+    assert (
+        "| 2026-05-03 | 6.6 % | HOLOGIC Selenia 1.8 | device or its software changed since the exam before |" in detail
+    )
+    assert "| 2018-05-03 | 30.0 % | HOLOGIC Selenia 1.8 | not comparable with the others" in detail
+    assert "changed between 2025-05-03 and 2026-05-03; scores may shift with it." in detail
+
+
+@pytest.mark.parametrize("risk", [0.01, 0.03])
+def test_warnings_of_the_exam_are_on_the_long_card_and_on_the_short_one(risk: float) -> None:
+    assert (
+        "Device not validated."
+        in only_card(chart(), one_exam(scored(risk, warnings=("Device not validated.",)))).detail
+    )
+
+
+@pytest.mark.parametrize("name", ["MRI orders unread", "history unread"])
+def test_what_could_not_be_read_is_stated_beside_the_suggestion(name: str) -> None:
+    assert "- **unknown**: " in card_of(name).detail
+
+
+def test_problems_of_the_chart_and_notes_of_the_assessment_are_stated() -> None:
+    problem, note = "1 study of another patient was left out.", "The archive was slow."
+    for trajectory in (history_of(), EARLIER_UNDER):
+        detail = only_card(chart(problems=(problem,)), Assessment(trajectory, notes=(note,))).detail
+        assert f"- {problem}\n- {note}" in detail
+
+
+def test_an_exam_on_record_that_nobody_assessed_is_stated() -> None:
+    assert "Exams on record: 1; none of them was assessed." in card_of("exams nobody assessed").detail
+
+
+def test_a_score_just_over_the_threshold_never_looks_equal_to_it() -> None:
+    card = only_card(chart(), one_exam(scored(0.01701)))
+    assert "score 1.701 % (threshold 1.7 %)" in card.summary
+    assert "| 1.701 % |" in card.detail
+
+
+def test_a_clinical_model_in_active_mode_has_no_banner() -> None:
+    card = only_card(chart(), one_exam(scored(clinical=True)), Site(mode=Mode.ACTIVE))
+    assert card.detail.startswith("Image-based 5-year risk of breast cancer")
+
+
+def test_a_model_that_is_not_clinical_is_called_so_even_without_a_banner_of_its_own() -> None:
+    card = only_card(chart(), one_exam(), Site(mode=Mode.ACTIVE))
+    assert card.detail.startswith("**This model is not for clinical use.**")
+
+
+@given(name=st.text(max_size=60), problem=st.text(min_size=1, max_size=300))
+def test_text_from_outside_breaks_neither_table_nor_summary(name: str, problem: str) -> None:
+    exam = scored(0.03, date(2025, 5, 3), device=AcquisitionDevice("A|<b>", name), warnings=(problem,))
+    card = only_card(chart(), Assessment(Trajectory((exam,)), (refused(sentence=problem),), (pending(None, problem),)))
+    rows = [row for row in card.detail.splitlines() if row.startswith("| ")]
+    assert len(rows) == 5
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5}
+    assert "<b" not in card.detail
+    assert len(card.summary) < 140
+
+
+@given(problem=st.text(min_size=1, max_size=300).filter(str.strip))
+@example(problem="The image archive did not answer. " * 9)
+@example(problem="\N{MICROSCOPE}" * 100)
+def test_a_long_problem_is_cut_to_fit_the_summary(problem: str) -> None:
+    card = only_card(chart(), Assessment(pending=(pending(problem=problem),)))
+    assert card.summary.startswith("The exam of 2026-05-03 is not scored yet")
+    assert not set(card.summary) & set("<>\n")

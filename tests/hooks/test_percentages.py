@@ -1,0 +1,58 @@
+"""Rounding may never move a score to the other side of the threshold."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from hooks.percentages import change_in_words, percent, points, threshold_percent
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"),
+    [
+        (0.066, "6.6 %"),
+        (0.017, "1.7 %"),
+        (0.01701, "1.701 %"),
+        (0.0174, "1.74 %"),
+        (0.0176, "1.8 %"),
+        (0.01699, "1.699 %"),
+        (0.0166, "1.66 %"),
+        (0.0, "0.0 %"),
+        (1.0, "100.0 %"),
+    ],
+)
+def test_a_score_has_one_decimal_or_as_many_as_keep_it_off_the_threshold(fraction: float, text: str) -> None:
+    assert percent(fraction, beside=0.017) == text
+
+
+@given(fraction=st.floats(0, 1), threshold=st.floats(0.001, 0.5))
+@example(fraction=0.017000000000000005, threshold=0.017)
+@example(fraction=5e-324, threshold=0.017)
+def test_a_shown_score_stays_on_its_own_side_of_the_shown_threshold(fraction: float, threshold: float) -> None:
+    shown = Decimal(percent(fraction, beside=threshold).removesuffix(" %"))
+    limit = Decimal(threshold_percent(threshold).removesuffix(" %"))
+    assert (shown > limit, shown == limit) == (fraction > threshold, fraction == threshold)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"), [(0.017, "1.7 %"), (0.01667, "1.667 %"), (0.02, "2.0 %"), (0.2, "20.0 %")]
+)
+def test_a_threshold_is_shown_with_every_decimal_it_has(fraction: float, text: str) -> None:
+    assert threshold_percent(fraction) == text
+
+
+@pytest.mark.parametrize(
+    ("change", "text", "words"),
+    [
+        (0.045, "+4.5", "up 4.5 points"),
+        (-0.003, "-0.3", "down 0.3 points"),
+        (0.0, "0.0", "0.0 points change"),
+        (-0.0001, "0.0", "0.0 points change"),
+    ],
+)
+def test_a_change_is_said_in_percentage_points(change: float, text: str, words: str) -> None:
+    assert (points(change), change_in_words(change)) == (text, words)

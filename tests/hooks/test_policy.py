@@ -1,0 +1,315 @@
+"""The MRI policy as a decision table: each rule at its boundary, unknown kept apart from absent."""
+
+from __future__ import annotations
+
+import math
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fhir_mappings.chart import Chart, Unread
+from fhir_mappings.dates import PartialDate
+from fhir_mappings.histories import BreastHistory
+from fhir_mappings.imaging_studies import ImagingHistory
+from fhir_mappings.orders import DEFAULT_ORDER_CODES, Draft, Order
+from fhir_mappings.patients import Sex
+from hooks.policy import Comparator, Finding, MriPolicy, PolicyError, Recommendation, Rule, recommend
+from hooks.rules import months_before
+from model.domain import Assessment
+from tests.hooks.builders import (
+    DIAGNOSTIC,
+    SCREENING,
+    TODAY,
+    chart,
+    draft,
+    exact,
+    history_of,
+    one_exam,
+    order,
+    pending,
+    refused,
+    scored,
+)
+
+ABOVE, BELOW = math.nextafter(0.017, 1), math.nextafter(0.017, 0)
+
+
+def decide(
+    patient_chart: Chart | None = None,
+    assessment: Assessment | None = None,
+    drafts: tuple[Draft, ...] = (),
+    **settings: Any,
+) -> Recommendation:
+    return recommend(
+        patient_chart or chart(),
+        assessment or Assessment(history_of()),
+        drafts,
+        MriPolicy(**settings),
+        TODAY,
+        DEFAULT_ORDER_CODES,
+    )
+
+
+def finding(recommendation: Recommendation, rule: Rule) -> Finding:
+    return next(found for found in recommendation.findings if found.rule is rule)
+
+
+def test_a_woman_of_52_over_the_threshold_with_a_complete_record_gets_the_suggestion() -> None:
+    decided = decide()
+    assert (decided.suggest_mri, decided.over_threshold, decided.unknowns) == (True, True, ())
+    assert all(found.met for found in decided.findings)
+
+
+@pytest.mark.parametrize(
+    ("risk", "comparator", "over"),
+    [
+        (0.017, Comparator.OVER, False),
+        (ABOVE, Comparator.OVER, True),
+        (BELOW, Comparator.OVER, False),
+        (0.017, Comparator.AT_LEAST, True),
+        (BELOW, Comparator.AT_LEAST, False),
+        (0.0174999, Comparator.OVER, True),
+    ],
+)
+def test_the_unrounded_score_is_compared_with_the_threshold(risk: float, comparator: Comparator, over: bool) -> None:
+    decided = decide(assessment=one_exam(scored(risk)), comparator=comparator)
+    assert (decided.over_threshold, decided.suggest_mri) == (over, over)
+
+
+YEAR_1991 = PartialDate(date(1991, 1, 1), date(1991, 12, 31))
+MAY_1991 = PartialDate(date(1991, 5, 1), date(1991, 5, 31))
+YEAR_1990 = PartialDate(date(1990, 1, 1), date(1990, 12, 31))
+YEAR_1992 = PartialDate(date(1992, 1, 1), date(1992, 12, 31))
+
+
+@pytest.mark.parametrize(
+    ("birth", "met"),
+    [
+        pytest.param(exact(date(1991, 5, 20)), True, id="turns 35 today"),
+        pytest.param(exact(date(1991, 5, 21)), False, id="turns 35 tomorrow"),
+        pytest.param(YEAR_1990, True, id="35 whichever day of the year"),
+        pytest.param(YEAR_1991, None, id="34 or 35 by the year alone"),
+        pytest.param(MAY_1991, None, id="34 or 35 by the month alone"),
+        pytest.param(YEAR_1992, False, id="under 35 whichever day"),
+        pytest.param(None, None, id="no birth date"),
+        pytest.param(exact(date(2026, 5, 21)), None, id="born tomorrow"),
+        pytest.param(exact(date(1900, 1, 1)), None, id="a placeholder of 126 years"),
+    ],
+)
+def test_age_is_taken_on_the_day_of_the_call_and_must_hold_for_every_possible_birthday(
+    birth: PartialDate | None, met: bool | None
+) -> None:
+    decided = decide(chart(birth=birth))
+    assert finding(decided, Rule.AGE).met is met
+    assert decided.suggest_mri is (met is True)
+    assert decided.over_threshold is True
+
+
+def test_a_straddling_birth_date_is_named_as_unknown() -> None:
+    decided = decide(chart(birth=YEAR_1991))
+    assert "Age 34 to 35" in decided.unknowns[0]
+    assert decided.obstacles[0].reason == "may be under 35, birth date not exact"
+
+
+def test_someone_born_on_29_february_is_35_in_march_of_a_common_year() -> None:
+    born = chart(birth=exact(date(1992, 2, 29)))
+    assessment = one_exam(scored(day=date(2027, 1, 5)))
+    ages = {
+        day: recommend(born, assessment, (), MriPolicy(), day, DEFAULT_ORDER_CODES).suggest_mri
+        for day in (date(2027, 2, 28), date(2027, 3, 1))
+    }
+    assert ages == {date(2027, 2, 28): False, date(2027, 3, 1): True}
+
+
+@pytest.mark.parametrize(
+    ("sex", "met"), [(Sex.FEMALE, True), (Sex.MALE, False), (Sex.OTHER, False), (Sex.UNKNOWN, None)]
+)
+def test_by_default_only_women_get_the_suggestion(sex: Sex, met: bool | None) -> None:
+    decided = decide(chart(sex=sex))
+    assert finding(decided, Rule.SEX).met is met
+    assert decided.suggest_mri is (sex is Sex.FEMALE)
+
+
+@pytest.mark.parametrize("sex", list(Sex))
+def test_a_site_may_admit_other_recorded_sexes(sex: Sex) -> None:
+    assert decide(chart(sex=sex), sexes=frozenset(Sex)).suggest_mri is True
+
+
+def test_a_deceased_patient_gets_no_suggestion() -> None:
+    assert decide(chart(deceased=True)).suggest_mri is False
+
+
+@pytest.mark.parametrize(
+    ("history", "met", "suggested"),
+    [
+        (BreastHistory(False, False), True, True),
+        (BreastHistory(True, False), False, False),
+        (BreastHistory(False, True), False, False),
+        (BreastHistory(True, False, ("2 conditions were not read.",)), False, False),
+        (BreastHistory(False, False, ("2 conditions were not read.",)), None, True),
+        (Unread("the EHR refused Condition"), None, True),
+    ],
+)
+def test_cancer_dcis_and_mastectomy_stop_the_suggestion_and_an_unread_history_is_stated(
+    history: BreastHistory | Unread, met: bool | None, suggested: bool
+) -> None:
+    decided = decide(chart(history=history))
+    assert finding(decided, Rule.BREAST_HISTORY).met is met
+    assert decided.suggest_mri is suggested
+    assert bool(decided.unknowns) is (met is None or getattr(history, "problems", ()) != ())
+
+
+LAST_YEAR = PartialDate(date(2025, 1, 1), date(2025, 12, 31))
+
+
+@pytest.mark.parametrize(
+    ("orders", "met", "suggested"),
+    [
+        pytest.param((), True, True, id="none"),
+        pytest.param((order(authored=exact(date(2025, 5, 20))),), False, False, id="twelve months ago to the day"),
+        pytest.param((order(authored=exact(date(2025, 5, 19))),), True, True, id="a day more than twelve months ago"),
+        pytest.param((order(authored=exact(TODAY), status="completed"),), False, False, id="done today"),
+        pytest.param((order(authored=LAST_YEAR),), None, False, id="some day of last year"),
+        pytest.param((order(),), False, False, id="open, no date"),
+        pytest.param((order(status="completed"),), None, False, id="completed, no date"),
+        pytest.param(
+            (order(authored=LAST_YEAR), order(authored=exact(TODAY))), False, False, id="one of two is recent"
+        ),
+        pytest.param(Unread("the EHR did not answer"), None, True, id="could not be read"),
+    ],
+)
+def test_a_breast_mri_of_the_last_twelve_months_stops_a_second_one(
+    orders: tuple[Order, ...] | Unread, met: bool | None, suggested: bool
+) -> None:
+    decided = decide(chart(mri_orders=orders))
+    assert (finding(decided, Rule.BREAST_MRI).met, decided.suggest_mri) == (met, suggested)
+
+
+def test_mri_orders_that_could_not_be_read_are_owned_up_to() -> None:
+    decided = decide(chart(mri_orders=Unread("the EHR did not answer")))
+    assert decided.unknowns == ("Breast MRI orders could not be read: the EHR did not answer.",)
+
+
+def test_a_breast_mri_among_the_drafts_stops_a_second_one_selected_or_not() -> None:
+    assert decide(drafts=(draft(SCREENING), draft())).suggest_mri is False
+    assert decide(drafts=(draft(SCREENING), draft(DIAGNOSTIC))).suggest_mri is True
+
+
+@pytest.mark.parametrize(
+    ("day", "met"),
+    [
+        (date(2024, 5, 20), True),
+        (date(2024, 5, 19), False),
+        (date(2026, 5, 20), True),
+        (date(2026, 5, 21), None),
+    ],
+)
+def test_a_score_must_not_be_too_old_nor_of_the_future(day: date, met: bool | None) -> None:
+    decided = decide(assessment=one_exam(scored(day=day)))
+    assert finding(decided, Rule.SCORE_AGE).met is met
+    assert decided.suggest_mri is (met is True)
+    assert decided.over_threshold is True
+
+
+EARLIER = history_of({2024: 0.03, 2025: 0.046})
+
+
+@pytest.mark.parametrize(
+    ("assessment", "met", "suggested"),
+    [
+        (Assessment(EARLIER, pending=(pending(),)), None, False),
+        (Assessment(EARLIER, pending=(pending(None),)), None, False),
+        (Assessment(EARLIER, pending=(pending(problem="The archive does not answer"),)), None, True),
+        (Assessment(EARLIER, refused=(refused(),)), None, True),
+        (Assessment(history_of(apart=(scored(0.05, date(2026, 5, 10)),))), None, True),
+        (Assessment(EARLIER, pending=(pending(date(2023, 5, 3)),), refused=(refused(date(2022, 5, 3)),)), True, True),
+    ],
+)
+def test_the_suggestion_waits_for_a_newer_exam_only_while_it_is_being_scored(
+    assessment: Assessment, met: bool | None, suggested: bool
+) -> None:
+    decided = decide(assessment=assessment)
+    assert (finding(decided, Rule.NEWEST_EXAM).met, decided.suggest_mri) == (met, suggested)
+    assert bool(decided.unknowns) is (met is None)
+
+
+def test_without_a_score_nothing_is_over_or_under_the_threshold() -> None:
+    decided = decide(assessment=Assessment(refused=(refused(),)))
+    assert (decided.over_threshold, decided.suggest_mri) == (None, False)
+
+
+def test_problems_of_the_chart_are_unknowns_and_each_is_said_once() -> None:
+    problem = "1 study of another patient was left out."
+    decided = decide(chart(problems=(problem,), exams=ImagingHistory((), (problem,))))
+    assert decided.unknowns == (problem,)
+
+
+def test_problems_of_every_part_are_unknowns() -> None:
+    parts = chart(
+        problems=("1 order was left out.",),
+        exams=ImagingHistory((), ("1 study was left out.",)),
+        history=BreastHistory(True, False, ("1 condition was left out.",)),
+    )
+    assert decide(parts).unknowns == ("1 order was left out.", "1 study was left out.", "1 condition was left out.")
+
+
+@given(
+    sex=st.sampled_from(Sex),
+    deceased=st.booleans(),
+    born=st.dates(date(1930, 1, 1), TODAY),
+    risk=st.floats(0, 1),
+    cancer=st.booleans(),
+    is_ordered=st.booleans(),
+)
+def test_a_suggestion_needs_every_rule_to_hold(
+    sex: Sex, deceased: bool, born: date, risk: float, cancer: bool, is_ordered: bool
+) -> None:
+    patient = chart(
+        sex=sex,
+        deceased=deceased,
+        birth=exact(born),
+        history=BreastHistory(cancer, False),
+        mri_orders=(order(authored=exact(TODAY)),) if is_ordered else (),
+    )
+    expected = (
+        sex is Sex.FEMALE
+        and not (deceased or cancer or is_ordered)
+        and (born.year + 35, born.month, born.day) <= (2026, 5, 20)
+        and risk > 0.017
+    )
+    decided = decide(patient, one_exam(scored(risk)))
+    assert decided.suggest_mri is expected
+    assert decided.suggest_mri or decided.over_threshold is False or decided.obstacles
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"threshold": 1.7},
+        {"threshold": 0},
+        {"minimum_age_years": -1},
+        {"mri_within_months": -1},
+        {"citation": " "},
+        {"citation_url": "nccn.org"},
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused_by_name(settings: dict[str, Any]) -> None:
+    with pytest.raises(PolicyError, match=next(iter(settings))):
+        MriPolicy(**settings)
+
+
+@pytest.mark.parametrize(
+    ("day", "months", "earlier"),
+    [
+        (date(2026, 5, 20), 12, date(2025, 5, 20)),
+        (date(2028, 2, 29), 12, date(2027, 2, 28)),
+        (date(2026, 3, 31), 1, date(2026, 2, 28)),
+        (date(2026, 1, 15), 1, date(2025, 12, 15)),
+        (date(2026, 5, 20), 99999, date.min),
+    ],
+)
+def test_months_are_counted_by_the_calendar(day: date, months: int, earlier: date) -> None:
+    assert months_before(day, months) == earlier
