@@ -1,0 +1,1 @@
+"""Reading the EHR's FHIR server."""

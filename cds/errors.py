@@ -1,0 +1,111 @@
+"""Everything that goes wrong between the service and the world, as one tree.
+
+MammoTrendError
+├── EhrError                  the EHR's FHIR server
+│   ├── EhrUnreachable        no connection, too slow, or 429/5xx after the retries
+│   ├── EhrRefused            401 or 403
+│   ├── EhrNotFound           404 or 410: it answered, and does not have it
+│   └── EhrAnswerBroken       not JSON, not FHIR, an OperationOutcome, or only a part of it
+├── PacsError                 the image archive
+│   ├── PacsUnreachable       no connection, too slow, or 429/5xx after the retries
+│   ├── PacsRefused           401 or 403
+│   ├── StudyNotFound         it answered, and does not have the study
+│   └── StudyIncomplete       it has the study, and what arrived is not all of it or not only it
+├── UntrustedServer           an address that the site has not listed
+├── SettingsError             the settings file or the environment
+├── ModelNotUsable            no checkpoint, a damaged one, or one not allowed in this mode
+├── HookRequestError          a CDS Hooks call that breaks its contract (400)
+└── RequiredDataMissing       neither prefetch nor the EHR has what the answer needs (412)
+
+Messages say what is wrong and what to do. They carry no patient identifier, no token and no query of a URL, because
+they are shown on cards and written to logs; values from outside appear as `!r`.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import ClassVar
+
+
+class MammoTrendError(Exception):
+    """Anything this service foresees; `http_status` is what a caller over HTTP is answered."""
+
+    http_status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+class EhrError(MammoTrendError):
+    """The EHR could not give what was asked."""
+
+    http_status = HTTPStatus.BAD_GATEWAY
+
+
+class EhrUnreachable(EhrError):
+    """The EHR did not answer; asking again later may help."""
+
+    http_status = HTTPStatus.GATEWAY_TIMEOUT
+
+
+class EhrRefused(EhrError):
+    """The EHR does not accept the access token, or the token does not cover this."""
+
+
+class EhrNotFound(EhrError):
+    """The EHR answered that it has no such resource."""
+
+
+class EhrAnswerBroken(EhrError):
+    """The EHR's answer cannot be used, or is not the whole answer."""
+
+
+class PacsError(MammoTrendError):
+    """The image archive could not give what was asked."""
+
+    http_status = HTTPStatus.BAD_GATEWAY
+
+
+class PacsUnreachable(PacsError):
+    """The archive did not answer; asking again later may help."""
+
+    http_status = HTTPStatus.GATEWAY_TIMEOUT
+
+
+class PacsRefused(PacsError):
+    """The archive does not accept our credentials."""
+
+
+class StudyNotFound(PacsError):
+    """The archive answered that it has no such study."""
+
+    http_status = HTTPStatus.NOT_FOUND
+
+
+class StudyIncomplete(PacsError):
+    """What arrived is not the whole study, or not only that study; it must not be scored."""
+
+
+class UntrustedServer(MammoTrendError):
+    """An address that the site has not listed; nothing was sent to it."""
+
+    http_status = HTTPStatus.FORBIDDEN
+
+
+class SettingsError(MammoTrendError):
+    """The settings cannot be used as they are."""
+
+
+class ModelNotUsable(MammoTrendError):
+    """The model cannot be used, or may not be used in this mode."""
+
+    http_status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class HookRequestError(MammoTrendError):
+    """The call breaks the contract of its hook (CDS Hooks 2.0.1, section Calling a CDS Service)."""
+
+    http_status = HTTPStatus.BAD_REQUEST
+
+
+class RequiredDataMissing(MammoTrendError):
+    """Data that the answer needs could not be had (CDS Hooks 2.0.1, section Prefetch Template: 412)."""
+
+    http_status = HTTPStatus.PRECONDITION_FAILED

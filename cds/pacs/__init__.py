@@ -1,0 +1,1 @@
+"""Fetching images by DICOMweb."""

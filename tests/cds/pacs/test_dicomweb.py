@@ -1,0 +1,326 @@
+"""Studies over real HTTP from the embedded archive, and from archives that misbehave."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask, Response, redirect, request
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+from requests.auth import AuthBase, HTTPBasicAuth
+
+from cds.demo.dicom_folder import DicomFolder
+from cds.demo.dicomweb_server import dicomweb_app
+from cds.demo.loopback import serve
+from cds.errors import PacsError, PacsRefused, PacsUnreachable, StudyIncomplete, StudyNotFound, UntrustedServer
+from cds.origins import BearerToken
+from cds.pacs.archive import ImageArchive
+from cds.pacs.dicomweb import ArchiveRoot, DicomWebArchive
+from tests.builders import cad_report, file_bytes, mammogram, screening_exam, tomosynthesis
+
+STUDY = "1.2.3"
+BOUNDARY = "b0undary"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> DicomFolder:
+    return DicomFolder(tmp_path / "images")
+
+
+def retrieve(url: str, study_uid: str = STUDY, auth: AuthBase | None = None, **settings: Any) -> list[Dataset]:
+    with DicomWebArchive(ArchiveRoot(url, auth), **{"retries": 0, "read_timeout_s": 5.0, **settings}) as archive:
+        retriever: ImageArchive = archive
+        return retriever.retrieve_study(study_uid)
+
+
+def stored(folder: DicomFolder, images: list[FileDataset]) -> list[FileDataset]:
+    for image in images:
+        folder.add(image)
+    return images
+
+
+def by_uid(images: list[Any]) -> dict[str, bytes]:
+    return {str(image.SOPInstanceUID): image.PixelData for image in images}
+
+
+def test_a_study_arrives_as_it_was_stored(folder: DicomFolder) -> None:
+    images = stored(folder, screening_exam(STUDY))
+    with serve(dicomweb_app(folder)) as url:
+        assert by_uid(retrieve(url)) == by_uid(images)
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
+def test_a_compressed_study_arrives_compressed(folder: DicomFolder, syntax: str) -> None:
+    images = stored(folder, screening_exam(STUDY, transfer_syntax=syntax))
+    with serve(dicomweb_app(folder)) as url:
+        received = retrieve(url)
+    assert {image.file_meta.TransferSyntaxUID for image in received} == {syntax}
+    assert by_uid(received) == by_uid(images)
+
+
+def test_only_the_asked_study_is_sent(folder: DicomFolder) -> None:
+    images = stored(folder, screening_exam(STUDY))
+    stored(folder, screening_exam("1.2.4"))
+    with serve(dicomweb_app(folder)) as url:
+        assert by_uid(retrieve(url)) == by_uid(images)
+
+
+def test_a_report_among_the_images_is_left_out_and_the_study_is_whole(folder: DicomFolder) -> None:
+    images = stored(folder, screening_exam(STUDY))
+    stored(folder, [cad_report(STUDY)])
+    with serve(dicomweb_app(folder)) as url:
+        assert by_uid(retrieve(url)) == by_uid(images)
+
+
+def test_tomosynthesis_comes_as_its_header_alone(folder: DicomFolder) -> None:
+    images = stored(folder, screening_exam(STUDY))
+    volume = stored(folder, [tomosynthesis(STUDY)])[0]
+    with serve(dicomweb_app(folder)) as url:
+        received = retrieve(url)
+    header = received[-1]
+    assert by_uid(received[:-1]) == by_uid(images)
+    assert (header.SOPInstanceUID, header.NumberOfFrames) == (volume.SOPInstanceUID, 3)
+    assert "PixelData" not in header
+
+
+def test_a_study_that_the_archive_does_not_have_is_not_found(folder: DicomFolder) -> None:
+    with serve(dicomweb_app(folder)) as url, pytest.raises(StudyNotFound, match=r"'1\.2\.9'"):
+        retrieve(url, "1.2.9")
+
+
+@pytest.mark.parametrize("status", ["204 No Content", "404 Not Found"])
+def test_a_listing_without_content_means_not_found(status: str) -> None:
+    with serve(lambda environ, start: _empty(start, status)) as url, pytest.raises(StudyNotFound):
+        retrieve(url)
+
+
+def test_an_archive_that_takes_too_long_is_unreachable() -> None:
+    asked = threading.Event()
+
+    def slow(environ: Any, start: Callable[..., Any]) -> list[bytes]:
+        asked.wait(2)
+        return _empty(start, "204 No Content")
+
+    with serve(slow) as url:
+        with pytest.raises(PacsUnreachable):
+            retrieve(url, read_timeout_s=0.1)
+        asked.set()
+
+
+@pytest.mark.parametrize("uid", ["", "../studies", "1.2.3?limit=1", "1." * 40 + "1", "1.2.3\n"])
+def test_what_is_no_study_uid_is_not_asked_for(uid: str) -> None:
+    with pytest.raises(StudyNotFound, match="not a DICOM study UID"):
+        retrieve("http://127.0.0.1:9", uid)
+
+
+def test_wrong_credentials_are_refused_and_not_shown(folder: DicomFolder) -> None:
+    stored(folder, screening_exam(STUDY))
+    with serve(dicomweb_app(folder, "cds", "right-secret")) as url:
+        with pytest.raises(PacsRefused, match="401") as refusal:
+            retrieve(url, auth=HTTPBasicAuth("cds", "wrong-secret"))
+        assert len(retrieve(url, auth=HTTPBasicAuth("cds", "right-secret"))) == 4
+    assert "secret" not in str(refusal.value)
+
+
+def test_a_bearer_token_is_sent_with_every_request(folder: DicomFolder) -> None:
+    stored(folder, screening_exam(STUDY))
+    app = dicomweb_app(folder)
+    seen: list[str | None] = []
+    app.before_request(lambda: seen.append(request.headers.get("Authorization")))
+    with serve(app) as url:
+        retrieve(url, auth=BearerToken("t0ken"))
+    assert set(seen) == {"Bearer t0ken"}
+
+
+def test_an_archive_that_is_not_listed_is_not_asked(folder: DicomFolder) -> None:
+    app = dicomweb_app(folder)
+    seen: list[str] = []
+    app.before_request(lambda: seen.append(request.path))
+    elsewhere = ArchiveRoot("http://127.0.0.1:9")
+    with serve(app) as url, DicomWebArchive(elsewhere) as archive, pytest.raises(UntrustedServer):
+        archive.retrieve_study(STUDY, root=url)
+    assert seen == []
+
+
+def test_each_listed_archive_gets_its_own_credentials_only(folder: DicomFolder, tmp_path: Path) -> None:
+    stored(folder, screening_exam(STUDY))
+    other = DicomFolder(tmp_path / "other")
+    stored(other, screening_exam(STUDY)[:2])
+    app = dicomweb_app(other)
+    seen: list[str | None] = []
+    app.before_request(lambda: seen.append(request.headers.get("Authorization")))
+    with ExitStack() as running:
+        own = ArchiveRoot(running.enter_context(serve(dicomweb_app(folder, "cds", "x"))), HTTPBasicAuth("cds", "x"))
+        foreign = ArchiveRoot(running.enter_context(serve(app)))
+        both = running.enter_context(DicomWebArchive(own, [foreign]))
+        assert len(both.retrieve_study(STUDY)) == 4
+        assert len(both.retrieve_study(STUDY, root=f"{foreign.url}/")) == 2
+    assert set(seen) == {None}
+
+
+def test_an_archive_that_does_not_run_is_unreachable() -> None:
+    with pytest.raises(PacsUnreachable, match=r"http://127\.0\.0\.1:9 "):
+        retrieve("http://127.0.0.1:9")
+
+
+def test_a_busy_archive_is_asked_again(folder: DicomFolder) -> None:
+    stored(folder, screening_exam(STUDY))
+    app = dicomweb_app(folder)
+    refusals = iter([503, 429, 502, 504])
+
+    @app.before_request
+    def busy() -> Response | None:
+        status = next(refusals, None)
+        return None if status is None else Response(status=status)
+
+    with serve(app) as url:
+        assert len(retrieve(url, retries=4, backoff_s=0.01)) == 4
+
+
+def test_an_archive_that_stays_busy_is_unreachable() -> None:
+    with serve(lambda environ, start: _plain(start, "503 Busy")) as url, pytest.raises(PacsUnreachable, match="503"):
+        retrieve(url, retries=1, backoff_s=0.01)
+
+
+def test_a_redirect_to_another_server_is_not_followed(folder: DicomFolder) -> None:
+    stored(folder, screening_exam(STUDY))
+    elsewhere = dicomweb_app(folder)
+    seen: list[str] = []
+    elsewhere.before_request(lambda: seen.append(request.path))
+    with serve(elsewhere) as other_url:
+        app = Flask("redirecting")
+        app.add_url_rule("/<path:path>", view_func=lambda path: redirect(f"{other_url}/{path}"))
+        with serve(app) as url, pytest.raises(UntrustedServer):
+            retrieve(url)
+    assert seen == []
+
+
+def test_an_archive_that_answers_a_web_page_is_an_error_in_words() -> None:
+    with serve(lambda environ, start: _plain(start, "200 OK")) as url, pytest.raises(PacsError, match="'text/html'"):
+        retrieve(url)
+
+
+# What follows are archives that list a whole study and send something else.
+
+
+def _plain(start: Callable[..., Any], status: str) -> list[bytes]:
+    start(status, [("Content-Type", "text/html")])
+    return [b"<html>hello</html>"]
+
+
+def _empty(start: Callable[..., Any], status: str) -> list[bytes]:
+    start(status, [])
+    return []
+
+
+def lying_archive(listed: list[FileDataset], body: bytes) -> Flask:
+    """An archive that lists these images and answers every retrieval with these bytes, as Orthanc without a length."""
+    app = Flask("lying")
+    rows = [
+        {
+            "00080018": {"vr": "UI", "Value": [image.SOPInstanceUID]},
+            "00080016": {"vr": "UI", "Value": [image.SOPClassUID]},
+        }
+        for image in listed
+    ]
+
+    def retrieve(study_uid: str) -> Response:
+        kind = f'multipart/related; type="application/dicom"; boundary="{BOUNDARY}"'
+        return Response(iter([body]), content_type=kind)
+
+    app.add_url_rule("/studies/<study_uid>/instances", view_func=lambda study_uid: rows)
+    app.add_url_rule("/studies/<study_uid>", view_func=retrieve)
+    return app
+
+
+def multipart(files: list[bytes]) -> bytes:
+    parts = [f"\r\n--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode() + file for file in files]
+    return b"".join(parts) + f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
+def retrieved(listed: list[FileDataset], body: bytes) -> list[Dataset]:
+    with serve(lying_archive(listed, body)) as url:
+        return retrieve(url)
+
+
+@pytest.fixture
+def exam() -> list[FileDataset]:
+    return screening_exam(STUDY)
+
+
+def test_a_whole_answer_without_any_length_is_taken(exam: list[FileDataset]) -> None:
+    assert by_uid(retrieved(exam, multipart([file_bytes(image) for image in exam]))) == by_uid(exam)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.9, 0.9995])
+def test_an_answer_that_breaks_off_is_incomplete(exam: list[FileDataset], kept: float) -> None:
+    body = multipart([file_bytes(image) for image in exam])
+    with pytest.raises(StudyIncomplete, match="broke off"):
+        retrieved(exam, body[: int(len(body) * kept)])
+
+
+def test_an_answer_that_breaks_off_between_two_images_is_incomplete(exam: list[FileDataset]) -> None:
+    body = multipart([file_bytes(image) for image in exam])
+    with pytest.raises(StudyIncomplete, match="broke off"):
+        retrieved(exam, body[: body.rindex(f"\r\n--{BOUNDARY}\r\n".encode())])
+
+
+def test_a_missing_image_makes_the_study_incomplete(exam: list[FileDataset]) -> None:
+    with pytest.raises(StudyIncomplete, match="4 objects are listed, 1 of them did not arrive"):
+        retrieved(exam, multipart([file_bytes(image) for image in exam[:3]]))
+
+
+def test_an_image_that_is_not_listed_makes_the_study_incomplete(exam: list[FileDataset]) -> None:
+    with pytest.raises(StudyIncomplete, match="1 not listed did"):
+        retrieved(exam[:3], multipart([file_bytes(image) for image in exam]))
+
+
+def test_the_same_image_twice_does_not_stand_for_two(exam: list[FileDataset]) -> None:
+    files = [file_bytes(image) for image in exam]
+    with pytest.raises(StudyIncomplete, match="1 of them did not arrive"):
+        retrieved(exam, multipart([*files[:3], files[0]]))
+
+
+def test_an_image_of_another_study_is_never_handed_over(exam: list[FileDataset]) -> None:
+    foreign = mammogram("R MLO", "9.9.9")
+    with pytest.raises(StudyIncomplete, match="another study"):
+        retrieved([*exam[:3], foreign], multipart([file_bytes(image) for image in [*exam[:3], foreign]]))
+
+
+@pytest.mark.parametrize("lost", [1, 2, 4000, 6144])
+def test_an_image_that_lost_pixels_makes_the_study_incomplete(exam: list[FileDataset], lost: int) -> None:
+    files = [file_bytes(image) for image in exam]
+    with pytest.raises(StudyIncomplete, match="without all its pixels"):
+        retrieved(exam, multipart([files[0][:-lost], *files[1:]]))
+
+
+@pytest.mark.filterwarnings(
+    "ignore:End of file reached before delimiter:UserWarning"
+)  # pydicom's own word on the cut file
+@pytest.mark.parametrize("lost", [8, 9, 60])
+def test_a_compressed_image_that_lost_its_end_makes_the_study_incomplete(lost: int) -> None:
+    exam = screening_exam(STUDY, transfer_syntax=RLELossless)
+    files = [file_bytes(image) for image in exam]
+    with pytest.raises(StudyIncomplete, match="4 objects are listed, 1 of them did not arrive and 0"):
+        retrieved(exam, multipart([files[0][:-lost], *files[1:]]))
+
+
+def test_an_image_without_pixels_makes_the_study_incomplete(exam: list[FileDataset]) -> None:
+    del exam[0].PixelData
+    with pytest.raises(StudyIncomplete, match="without all its pixels"):
+        retrieved(exam, multipart([file_bytes(image) for image in exam]))
+
+
+def test_what_is_no_dicom_file_is_an_error_in_words(exam: list[FileDataset]) -> None:
+    with pytest.raises(PacsError, match="unreadable"):
+        retrieved(exam, multipart([b"GIF89a", *[file_bytes(image) for image in exam[1:]]]))
+
+
+def test_a_size_that_the_header_does_not_state_is_left_to_the_gate(exam: list[FileDataset]) -> None:
+    del exam[0].Rows
+    assert len(retrieved(exam, multipart([file_bytes(image) for image in exam]))) == 4

@@ -1,0 +1,23 @@
+"""Fixtures that every test may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import OrthancServer, SekmetServer, orthanc, sekmet
+
+
+@pytest.fixture(scope="session")
+def orthanc_server() -> Iterator[OrthancServer]:
+    """One Orthanc for the whole session: store under new UIDs, and leave what others stored alone."""
+    with orthanc() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sekmet_server() -> Iterator[SekmetServer]:
+    """One sekmet-fhir for the whole session: create new patients, and leave what others created alone."""
+    with sekmet() as server:
+        yield server

@@ -1,0 +1,169 @@
+"""Real servers that nobody here wrote, on loopback, each with its own temporary folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+import requests
+
+READY_S = 30.0
+STOP_S = 15.0
+CHECKOUT = Path(__file__).parent.parent
+ORTHANC_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+
+
+@dataclass(frozen=True)
+class OrthancServer:
+    """A running Orthanc: `url` is its own REST interface, `dicomweb` the DICOMweb root."""
+
+    url: str
+    username: str = "cds"
+    password: str = "cds-secret"
+
+    @property
+    def dicomweb(self) -> str:
+        return f"{self.url}/dicom-web"
+
+
+@dataclass(frozen=True)
+class SekmetServer:
+    """A running sekmet-fhir: `url` is the FHIR base, `token` the bearer token it demands."""
+
+    url: str
+    token: str = "sekmet-token"
+
+
+@contextmanager
+def orthanc() -> Iterator[OrthancServer]:
+    """An empty Orthanc with its DICOMweb plugin and basic authentication."""
+    executable = shutil.which("Orthanc", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if executable is None or not ORTHANC_PLUGIN.exists():
+        _left_out("Orthanc is not installed: sudo apt-get install orthanc orthanc-dicomweb")
+    server = OrthancServer(f"http://127.0.0.1:{_free_port()}")
+    with _folder() as folder:
+        configuration = folder / "orthanc.json"
+        configuration.write_text(json.dumps(_orthanc_configuration(server, folder)))
+        with _running([*_unprivileged(folder), executable, str(configuration)], folder) as process:
+            _wait_for(f"{server.url}/system", process, folder, auth=(server.username, server.password))
+            yield server
+
+
+@contextmanager
+def sekmet() -> Iterator[SekmetServer]:
+    """An empty sekmet-fhir that demands a bearer token and starts no simulated hospital."""
+    executable = Path(os.environ.get("MAMMOTREND_SEKMET", CHECKOUT / ".venv-sekmet" / "bin" / "sekmet"))
+    if not executable.exists():
+        install = "python3 -m venv .venv-sekmet && .venv-sekmet/bin/pip install sekmet-fhir==0.1.1"
+        _left_out(f"sekmet-fhir is not installed: {install}")
+    server = SekmetServer(f"http://127.0.0.1:{_free_port()}/fhir")
+    with _folder() as folder:
+        settings = folder / "settings.yaml"
+        settings.write_text(json.dumps(_sekmet_settings(server, folder)))  # every JSON document is YAML too
+        with _running([str(executable), "serve", "-c", str(settings)], folder) as process:
+            _wait_for(f"{server.url}/metadata", process, folder)
+            yield server
+
+
+def _orthanc_configuration(server: OrthancServer, folder: Path) -> dict[str, object]:
+    return {
+        "Name": "TEST",
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "index"),
+        "Plugins": [str(ORTHANC_PLUGIN)],
+        "HttpServerEnabled": True,
+        "HttpPort": int(server.url.rpartition(":")[2]),
+        # Orthanc 1.10 listens on every interface whatever the configuration says; this is what keeps others out.
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": True,
+        "RegisteredUsers": {server.username: server.password},
+        "DicomServerEnabled": False,
+        "StorageCompression": False,
+        "OverwriteInstances": True,
+        "DicomWeb": {
+            "Enable": True,
+            "Root": "/dicom-web/",
+            "EnableWado": True,
+            "StudiesMetadata": "Full",
+            "SeriesMetadata": "Full",
+        },
+    }
+
+
+def _sekmet_settings(server: SekmetServer, folder: Path) -> dict[str, object]:
+    return {
+        "base_url": server.url,
+        "host": "127.0.0.1",
+        "port": int(server.url.removesuffix("/fhir").rpartition(":")[2]),
+        "data_dir": str(folder / "data"),
+        "simulator": {"enabled": False},
+        "server_auth": {"types": ["bearer"], "tokens": [server.token]},
+    }
+
+
+def _left_out(reason: str) -> NoReturn:
+    if os.environ.get("MAMMOTREND_REQUIRE_INTEGRATION") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="mammotrend-") as name:
+        yield Path(name)
+
+
+def _unprivileged(folder: Path) -> list[str]:
+    if os.geteuid() != 0:
+        return []
+    shutil.chown(folder, "nobody", "nogroup")
+    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+
+
+@contextmanager
+def _running(command: Sequence[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)  # noqa: S603 - our own arguments
+        try:
+            yield process
+        finally:
+            _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], folder: Path, auth: tuple[str, str] | None = None) -> None:
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if requests.get(url, auth=auth, timeout=2).ok:
+                return
+        except (requests.ConnectionError, requests.Timeout):
+            pass
+        time.sleep(0.05)
+    pytest.fail(f"{process.args!r} did not start: {(folder / 'server.log').read_text(errors='replace')[-2000:]}")
