@@ -1,0 +1,23 @@
+"""What can go wrong between a DICOM file and a risk, each with a sentence that says what to do.
+
+ModelError
+├── PicturesUnusable     an image that cannot be decoded or turned into a picture
+├── CheckpointBroken     weights or card that are missing, altered or of another format
+└── SelfCheckFailed      this machine does not compute what the model card promises
+"""
+
+
+class ModelError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class PicturesUnusable(ModelError):
+    """An image cannot be turned into the network's input; the message is for a radiographer."""
+
+
+class CheckpointBroken(ModelError):
+    """A checkpoint is missing, altered or not understood; the message says which part."""
+
+
+class SelfCheckFailed(ModelError):
+    """The scores of the built-in exam differ from the model card: do not score patients here."""

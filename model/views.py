@@ -1,0 +1,320 @@
+"""The gate: which four images of an exam are scored, and in words why every other one, or the whole exam, is not.
+
+Mirai was made for the four standard "For Presentation" 2D views. Codes: DICOM PS3.16 CID 4014 (views) and CID 4015
+(modifiers), PS3.3 C.8.11.7 (mammography image module).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final, TypeVar
+
+from pydicom import Dataset, config
+from pydicom.uid import (
+    UID,
+    BreastProjectionXRayImageStorageForPresentation,
+    BreastProjectionXRayImageStorageForProcessing,
+    BreastTomosynthesisImageStorage,
+    DigitalMammographyXRayImageStorageForPresentation,
+    DigitalMammographyXRayImageStorageForProcessing,
+)
+
+from model.domain import (
+    STANDARD_VIEWS,
+    Exclusion,
+    ExclusionReason,
+    ImageType,
+    Laterality,
+    View,
+    ViewPosition,
+)
+from model.headers import element, frames, items, text, words
+
+POSITION_CODES: Final[Mapping[str, ViewPosition]] = {
+    "399162004": ViewPosition.CC,
+    "R-10242": ViewPosition.CC,
+    "399368009": ViewPosition.MLO,
+    "R-10226": ViewPosition.MLO,
+}
+"""SCT and SRT (also written SNM3) code values of the two screening projections."""
+
+NIPPLE_IN_PROFILE: Final = frozenset({"442581004", "R-40AB3"})
+"""The one view modifier that leaves a standard view standard; second choice beside an image without it."""
+
+SYNTHETIC_SERIES: Final = ("C-VIEW", "V-PREVIEW", "S-VIEW", "INSIGHT", "INTELLIGENT 2D")
+"""Vendors' names of 2D pictures computed from tomosynthesis, as they stand in SeriesDescription."""
+
+Word = TypeVar("Word", Laterality, ViewPosition)
+
+IMAGE_KEYWORD: Final = "PixelData"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The images to score by view, and everything that was left out. `refusals` non-empty means: do not score."""
+
+    images: Mapping[View, Dataset]
+    left_out: tuple[Exclusion, ...]
+    refusals: tuple[Exclusion, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def exclusions(self) -> tuple[Exclusion, ...]:
+        """Reasons for the whole exam first, then the single images'."""
+        return self.refusals + self.left_out
+
+
+def select_views(images: Sequence[Dataset]) -> Selection:
+    """Pick the four standard views of one exam by the clinical gate."""
+    left_out: list[Exclusion] = []
+    candidates: list[tuple[View, Dataset]] = []
+    for image in images:
+        view = view_of(image)
+        problem = _objection(image)
+        if problem is not None or view is None:
+            left_out.append(problem or _exclusion(image, ExclusionReason.VIEW_UNKNOWN, VIEW_UNKNOWN))
+        else:
+            candidates.append((view, image))
+    chosen, duplicates = _latest_of_each(candidates)
+    refusals = (*_mixed([image for _, image in candidates]), *_missing(images, chosen, left_out))
+    return Selection(chosen, (*left_out, *duplicates), refusals, tuple(_warnings(chosen)))
+
+
+def select_views_for_research(images: Sequence[Dataset]) -> Selection:
+    """Pick four views with the gate off: what it would have refused becomes a warning. Never for a patient's care.
+
+    Film exams name the view in PatientOrientation and the side in Laterality, and give each view a study of its own.
+    An image that the gate would have taken is preferred to one that it would not.
+    """
+    candidates: list[tuple[View, Dataset]] = []
+    left_out: list[Exclusion] = []
+    for image in images:
+        view = view_of(image) or _view_of_film(image)
+        if view is None or IMAGE_KEYWORD not in image:
+            left_out.append(_exclusion(image, ExclusionReason.VIEW_UNKNOWN, VIEW_UNKNOWN))
+        else:
+            candidates.append((view, image))
+    chosen, duplicates = _latest_of_each(candidates)
+    warnings = [
+        f"gate off, {view}: {problem.sentence}"
+        for view, image in chosen.items()
+        for problem in filter(None, (check(image) for check in IMAGE_CHECKS))
+    ]
+    warnings += [f"gate off: {problem.sentence}" for problem in _mixed(list(chosen.values()))]
+    warnings += _warnings(chosen)
+    return Selection(chosen, (*left_out, *duplicates), tuple(_missing(images, chosen, left_out)), tuple(warnings))
+
+
+def _objection(image: Dataset) -> Exclusion | None:
+    return next(filter(None, (check(image) for check in IMAGE_CHECKS)), None)
+
+
+def view_of(image: Dataset) -> View | None:
+    """Breast and projection from the header: ViewCodeSequence first, ViewPosition second; None when it does not say."""
+    position, laterality = _position(image), _laterality(image)
+    return View(laterality, position) if position and laterality else None
+
+
+def _position(image: Dataset) -> ViewPosition | None:
+    code = _view_code(image)
+    return POSITION_CODES.get(code) if code else _member(ViewPosition, text(image, "ViewPosition"))
+
+
+def _view_code(image: Dataset) -> str:
+    """The code value of the view, empty where the header has none."""
+    return next((text(item, "CodeValue").upper() for item in items(image, "ViewCodeSequence")), "")
+
+
+def _laterality(image: Dataset) -> Laterality | None:
+    """The image's own side; that of its series only where the image says nothing."""
+    return _member(Laterality, text(image, "ImageLaterality") or text(image, "Laterality"))
+
+
+def _view_of_film(image: Dataset) -> View | None:
+    orientation = (_member(ViewPosition, word) for word in words(image, "PatientOrientation"))
+    position, laterality = next(filter(None, orientation), None), _laterality(image)
+    return View(laterality, position) if position and laterality else None
+
+
+def _member(kind: type[Word], written: str) -> Word | None:
+    """The whole word, not a part of it: `ML` is another projection than `MLO`."""
+    word = written.upper()
+    return kind(word) if word in list(kind) else None
+
+
+# One check a refusal; the first that objects names the reason.
+
+VIEW_UNKNOWN: Final = "The header does not say which breast and which projection it shows."
+
+
+def _not_mammography(image: Dataset) -> Exclusion | None:
+    kind = UID(text(image, "SOPClassUID"), config.IGNORE)
+    if kind in TOMOSYNTHESIS or frames(image) > 1:
+        return _exclusion(image, ExclusionReason.TOMOSYNTHESIS, "Tomosynthesis, not a 2D mammogram.")
+    if kind == DigitalMammographyXRayImageStorageForProcessing:
+        return _exclusion(image, ExclusionReason.NOT_FOR_PRESENTATION, FOR_PRESENTATION_ONLY)
+    if kind != DigitalMammographyXRayImageStorageForPresentation:
+        sentence = f"Not a digital mammogram for presentation, but {kind.name or 'an unknown kind of object'}."
+        return _exclusion(image, ExclusionReason.NOT_MAMMOGRAPHY, sentence)
+    if IMAGE_KEYWORD not in image:
+        return _exclusion(image, ExclusionReason.UNREADABLE_PIXELS, "The image arrived without its pixels.")
+    return None
+
+
+TOMOSYNTHESIS: Final = frozenset(
+    {
+        BreastTomosynthesisImageStorage,
+        BreastProjectionXRayImageStorageForPresentation,
+        BreastProjectionXRayImageStorageForProcessing,
+    }
+)
+
+FOR_PRESENTATION_ONLY: Final = "Not marked FOR PRESENTATION; the model was made for presentation images only."
+
+
+def _not_for_presentation(image: Dataset) -> Exclusion | None:
+    if text(image, "PresentationIntentType").upper() == "FOR PRESENTATION":
+        return None
+    return _exclusion(image, ExclusionReason.NOT_FOR_PRESENTATION, FOR_PRESENTATION_ONLY)
+
+
+def _synthetic(image: Dataset) -> Exclusion | None:
+    sentence = "A 2D picture computed from tomosynthesis, not acquired."
+    return _exclusion(image, ExclusionReason.SYNTHETIC_2D, sentence) if _is_synthetic(image) else None
+
+
+def _is_synthetic(image: Dataset) -> bool:
+    series = text(image, "SeriesDescription").upper()
+    return "GENERATED_2D" in words(image, "ImageType") or any(name in series for name in SYNTHETIC_SERIES)
+
+
+def _not_a_screening_view(image: Dataset) -> Exclusion | None:
+    written = _view_code(image) or text(image, "ViewPosition")
+    if not written or _position(image) is not None:
+        return None
+    meaning = next((text(item, "CodeMeaning") for item in items(image, "ViewCodeSequence")), "")
+    sentence = f"Not a CC or MLO view, but {meaning or written!r}."
+    return _exclusion(image, ExclusionReason.NOT_A_SCREENING_VIEW, sentence)
+
+
+def _modified(image: Dataset) -> Exclusion | None:
+    names = [
+        text(modifier, "CodeMeaning") or text(modifier, "CodeValue")
+        for modifier in _modifiers(image)
+        if text(modifier, "CodeValue").upper() not in NIPPLE_IN_PROFILE
+    ]
+    if names:
+        sentence = f"Taken with {', '.join(names)}; only plain CC and MLO views are scored."
+        return _exclusion(image, ExclusionReason.VIEW_MODIFIER, sentence)
+    return None
+
+
+def _modifiers(image: Dataset) -> Sequence[Dataset]:
+    """Nested in the view code as the standard has it, or beside it as some units write it; empty items say nothing."""
+    nested = (item for code in items(image, "ViewCodeSequence") for item in items(code, "ViewModifierCodeSequence"))
+    both = (*nested, *items(image, "ViewModifierCodeSequence"))
+    return [item for item in both if text(item, "CodeValue") or text(item, "CodeMeaning")]
+
+
+def _flagged(keyword: str, reason: ExclusionReason, sentence: str) -> Callable[[Dataset], Exclusion | None]:
+    def check(image: Dataset) -> Exclusion | None:
+        return _exclusion(image, reason, sentence) if text(image, keyword).upper() == "YES" else None
+
+    return check
+
+
+IMAGE_CHECKS: Final[tuple[Callable[[Dataset], Exclusion | None], ...]] = (
+    _not_mammography,
+    _not_for_presentation,
+    _synthetic,
+    _not_a_screening_view,
+    _modified,
+    _flagged("PartialView", ExclusionReason.PARTIAL_VIEW, "Shows only a part of the breast."),
+    _flagged("BreastImplantPresent", ExclusionReason.IMPLANT, "The breast has an implant; the model never saw one."),
+    _flagged("QualityControlImage", ExclusionReason.QUALITY_CONTROL_IMAGE, "A quality control image, not the patient."),
+    _flagged("BurnedInAnnotation", ExclusionReason.BURNED_IN_ANNOTATION, "Has writing burned into the picture."),
+)
+
+
+def _latest_of_each(candidates: Sequence[tuple[View, Dataset]]) -> tuple[dict[View, Dataset], list[Exclusion]]:
+    """Of two images of one view the later acquisition, a nipple in profile only where there is no other."""
+    chosen: dict[View, Dataset] = {}
+    duplicates: list[Exclusion] = []
+    for view, image in sorted(candidates, key=lambda candidate: _preference(candidate[1])):
+        if view in chosen:
+            sentence = f"A later or plainer image of {view} is scored instead."
+            duplicates.append(_exclusion(chosen[view], ExclusionReason.DUPLICATE_VIEW, sentence))
+        chosen[view] = image
+    return {view: chosen[view] for view in STANDARD_VIEWS if view in chosen}, duplicates
+
+
+def _preference(image: Dataset) -> tuple[bool, bool, str, int, str]:
+    """Sorts the image to keep last. The UID decides at the end, so that the order of arrival never does."""
+    day_and_time = text(image, "AcquisitionDate") + text(image, "AcquisitionTime")
+    taken = text(image, "AcquisitionDateTime") or day_and_time
+    number = element(image, "InstanceNumber")
+    counted = int(number) if isinstance(number, int) else 0
+    return (_objection(image) is None, not _modifiers(image), taken, counted, text(image, "SOPInstanceUID"))
+
+
+def _mixed(images: Sequence[Dataset]) -> Iterable[Exclusion]:
+    if len({text(image, "PatientID") for image in images}) > 1:
+        sentence = "The images carry different patient IDs; check in the PACS whose exam this is."
+        yield Exclusion(ExclusionReason.MIXED_PATIENTS, sentence)
+    if len({text(image, "StudyInstanceUID") for image in images}) > 1:
+        yield Exclusion(ExclusionReason.MIXED_STUDIES, "The images belong to different studies.")
+
+
+def _missing(
+    images: Sequence[Dataset], chosen: Mapping[View, Dataset], left_out: Sequence[Exclusion]
+) -> Iterable[Exclusion]:
+    if not images:
+        yield Exclusion(ExclusionReason.NO_IMAGES, "The study holds no images.")
+        return
+    if not chosen and left_out:
+        sentence = f"No usable image: {left_out[0].sentence}"
+        yield Exclusion(ExclusionReason.MISSING_VIEW, sentence)
+        return
+    for view in STANDARD_VIEWS:
+        if view not in chosen:
+            yield Exclusion(ExclusionReason.MISSING_VIEW, f"No usable {view} view.")
+
+
+def _warnings(chosen: Mapping[View, Dataset]) -> Iterable[str]:
+    if any(text(image, "LossyImageCompression") == "01" for image in chosen.values()):
+        yield "At least one image was compressed with loss before it was stored."
+    for view, image in chosen.items():
+        written = _member(ViewPosition, text(image, "ViewPosition"))
+        if written not in (None, view.position):
+            yield f"{view}: the view code says {view.position}, ViewPosition says {written}; the code was believed."
+
+
+def image_type(images: Iterable[Dataset]) -> ImageType:
+    """How the pictures of an exam were made; one synthetic picture makes the exam synthetic."""
+    return ImageType.SYNTHETIC_2D if any(_is_synthetic(image) for image in images) else ImageType.FFDM
+
+
+def exam_date(images: Iterable[Dataset]) -> date | None:
+    """The day of the exam: StudyDate, else the day of the first acquisition, else of the content."""
+    images = list(images)
+    for keyword in ("StudyDate", "AcquisitionDate", "ContentDate"):
+        days = [day for day in (_day(text(image, keyword)) for image in images) if day]
+        if days:
+            return min(days)
+    return None
+
+
+def _day(written: str) -> date | None:
+    """YYYYMMDD and nothing shorter: `strptime` would read 2026111 as some day or other."""
+    if len(written) != 8 or not written.isdecimal():
+        return None
+    try:
+        return date(int(written[:4]), int(written[4:6]), int(written[6:]))
+    except ValueError:
+        return None
+
+
+def _exclusion(image: Dataset, reason: ExclusionReason, sentence: str) -> Exclusion:
+    return Exclusion(reason, sentence, text(image, "SOPInstanceUID") or None)
