@@ -1,0 +1,1 @@
+"""Turning queued exams into stored scores."""

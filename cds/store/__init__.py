@@ -1,0 +1,1 @@
+"""What is kept: exams, scores and the scoring queue."""

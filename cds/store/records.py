@@ -1,0 +1,75 @@
+"""Rows of the store to domain types and back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from cds.store.tables import Exam, Score, Scoring
+from model.domain import (
+    AcquisitionDevice,
+    Exclusion,
+    ExclusionReason,
+    ImageType,
+    ModelVersion,
+    PendingExam,
+    RefusedExam,
+    RiskScore,
+    ScoredExam,
+)
+
+
+def score_values(exam: ScoredExam) -> dict[str, Any]:
+    """What is kept of a score: the numbers, the whole model identity and the device."""
+    model = exam.score.model
+    return {
+        "study_uid": exam.study_uid,
+        "model": model.key,
+        "model_name": model.name,
+        "weights": model.weights,
+        "preprocessing": model.preprocessing,
+        "calibration": model.calibration,
+        "clinical": model.clinical,
+        "performed_on": exam.performed_on,
+        "calibrated": list(exam.score.calibrated),
+        "raw": list(exam.score.raw),
+        "manufacturer": exam.device.manufacturer,
+        "device_model": exam.device.model_name,
+        "software_versions": exam.device.software_versions,
+        "image_type": exam.image_type.value,
+        "warnings": list(exam.warnings),
+        "scored_at": exam.scored_at,
+    }
+
+
+def scored_exam(row: Score, exam: Exam) -> ScoredExam:
+    """A stored score as the exam it belongs to."""
+    model = ModelVersion(row.model_name, row.weights, row.preprocessing, row.calibration, row.clinical)
+    return ScoredExam(
+        study_uid=row.study_uid,
+        performed_on=row.performed_on,
+        score=RiskScore(tuple(row.calibrated), tuple(row.raw), model),
+        scored_at=row.scored_at,
+        device=AcquisitionDevice(row.manufacturer, row.device_model, row.software_versions),
+        image_type=ImageType(row.image_type),
+        warnings=tuple(row.warnings),
+        imaging_study=exam.imaging_study,
+    )
+
+
+def exclusion_rows(exam: RefusedExam) -> list[dict[str, str | None]]:
+    """Exclusions as JSON."""
+    return [{**asdict(exclusion), "reason": exclusion.reason.value} for exclusion in exam.exclusions]
+
+
+def refused_exam(scoring: Scoring, exam: Exam) -> RefusedExam:
+    """A stored refusal with its reasons."""
+    reasons = (
+        Exclusion(ExclusionReason(row["reason"]), row["sentence"], row["image_uid"]) for row in scoring.exclusions
+    )
+    return RefusedExam(exam.study_uid, exam.performed_on, tuple(reasons), exam.imaging_study)
+
+
+def pending_exam(scoring: Scoring, exam: Exam) -> PendingExam:
+    """A queued exam with the problem of its last attempt, if there was one."""
+    return PendingExam(exam.study_uid, exam.performed_on, scoring.problem, exam.imaging_study)
