@@ -94,7 +94,10 @@ def summary(kind: CardKind, occasion: Occasion) -> str:
     if occasion.recommendation.suggest_mri:
         return _cut(f"{_judged(latest, occasion)}, exam of {day}; {trouble[0].lower()}{trouble[1:]}")
     threshold = details.threshold_words(occasion.site.policy)
-    return _cut(f"{trouble}; earlier score {_score(latest, occasion)} of {day} ({threshold})")
+    earlier = f"; earlier score {_score(latest, occasion)} of {day} ({threshold})"
+    with_reason = f"{trouble}{_problem(newest)}{earlier}"
+    # The reason gives way where both do not fit: the detail has it in any case.
+    return with_reason if summary_length(with_reason) <= SUMMARY_CHARACTERS else _cut(f"{trouble}{earlier}")
 
 
 def _judged(latest: ScoredExam, occasion: Occasion) -> str:

@@ -11,6 +11,9 @@ from fhir_mappings.orders import DEFAULT_ORDER_CODES, OrderCodes
 from hooks.case import MriPolicy, PolicyError
 from hooks.contract import OverrideReason, Source
 
+STUDY_URL = "https://doi.org/10.1148/radiol.253023"
+"""The publication behind the service (Lehman et al., Radiology 2026): a card's source unless the site names its own."""
+
 OVERRIDE_REASON_SYSTEM = "urn:mammotrend:override-reason"
 
 
@@ -46,7 +49,7 @@ class Site:
     mode: Mode = Mode.SILENT
     policy: MriPolicy = field(default_factory=MriPolicy)
     demo_banner: str = ""
-    source: Source = field(default_factory=lambda: Source("MammoTrend"))
+    source: Source = field(default_factory=lambda: Source("MammoTrend", STUDY_URL))
     mri_order: Coding = DEFAULT_MRI_ORDER
     mri_intent: str = "order"
     identifier_system: str = "urn:mammotrend:risk-assessment"

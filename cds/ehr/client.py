@@ -47,6 +47,7 @@ class FhirEhr:
         timeout_s: float = 5.0,
         session: requests.Session | None = None,
         wait: Callable[[float], object] = time.sleep,
+        max_pages: int = MAX_PAGES,
     ) -> None:
         self._base = base_url.rstrip("/")
         self._origin = origin(base_url)
@@ -54,6 +55,7 @@ class FhirEhr:
         self._timeout_s = timeout_s
         self._session = session or SameOriginSession()
         self._wait = wait
+        self._max_pages = max_pages
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +86,7 @@ class FhirEhr:
         seen: set[str] = set()
         link: str | None = url
         while link is not None:
-            if link in seen or len(seen) == MAX_PAGES:
+            if link in seen or len(seen) == self._max_pages:
                 raise EhrAnswerBroken(f"the search of the EHR at {self._origin} did not end after {len(seen)} pages")
             seen.add(link)
             page = self._searchset(link)

@@ -97,7 +97,7 @@ def one_exam(exam: ScoredExam | None = None) -> Assessment:
 
 def refused(
     day: date | None = date(2026, 5, 3),
-    sentence: str = "There is no usable R MLO view; the model needs all four standard views.",
+    sentence: str = "No usable R MLO view.",
 ) -> RefusedExam:
     """An exam of three views."""
     return RefusedExam("1.2.99", day, (Exclusion(ExclusionReason.MISSING_VIEW, sentence),))

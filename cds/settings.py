@@ -1,0 +1,213 @@
+"""Everything a site decides, read once: one TOML file, environment variables `MAMMOTREND_...` over it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as EnvironmentNotRead
+
+from cds.errors import SettingsError, UntrustedServer
+from cds.origins import listed
+from fhir_mappings.mri_orders import INTENTS
+from hooks.case import Comparator
+from hooks.json_rules import is_absolute_url
+from hooks.site import Mode
+from model.card import DEMO_MODEL
+
+
+def _http_url(value: str) -> str:
+    if not is_absolute_url(value):
+        raise ValueError("must be a whole http or https address")
+    return value
+
+
+def _server_root(value: str) -> str:
+    try:
+        return listed(value, [value]).rstrip("/")
+    except UntrustedServer as e:
+        raise ValueError("must be an http or https address without a user, a query or a fragment") from e
+
+
+def _absolute_uri(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*:\S+", value):
+        raise ValueError("must be an absolute URI, such as http://loinc.org or urn:oid:1.2.3")
+    return value
+
+
+def _time_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError) as e:
+        raise ValueError("must be a time zone such as Europe/Berlin") from e
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+ServerRoot = Annotated[str, AfterValidator(_server_root)]
+Uri = Annotated[str, AfterValidator(_absolute_uri)]
+Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EhrSettings(_Section):
+    """One EHR that may call, or that the night reads. Other FHIR servers are neither believed nor called."""
+
+    name: Text
+    fhir_server: ServerRoot
+    mode: Mode = Mode.SILENT
+    time_zone: TimeZone = "UTC"
+    timeout_s: float = Field(default=5.0, gt=0)
+    access_token_file: Path | None = None
+    """A file with the bearer token the nightly run presents; the hook uses the token of each call instead."""
+
+
+class PacsSettings(_Section):
+    """The image archive."""
+
+    dicomweb_root: ServerRoot
+    username: str | None = None
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    read_timeout_s: float = Field(default=60.0, gt=0)
+    check_patient_id: bool = True
+    """Hold an exam whose images carry a patient ID that the EHR does not list for the patient."""
+
+    def secret(self) -> str | None:
+        """The password from its file or the environment."""
+        if self.password_file is not None:
+            return read_secret(self.password_file)
+        return self.password.get_secret_value() if self.password else None
+
+
+class PolicySettings(_Section):
+    """When a breast MRI is suggested. Defaults: NCCN 2026 as reported, from 35, strictly over 1.7 %."""
+
+    minimum_age_years: int = Field(default=35, ge=0, le=120)
+    threshold_percent: float = Field(default=1.7, gt=0, lt=100)
+    comparator: Comparator = Comparator.OVER
+    mri_within_months: int = Field(default=12, ge=0)
+    oldest_score_months: int = Field(default=24, ge=0)
+    citation: Text | None = None
+    citation_url: HttpUrl | None = None
+
+
+class OrderSettings(_Section):
+    """The breast MRI order that a card offers, in the site's own code where it has one."""
+
+    code: Text = "77049"
+    system: Uri = "http://www.ama-assn.org/go/cpt"
+    display: str = ""
+    intent: str = "order"
+
+    @field_validator("intent")
+    @classmethod
+    def _is_an_intent(cls, value: str) -> str:
+        if value not in INTENTS:
+            raise ValueError(f"must be one of {', '.join(sorted(INTENTS))}")
+        return value
+
+
+class ServiceSettings(_Section):
+    """Where the service listens. Loopback unless a TLS proxy stands before it."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8410, ge=0, le=65535)
+    threads: int = Field(default=16, ge=1)
+    answer_budget_s: float = Field(default=2.0, ge=0)
+    """How long a hook waits for a score that the worker is making."""
+    label: Text = "MammoTrend"
+    url: HttpUrl | None = None
+
+
+class NightSettings(_Section):
+    """When the worker looks for new exams by itself: five cron fields in the given time zone, empty for never."""
+
+    cron: str = "0 2 * * *"
+    time_zone: TimeZone = "UTC"
+
+
+class Settings(BaseSettings):
+    """The whole configuration."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MAMMOTREND_", env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    database_url: str = Field(default="sqlite:///mammotrend.sqlite", repr=False)
+    model: Path = DEMO_MODEL
+    ehrs: tuple[EhrSettings, ...] = ()
+    pacs: PacsSettings | None = None
+    policy: PolicySettings = PolicySettings()
+    mri_order: OrderSettings = OrderSettings()
+    service: ServiceSettings = ServiceSettings()
+    night: NightSettings = NightSettings()
+
+    @field_validator("ehrs")
+    @classmethod
+    def _are_told_apart(cls, ehrs: tuple[EhrSettings, ...]) -> tuple[EhrSettings, ...]:
+        """Exams are kept by the EHR's name, and calls belong to an EHR by its server."""
+        for said, values in (("names", [ehr.name for ehr in ehrs]), ("servers", [ehr.fhir_server for ehr in ehrs])):
+            if len(set(values)) < len(values):
+                raise ValueError(f"the EHRs' {said} must differ from each other")
+        return ehrs
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment first, then the file: what `init_settings` carries is the parsed file."""
+        return env_settings, init_settings
+
+
+def read_settings(file: Path | None) -> Settings:
+    """The settings of a TOML file with the environment over it; raises SettingsError naming each wrong setting."""
+    values = _read_toml(file) if file else {}
+    try:
+        return Settings(**values)
+    except ValidationError as e:
+        wrong = "; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in e.errors())
+        raise SettingsError(f"the settings cannot be used: {wrong}") from None
+    except EnvironmentNotRead as e:
+        raise SettingsError(f"the environment cannot be used: {e}") from None
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise SettingsError(f"the settings file {file.name!r} cannot be read: {type(e).__name__}") from e
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
+        raise SettingsError(f"the settings file {file.name!r} is not TOML: {e}") from e
+    pacs = values.get("pacs")
+    if isinstance(pacs, dict) and "password" in pacs:
+        raise SettingsError(
+            "pacs.password does not belong in the settings file; use pacs.password_file, or the "
+            "environment variable MAMMOTREND_PACS__PASSWORD"
+        )
+    return values
+
+
+def read_secret(file: Path) -> str:
+    """The secret in a file, without its line end; raises SettingsError."""
+    try:
+        secret = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as e:
+        raise SettingsError(f"the secret file {file.name!r} cannot be read: {type(e).__name__}") from e
+    if not secret:
+        raise SettingsError(f"the secret file {file.name!r} is empty")
+    return secret

@@ -1,0 +1,1 @@
+"""The Flask application: discovery, hook routes, health."""

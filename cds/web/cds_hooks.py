@@ -1,0 +1,86 @@
+"""CDS Hooks 2.0.1 over HTTP: discovery, and one route for every service. Parse, delegate, answer."""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import nullcontext
+from typing import Any
+
+from flask import Blueprint, abort, current_app, request
+
+from cds.ehr.prefetch import complete
+from cds.errors import HookRequestError, RequiredDataMissing
+from cds.origins import listed
+from cds.services import CallingEhr, WebServices
+from fhir_mappings.chart import Chart, read_chart
+from fhir_mappings.errors import ResourceProblem
+from hooks.contract import HookRequest, Service, cards_response, discovery
+from hooks.site import Mode
+
+log = logging.getLogger(__name__)
+
+routes = Blueprint("cds_hooks", __name__)
+
+
+@routes.get("/cds-services")
+def announce() -> dict[str, object]:
+    """Which services there are (CDS Hooks, Discovery)."""
+    return discovery(_parts().services)
+
+
+@routes.post("/cds-services/<service_id>")
+def answer(service_id: str) -> dict[str, object]:
+    """Cards for one call; an empty list means "looked, nothing to say"."""
+    parts, service = _parts(), _service(service_id)
+    call = HookRequest.from_json(_json_body())
+    if call.hook != service.hook:
+        raise HookRequestError(f"this service answers {service.hook!r}, the call is for {call.hook[:40]!r}")
+    ehr = _calling_ehr(call, parts)
+    if not service.concerns(call, ehr.site.order_codes):
+        return cards_response(())
+    chart = _chart(call, service, ehr)
+    # Silent means that nobody waits for a card: the exams are queued, and that is all the EHR's call is for.
+    wait_s = 0.0 if ehr.site.mode is Mode.SILENT else parts.answer_budget_s
+    assessment = parts.assessor.assess(ehr.name, chart.patient, chart.exams, wait_s=wait_s, urgent=True)
+    cards = service.answer(call, chart, assessment, ehr.site, ehr.today(parts.now()), parts.new_uuid)
+    log.info("%s: %d cards, mode %s", service.id, len(cards), ehr.site.mode)
+    return cards_response(() if ehr.site.mode is Mode.SILENT else cards)
+
+
+def _parts() -> WebServices:
+    parts: WebServices = current_app.extensions["mammotrend"]
+    return parts
+
+
+def _service(service_id: str) -> Service:
+    return next((service for service in _parts().services if service.id == service_id), None) or abort(404)
+
+
+def _json_body() -> Any:
+    try:
+        return json.loads(request.get_data())
+    except (ValueError, RecursionError) as e:
+        raise HookRequestError("the request body is not JSON") from e
+
+
+def _calling_ehr(call: HookRequest, parts: WebServices) -> CallingEhr:
+    """The EHR whose call this is, by its fhirServer. One that the site has not listed gets no answer."""
+    if call.fhir_server is None:
+        if len(parts.ehrs) == 1:
+            return parts.ehrs[0]
+        raise HookRequestError("the call has no fhirServer, and this service is configured for more than one EHR")
+    known = {ehr.fhir_server: ehr for ehr in parts.ehrs}
+    return known[listed(call.fhir_server, known)]
+
+
+def _chart(call: HookRequest, service: Service, ehr: CallingEhr) -> Chart:
+    """The patient's chart from the prefetch, and from the EHR where the prefetch falls short."""
+    token = call.authorization.access_token if call.authorization else None
+    context = {**call.context, "patientId": call.patient_id}
+    with ehr.open(token) if call.fhir_server else nullcontext() as client:
+        resources = complete(service.prefetch, call.prefetch, context, client)
+    try:
+        return read_chart(resources, call.patient_id, ehr.site.order_codes)
+    except ResourceProblem as problem:
+        raise RequiredDataMissing(f"data that the answer needs could not be had: {problem}") from problem

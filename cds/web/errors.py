@@ -1,0 +1,51 @@
+"""Every failure as one HTTP status and an OperationOutcome; never a traceback, an identifier or a token."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from http import HTTPStatus
+
+from flask import Flask, Response, jsonify
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+
+from cds.errors import MammoTrendError
+from hooks.contract import ContractError
+
+log = logging.getLogger(__name__)
+
+
+def register(app: Flask) -> None:
+    """Translate our errors, the framework's and the database's."""
+    app.register_error_handler(MammoTrendError, lambda error: _outcome(error.http_status, str(error)))
+    app.register_error_handler(ContractError, lambda error: _outcome(HTTPStatus.BAD_REQUEST, str(error)))
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(SQLAlchemyError, _store_error)
+    app.register_error_handler(Exception, _fault)
+
+
+def _http_error(error: HTTPException) -> Response:
+    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    return _outcome(status, f"{status.phrase.lower()}: {status.description or 'see the request'}")
+
+
+def _store_error(error: SQLAlchemyError) -> Response:
+    # The message would quote the statement with its values.
+    log.error("the store failed: %s", type(error).__name__)
+    return _outcome(HTTPStatus.SERVICE_UNAVAILABLE, "the service's database does not answer; try again later")
+
+
+def _fault(error: Exception) -> Response:
+    # The framework would log the traceback with the error's words, and they may quote what a call sent.
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    log.error("an unforeseen fault: %s at %s:%s", type(error).__name__, place.filename, place.lineno)
+    return _outcome(HTTPStatus.INTERNAL_SERVER_ERROR, "an unforeseen fault; the service's log names the place")
+
+
+def _outcome(status: HTTPStatus, text: str) -> Response:
+    """FHIR's way to say what went wrong; CDS Hooks 3.0 asks for it and 2.0 allows it."""
+    issue = {"severity": "error", "code": "processing", "diagnostics": text}
+    response = jsonify({"resourceType": "OperationOutcome", "issue": [issue]})
+    response.status_code = status
+    return response
