@@ -1,0 +1,43 @@
+"""`make bench`: print the table, and keep it in `benchmarks/results/`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import hook, scoring
+from benchmarks.timing import Row, machine
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    """Measure everything once."""
+    rows = [*hook.rows(rounds=100), *scoring.rows(rounds=5)]
+    console = Console(width=120)
+    console.print(_table(rows))
+    console.print(machine())
+    day = datetime.now(UTC).date().isoformat()
+    record = {"date": day, "machine": machine(), "rows": [asdict(row) for row in rows]}
+    (RESULTS / f"{day}.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    table = Table(title="Medians; compare the ratios")
+    for heading in ("What", "ms", "floor, ms", "times the floor", "the floor is"):
+        table.add_column(heading, justify="right" if "m" in heading and len(heading) < 10 else "left")
+    for row in rows:
+        floor = f"{1000 * row.floor_s:.2f}" if row.floor_s else "-"
+        ratio = f"{row.seconds / row.floor_s:.1f}" if row.floor_s else "-"
+        table.add_row(row.what, f"{1000 * row.seconds:.2f}", floor, ratio, row.floor)
+    return table
+
+
+if __name__ == "__main__":
+    main()

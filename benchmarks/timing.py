@@ -1,0 +1,52 @@
+"""Medians, and the machine they were taken on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a figure, its floor, and what the floor is."""
+
+    what: str
+    seconds: float
+    floor_s: float | None = None
+    floor: str = ""
+
+
+def median_seconds(work: Callable[[], Any], rounds: int) -> float:
+    """Median wall time of one call, after one call that does not count."""
+    work()
+    return median(_seconds(work) for _ in range(rounds))
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def machine() -> dict[str, str]:
+    """What the figures were taken on."""
+    return {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "cores": str(os.cpu_count()),
+        "processor": platform.machine(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+    }
+
+
+def matrix_rate(size: int = 2048, rounds: int = 5) -> float:
+    """Floating point operations a second of a float32 matrix product here: what no network can beat."""
+    a = torch.randn(size, size)
+    return 2 * size**3 / median_seconds(lambda: a @ a, rounds)
