@@ -96,7 +96,9 @@ def rescore(config: Config = None) -> None:
     _logging("WARNING")
     with _plain_errors():
         settings = _settings(config)
-        rescore_site(night(settings), worker(settings), Console())
+        summary = rescore_site(night(settings), worker(settings), Console())
+    if summary.problems:
+        raise typer.Exit(1)
 
 
 @app.command()

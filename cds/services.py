@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -153,7 +154,7 @@ def mri_policy(settings: Settings) -> MriPolicy:
 
 def _fraction(percent: float) -> float:
     """1.7 becomes the float that 0.017 is: 1.7 / 100 would be another one, just beside it."""
-    return float(f"{percent!r}e-2")
+    return float(Decimal(repr(percent)) / 100)
 
 
 def archive(settings: PacsSettings) -> DicomWebArchive:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -32,6 +33,15 @@ def _server_root(value: str) -> str:
         return listed(value, [value]).rstrip("/")
     except UntrustedServer as e:
         raise ValueError("must be an http or https address without a user, a query or a fragment") from e
+
+
+def _is_among(server: str, others: Sequence[str]) -> bool:
+    """Whether a server is one of the others, however its address is written."""
+    try:
+        listed(server, others)
+    except UntrustedServer:
+        return False
+    return True
 
 
 def _absolute_uri(value: str) -> str:
@@ -156,9 +166,11 @@ class Settings(BaseSettings):
     @classmethod
     def _are_told_apart(cls, ehrs: tuple[EhrSettings, ...]) -> tuple[EhrSettings, ...]:
         """Exams are kept by the EHR's name, and calls belong to an EHR by its server."""
-        for said, values in (("names", [ehr.name for ehr in ehrs]), ("servers", [ehr.fhir_server for ehr in ehrs])):
-            if len(set(values)) < len(values):
-                raise ValueError(f"the EHRs' {said} must differ from each other")
+        if len({ehr.name for ehr in ehrs}) < len(ehrs):
+            raise ValueError("the EHRs' names must differ from each other")
+        servers = [ehr.fhir_server for ehr in ehrs]
+        if any(_is_among(server, servers[:place]) for place, server in enumerate(servers)):
+            raise ValueError("the EHRs' servers must differ from each other")
         return ehrs
 
     @classmethod

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.postgresql import PostgresqlServer, postgresql
 from tests.servers import OrthancServer, SekmetServer, orthanc, sekmet
 
 
@@ -20,4 +21,11 @@ def orthanc_server() -> Iterator[OrthancServer]:
 def sekmet_server() -> Iterator[SekmetServer]:
     """One sekmet-fhir for the whole session: create new patients, and leave what others created alone."""
     with sekmet() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresqlServer]:
+    """One PostgreSQL for the whole session: take a new database from it."""
+    with postgresql() as server:
         yield server

@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 
 LEASE = timedelta(minutes=10)
 IDLE_S = 0.2
-STORE_DOWN_S = 5.0
 SETTLED = timedelta(days=2)
 
 
@@ -46,19 +45,21 @@ class Worker:
         now: Callable[[], datetime],
         *,
         check_patient_id: bool = True,
+        store_down_s: float = 5.0,
     ) -> None:
         self._store, self._archive, self._scorer = store, archive, scorer
         self._model, self._now = model, now
-        self._check_patient_id = check_patient_id
+        self._check_patient_id, self._store_down_s = check_patient_id, store_down_s
 
     def run(self, stop: Event) -> None:
         """Score until told to stop; the exam in hand is finished first. A database that is down is waited for."""
+        log.info("scoring with %s", self._model)
         while not stop.is_set():
             try:
                 wait_s = 0.0 if self.score_next() else IDLE_S
             except SQLAlchemyError as fault:
                 log.error("the store failed: %s", type(fault).__name__)
-                wait_s = STORE_DOWN_S
+                wait_s = self._store_down_s
             stop.wait(wait_s)
 
     def score_next(self) -> bool:

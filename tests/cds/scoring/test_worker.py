@@ -1,0 +1,256 @@
+"""The worker: whatever an exam does, it is scored, refused with reasons or held with one, and the next is scored."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from threading import Event, Thread
+
+import pytest
+from pydicom import Dataset
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from cds.errors import MammoTrendError, PacsUnreachable, StudyIncomplete, StudyNotFound
+from cds.scoring.worker import Worker
+from cds.store.store import ScoringJob, Store
+from model.domain import PendingExam, RefusedExam, ScoredExam
+from tests.builders import screening_exam
+from tests.cds.builders import EHR, LEASE, MODEL, NOW, PATIENT, Clock, memory_store, new_exam, refused, scored
+from tests.fakes import FakeArchive
+
+SECRETS = ("MRN-1", "STRANGER", "Ada", "p1")
+
+
+class FakeScorer:
+    """An ExamScorer that scores every study alike, except those given."""
+
+    def __init__(self, **answers: RefusedExam | Exception) -> None:
+        self.answers = answers
+        self.asked: list[tuple[str, date | None]] = []
+
+    def score_exam(
+        self, images: Sequence[Dataset], *, at: datetime, performed_on: date | None = None, gate: bool = True
+    ) -> ScoredExam | RefusedExam:
+        """The answer given for the study, which is raised if it is an error."""
+        study_uid = str(images[0].StudyInstanceUID)
+        self.asked.append((study_uid, performed_on))
+        answer = self.answers.get("s" + study_uid.replace(".", "_"), scored(study_uid, scored_at=at))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class BrokenStore(Store):
+    """A store whose database fails the given number of times before it works."""
+
+    def __init__(self, engine: Engine, failures: int) -> None:
+        super().__init__(engine)
+        self.failures = failures
+
+    def claim(self, model: str, now: datetime, lease: timedelta) -> ScoringJob | None:
+        """Fails as a database that is down does."""
+        if self.failures:
+            self.failures -= 1
+            raise OperationalError("SELECT secret", {}, Exception("the connection is lost"))
+        return super().claim(model, now, lease)
+
+
+@pytest.fixture
+def store() -> Store:
+    store = memory_store()
+    store.register([new_exam("1.2.1"), new_exam("1.2.2")], MODEL.key, NOW)
+    return store
+
+
+def archive(first: Sequence[Dataset] | MammoTrendError | None = None) -> FakeArchive:
+    """Two whole studies; `first` replaces the first one."""
+    return FakeArchive({"1.2.1": first or screening_exam("1.2.1"), "1.2.2": screening_exam("1.2.2")})
+
+
+def work(store: Store, archive: FakeArchive, scorer: FakeScorer | None = None, **options: bool) -> None:
+    """Score all that is due."""
+    worker = Worker(store, archive, scorer or FakeScorer(), MODEL.key, Clock(), **options)
+    while worker.score_next():
+        pass
+
+
+def outcomes(store: Store) -> list[ScoredExam | RefusedExam | PendingExam]:
+    """What is known of both studies."""
+    found = store.outcomes(EHR, PATIENT, ["1.2.1", "1.2.2"], MODEL.key)
+    return sorted(found, key=lambda exam: exam.study_uid or "")
+
+
+def test_queued_exams_are_fetched_scored_and_stored_in_turn(store: Store) -> None:
+    store.register(
+        [new_exam("1.2.3", dicomweb_root="http://other", performed_on=date(2026, 5, 3))], MODEL.key, NOW, urgent=True
+    )
+    pacs, scorer = archive(), FakeScorer()
+    pacs.studies["1.2.3"] = screening_exam("1.2.3")
+
+    work(store, pacs, scorer)
+
+    assert pacs.asked == [("1.2.3", "http://other"), ("1.2.1", None), ("1.2.2", None)]
+    assert scorer.asked[0] == ("1.2.3", date(2026, 5, 3))
+    assert all(isinstance(exam, ScoredExam) and exam.scored_at == NOW for exam in outcomes(store))
+
+
+def test_with_nothing_due_there_is_nothing_to_do() -> None:
+    worker = Worker(memory_store(), FakeArchive({}), FakeScorer(), MODEL.key, Clock())
+
+    assert worker.score_next() is False
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        PacsUnreachable("the archive does not answer"),
+        StudyNotFound("the archive does not have it"),
+        StudyIncomplete("a part is missing"),
+        MammoTrendError("another of ours"),
+    ],
+)
+def test_an_exam_that_cannot_be_fetched_is_held_with_the_reason_and_the_next_is_scored(
+    store: Store, problem: MammoTrendError
+) -> None:
+    work(store, archive(first=problem))
+
+    held, next_one = outcomes(store)
+    assert held == PendingExam("1.2.1", None, str(problem))
+    assert isinstance(next_one, ScoredExam)
+
+
+def test_a_held_exam_is_scored_once_it_can_be(store: Store) -> None:
+    pacs, clock = archive(first=PacsUnreachable("the archive does not answer")), Clock()
+    worker = Worker(store, pacs, FakeScorer(), MODEL.key, clock)
+    while worker.score_next():
+        pass
+    pacs.studies["1.2.1"] = screening_exam("1.2.1")
+
+    clock.advance(timedelta(minutes=1))
+    worker.score_next()
+
+    assert isinstance(outcomes(store)[0], ScoredExam)
+
+
+def test_images_of_another_patient_are_held_and_never_scored(store: Store) -> None:
+    scorer = FakeScorer()
+
+    work(store, archive(first=screening_exam("1.2.1", patient_id="STRANGER")), scorer)
+
+    held, _ = outcomes(store)
+    assert isinstance(held, PendingExam)
+    assert held.problem is not None
+    assert "patient ID" in held.problem
+    assert not any(secret in held.problem for secret in SECRETS)
+    assert [study for study, _ in scorer.asked] == ["1.2.2"]
+
+
+def test_one_image_of_another_patient_among_four_is_enough(store: Store) -> None:
+    images = screening_exam("1.2.1")
+    images[2].PatientID = "STRANGER"
+
+    work(store, archive(first=images))
+
+    assert isinstance(outcomes(store)[0], PendingExam)
+
+
+@pytest.mark.parametrize("written", ["MRN-1 ", " MRN-1"])
+def test_blanks_around_a_patient_id_do_not_make_another_patient(store: Store, written: str) -> None:
+    work(store, archive(first=screening_exam("1.2.1", patient_id=written)))
+
+    assert isinstance(outcomes(store)[0], ScoredExam)
+
+
+def test_where_the_site_says_so_patient_ids_are_not_compared(store: Store) -> None:
+    work(store, archive(first=screening_exam("1.2.1", patient_id="STRANGER")), check_patient_id=False)
+
+    assert isinstance(outcomes(store)[0], ScoredExam)
+
+
+@pytest.mark.parametrize(("identifiers", "on_images"), [((), "MRN-1"), (("MRN-1",), "")])
+def test_where_either_side_names_nobody_there_is_nothing_to_compare(
+    identifiers: tuple[str, ...], on_images: str
+) -> None:
+    store = memory_store()
+    store.register([new_exam("1.2.1", patient_identifiers=identifiers)], MODEL.key, NOW)
+
+    work(store, archive(first=screening_exam("1.2.1", patient_id=on_images)))
+
+    assert isinstance(outcomes(store)[0], ScoredExam)
+
+
+def test_images_of_another_study_are_held(store: Store) -> None:
+    images = screening_exam("1.2.1")
+    images[3].StudyInstanceUID = "1.2.99"
+
+    work(store, archive(first=images))
+
+    held, _ = outcomes(store)
+    assert isinstance(held, PendingExam)
+    assert "another study" in str(held.problem)
+
+
+@pytest.mark.parametrize(
+    "fault", [RuntimeError("out of memory, MRN-1"), ValueError("Ada"), MemoryError(), KeyError("MRN-1")]
+)
+def test_an_unforeseen_fault_holds_one_exam_and_not_the_others(store: Store, fault: Exception) -> None:
+    work(store, archive(), FakeScorer(s1_2_1=fault))
+
+    held, next_one = outcomes(store)
+    assert held == PendingExam("1.2.1", None, f"an unforeseen fault ({type(fault).__name__})")
+    assert isinstance(next_one, ScoredExam)
+
+
+def test_a_refused_exam_is_kept_with_every_reason(store: Store) -> None:
+    work(store, archive(), FakeScorer(s1_2_1=refused("1.2.1")))
+
+    kept, _ = outcomes(store)
+    assert isinstance(kept, RefusedExam)
+    assert kept.exclusions == refused().exclusions
+    assert store.claim(MODEL.key, NOW + timedelta(days=1), LEASE) is None
+
+
+def test_nothing_that_names_a_patient_is_logged(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    store.register([new_exam(f"1.2.{number}") for number in (3, 4)], MODEL.key, NOW)
+    pacs = archive(first=screening_exam("1.2.1", patient_id="STRANGER"))
+    pacs.studies |= {"1.2.3": screening_exam("1.2.3"), "1.2.4": screening_exam("1.2.4")}
+
+    work(store, pacs, FakeScorer(s1_2_3=RuntimeError("MRN-1"), s1_2_4=refused("1.2.4")))
+
+    written = [record.getMessage() for record in caplog.records if record.name.startswith("cds")]
+    assert len(written) == 3
+    assert not [line for line in written if any(secret in line for secret in SECRETS)]
+    assert all(record.exc_info is None for record in caplog.records)
+
+
+def test_told_to_stop_it_stops(store: Store) -> None:
+    stop = Event()
+    stop.set()
+
+    Worker(store, archive(), FakeScorer(), MODEL.key, Clock()).run(stop)
+
+    assert all(isinstance(exam, PendingExam) for exam in outcomes(store))
+
+
+def test_a_database_that_fails_for_a_while_does_not_end_the_worker(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = BrokenStore(engine, failures=2)
+    store.register([new_exam("1.2.1")], MODEL.key, NOW)
+    stop, worker = Event(), Worker(store, archive(), FakeScorer(), MODEL.key, Clock(), store_down_s=0.01)
+    thread = Thread(target=worker.run, args=(stop,))
+    thread.start()
+    try:
+        for _ in range(500):
+            if isinstance(store.outcomes(EHR, PATIENT, ["1.2.1"], MODEL.key)[0], ScoredExam):
+                break
+            stop.wait(0.01)
+    finally:
+        stop.set()
+        thread.join(10)
+
+    assert isinstance(store.outcomes(EHR, PATIENT, ["1.2.1"], MODEL.key)[0], ScoredExam)
+    assert [record.getMessage() for record in caplog.records] == ["the store failed: OperationalError"] * 2

@@ -1,0 +1,93 @@
+"""Opening a database, from several processes and with wrong addresses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlmodel import Session
+
+from cds.errors import SettingsError
+from cds.store.database import open_database
+from cds.store.tables import Exam
+from tests.cds.builders import NOW
+
+OPEN = """
+import sys
+from cds.store.database import open_database
+print("ready", flush=True)
+sys.stdin.readline()
+open_database(sys.argv[1]).dispose()
+"""
+
+
+def test_all_tables_are_there_and_opening_again_changes_nothing(database_url: str) -> None:
+    for _ in range(2):
+        engine = open_database(database_url)
+        assert {"exam", "scoring", "score"} <= set(inspect(engine).get_table_names())
+        engine.dispose()
+
+
+def test_processes_that_start_together_on_an_empty_database_all_open_it(database_url: str) -> None:
+    command = [sys.executable, "-W", "error", "-c", OPEN, database_url]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    processes = [subprocess.Popen(command, **pipes) for _ in range(4)]  # type: ignore[call-overload] # noqa: S603
+    for process in processes:
+        assert process.stdout.readline() == b"ready\n"
+    for process in processes:
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    errors = [process.communicate(timeout=60)[1].decode() for process in processes]
+
+    assert [process.returncode for process in processes] == [0] * 4, errors
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("not an address", "ArgumentError"),
+        ("mysql://user:secret@db/x", "ModuleNotFoundError"),
+        ("nosuchdatabase://db/x", "NoSuchModuleError"),
+        ("sqlite:////nonexistent-folder/x.sqlite", "OperationalError"),
+        ("postgresql+psycopg://user:secret@/x?host=/nonexistent-folder", "OperationalError"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_a_settings_error_without_its_password(url: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said) as caught:
+        open_database(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_a_settings_error(tmp_path: Path) -> None:
+    file = tmp_path / "letter.txt"
+    file.write_text("Dear colleague, " * 100)
+
+    with pytest.raises(SettingsError, match="DatabaseError"):
+        open_database(f"sqlite:///{file}")
+    assert file.read_text().startswith("Dear colleague")
+
+
+def test_sqlite_keeps_a_write_ahead_log_and_holds_references(tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'store.sqlite'}")
+    with engine.connect() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
+        assert connection.execute(text("PRAGMA foreign_keys")).scalar_one() == 1
+        assert connection.execute(text("PRAGMA busy_timeout")).scalar_one() >= 5000
+    engine.dispose()
+
+
+def test_errors_do_not_quote_the_values_of_their_statement(engine: Engine) -> None:
+    def write() -> None:
+        with Session(engine) as session:
+            session.add(Exam(ehr="e", patient_id="secret-patient", study_uid="1.2", first_seen_at=NOW))
+            session.commit()
+
+    write()
+    with pytest.raises(IntegrityError) as caught:
+        write()
+    assert isinstance(caught.value, SQLAlchemyError)
+    assert "[SQL parameters hidden" in str(caught.value)

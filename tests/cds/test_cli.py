@@ -1,0 +1,299 @@
+"""The command line: what it prints, and how it ends when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import socket
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from typer.testing import CliRunner
+
+from cds.cli import app
+from model.card import DEMO_MODEL, read_card
+from model.domain import STANDARD_VIEWS
+from model.phantom import PhantomExam, dicom_images, file_bytes
+from tests.builders import file_bytes as bytes_of
+from tests.builders import mammogram
+from tests.cds.model_card import model_folder
+
+DAY = date(2026, 5, 3)
+
+
+@pytest.fixture(autouse=True)
+def as_found() -> Iterator[None]:
+    """Commands set up logging and warnings for their own process; here they share ours."""
+    loggers = [logging.getLogger(name) for name in ("", "pydicom", "apscheduler", "waitress", "urllib3")]
+    before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
+    with warnings.catch_warnings():
+        yield
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    """Status, standard output and standard error of a command in this process."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def settings_file(folder: Path, text: str = "", mode: str = "research", model: Path | None = None) -> Path:
+    """A settings file of a site with one EHR."""
+    file = folder / "mammotrend.toml"
+    file.write_text(
+        f'database_url = "sqlite:///{folder / "site.sqlite"}"\n'
+        + (f'model = "{model}"\n' if model else "")
+        + f'[[ehrs]]\nname = "main"\nfhir_server = "http://127.0.0.1:9/fhir"\nmode = "{mode}"\n{text}'
+    )
+    return file
+
+
+def exam_files(folder: Path, **changes: Any) -> list[Path]:
+    """The files of a synthetic exam."""
+    exam = PhantomExam(9_000_001, DAY, 0.5, **({"rows": 512, "columns": 416} | changes))
+    files = []
+    for number, image in enumerate(dicom_images(exam)):
+        files.append(folder / f"{number}.dcm")
+        files[-1].write_bytes(file_bytes(image))
+    return files
+
+
+# score
+
+
+def test_a_local_exam_is_scored_and_printed_as_json(tmp_path: Path) -> None:
+    status, out, _ = run("score", *exam_files(tmp_path))
+
+    result, card = json.loads(out), read_card(DEMO_MODEL)
+    assert status == 0
+    assert result["model"] == {
+        "name": card.name,
+        "version": card.version.key,
+        "clinical": False,
+        "banner": card.banner,
+    }
+    assert (result["exam_date"], result["gate"], result["warnings"]) == ("2026-05-03", True, [])
+    assert result["views"] == [str(view) for view in STANDARD_VIEWS]
+    for kind in ("risk_calibrated", "risk_raw"):
+        risks = list(result[kind].values())
+        assert list(result[kind]) == [f"year_{year}" for year in range(1, 6)]
+        assert risks == sorted(risks)
+        assert 0.0 < risks[0] < risks[-1] < 1.0
+
+
+def test_the_order_of_the_files_does_not_matter(tmp_path: Path) -> None:
+    files = exam_files(tmp_path)
+
+    assert run("score", *files) == run("score", *reversed(files))
+
+
+def test_an_exam_that_the_gate_refuses_is_printed_with_its_reasons_and_ends_with_status_1(tmp_path: Path) -> None:
+    status, out, _ = run("score", *exam_files(tmp_path, views=STANDARD_VIEWS[:3]))
+
+    result = json.loads(out)
+    assert status == 1
+    assert [reason["reason"] for reason in result["refused"]] == ["missing-view"]
+    assert "R MLO" in result["refused"][0]["sentence"]
+    assert "risk_calibrated" not in result
+
+
+def test_without_the_gate_what_it_would_have_refused_becomes_a_warning(tmp_path: Path) -> None:
+    files = exam_files(tmp_path)
+    for file in files:
+        file.write_bytes(file.read_bytes().replace(b"FOR PRESENTATION", b"FOR PROCESSING  "))
+    assert run("score", *files)[0] == 1
+
+    status, out, _ = run("score", *files, "--no-gate")
+
+    result = json.loads(out)
+    assert (status, result["gate"]) == (0, False)
+    assert any("gate off" in warning for warning in result["warnings"])
+
+
+@pytest.mark.parametrize("content", [b"", b"not DICOM", b"\0" * 128 + b"DICM", b"\0" * 128 + b"DICM" + b"\xff" * 200])
+def test_a_file_that_is_not_dicom_ends_in_one_line(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "letter.txt"
+    file.write_bytes(content)
+
+    status, out, err = run("score", file)
+
+    assert out == "" or json.loads(out)["refused"]
+    assert status == (2 if out == "" else 1)
+    assert err.count("\n") == (1 if out == "" else 0)
+
+
+@pytest.mark.parametrize("kept", [200, 700, 1500, 5000])
+def test_a_file_that_is_cut_short_is_never_scored(tmp_path: Path, kept: int) -> None:
+    files = exam_files(tmp_path)
+    files[1].write_bytes(files[1].read_bytes()[:kept])
+
+    assert run("score", *files)[0] in (1, 2)
+
+
+def test_a_file_that_is_not_there_ends_with_status_2(tmp_path: Path) -> None:
+    status, _, err = run("score", tmp_path / "none.dcm")
+
+    assert status == 2
+    assert "does not exist" in err
+
+
+def test_a_model_without_weights_ends_in_one_line(tmp_path: Path) -> None:
+    image = tmp_path / "image.dcm"
+    image.write_bytes(bytes_of(mammogram()))
+    file = settings_file(tmp_path, model=model_folder(tmp_path / "model"))
+
+    status, _, err = run("score", image, "--config", file)
+
+    assert status == 2
+    assert err.startswith("mammotrend: ")
+    assert err.count("\n") == 1
+
+
+# settings
+
+
+@pytest.mark.parametrize("command", ["serve", "worker", "rescore"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[service]\nport = 99999\n", "service.port"),
+        ('[pacs]\ndicomweb_root = "http://127.0.0.1:9"\npassword = "hunter2"\n', "pacs.password_file"),
+        ("[service\n", "not TOML"),
+    ],
+)
+def test_wrong_settings_end_with_status_2_and_one_line(tmp_path: Path, command: str, text: str, said: str) -> None:
+    status, out, err = run(command, "--config", settings_file(tmp_path, text))
+
+    assert (status, out) == (2, "")
+    assert err.startswith("mammotrend: ")
+    assert said in err
+    assert err.count("\n") == 1
+    assert "hunter2" not in err
+
+
+@pytest.mark.parametrize("command", ["serve", "worker", "rescore"])
+def test_without_an_ehr_there_is_nobody_to_serve(command: str) -> None:
+    status, _, err = run(command)
+
+    assert status == 2
+    assert "no EHR is configured" in err
+
+
+@pytest.mark.parametrize("command", ["serve", "worker", "rescore"])
+def test_active_mode_with_the_demo_model_is_refused(tmp_path: Path, command: str) -> None:
+    status, _, err = run(command, "--config", settings_file(tmp_path, mode="active"))
+
+    assert status == 2
+    assert "not for clinical use" in err
+    assert "refused for main" in err
+
+
+@pytest.mark.parametrize("command", ["worker", "rescore"])
+def test_without_an_archive_there_is_nothing_to_score(tmp_path: Path, command: str) -> None:
+    status, _, err = run(command, "--config", settings_file(tmp_path))
+
+    assert status == 2
+    assert "pacs.dicomweb_root" in err
+
+
+def test_a_wrong_hour_for_the_night_ends_the_worker_before_it_begins(tmp_path: Path) -> None:
+    text = '[pacs]\ndicomweb_root = "http://127.0.0.1:9"\n[night]\ncron = "at night"\n'
+
+    status, _, err = run("worker", "--config", settings_file(tmp_path, text))
+
+    assert status == 2
+    assert "night.cron" in err
+
+
+def test_a_port_that_is_taken_ends_in_one_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        # In a process of its own: waitress leaves the sockets that it could not use to the end of the process.
+        process = start("serve", "--config", settings_file(tmp_path, f"[service]\nport = {port}\n"))
+        _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in err.decode()
+    assert "Traceback" not in err.decode()
+
+
+def test_rescoring_a_site_whose_ehr_is_down_says_so_and_ends_with_status_1(tmp_path: Path) -> None:
+    text = '[pacs]\ndicomweb_root = "http://127.0.0.1:9"\n'
+
+    status, out, _ = run("rescore", "--config", settings_file(tmp_path, text))
+
+    assert status == 1
+    assert "0 patients: 0 exams scored" in out
+    assert "Could not look: main: no connection to the EHR" in " ".join(out.split())
+
+
+# processes
+
+
+def start(*arguments: object) -> subprocess.Popen[bytes]:
+    """A command in a process of its own."""
+    command = [sys.executable, "-m", "cds.cli", *(str(argument) for argument in arguments)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE)  # noqa: S603 - our own arguments
+
+
+def end(process: subprocess.Popen[bytes], by: signal.Signals) -> tuple[int, str]:
+    """Its status and what it logged after a signal."""
+    process.send_signal(by)
+    _, err = process.communicate(timeout=30)
+    return process.returncode, err.decode()
+
+
+def test_the_service_listens_on_loopback_and_answers(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    model = model_folder(tmp_path / "model")
+    process = start("serve", "--config", settings_file(tmp_path, f"[service]\nport = {port}\n", model=model))
+    try:
+        services = wait_for(f"http://127.0.0.1:{port}/cds-services", process)
+    finally:
+        end(process, signal.SIGTERM)
+
+    assert [service["hook"] for service in services["services"]] == ["order-select"]
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> Any:
+    """The JSON at an address, once it is there."""
+    for _ in range(300):
+        assert process.poll() is None, "it ended"
+        try:
+            return requests.get(url, timeout=5).json()
+        except requests.ConnectionError:
+            time.sleep(0.1)
+    raise AssertionError("it does not answer")
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_told_to_stop_ends_well(tmp_path: Path, by: signal.Signals) -> None:
+    text = '[pacs]\ndicomweb_root = "http://127.0.0.1:9"\n'
+    file = settings_file(tmp_path, text)
+    process = start("worker", "--config", file)
+    assert process.stderr is not None
+    lines = iter(process.stderr.readline, b"")
+    assert any(b"scoring with" in line for line in lines), "it never was ready"
+
+    status, err = end(process, by)
+
+    assert status == 0, err
+    assert "Traceback" not in err

@@ -1,0 +1,181 @@
+"""What a site decides: one TOML file, the environment over it, and every mistake named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cds.errors import SettingsError
+from cds.settings import Settings, read_secret, read_settings
+from hooks.case import Comparator
+from hooks.site import Mode
+from model.card import DEMO_MODEL
+
+EHR = '[[ehrs]]\nname = "main"\nfhir_server = "https://ehr.example/r4/"\n'
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "mammotrend.toml"
+
+
+def settings_of(file: Path, text: str) -> Settings:
+    """The settings of a file with this text."""
+    file.write_text(text, encoding="utf-8")
+    return read_settings(file)
+
+
+def refusal(file: Path, text: str) -> str:
+    """The message with which a file with this text is refused."""
+    with pytest.raises(SettingsError) as caught:
+        settings_of(file, text)
+    return str(caught.value)
+
+
+def test_without_a_file_everything_has_a_cautious_default() -> None:
+    settings = read_settings(None)
+
+    assert (settings.model, settings.ehrs, settings.pacs) == (DEMO_MODEL, (), None)
+    assert settings.service.host == "127.0.0.1"
+    assert (settings.policy.minimum_age_years, settings.policy.threshold_percent) == (35, 1.7)
+    assert settings.policy.comparator is Comparator.OVER
+
+
+def test_a_file_is_read_and_an_ehr_is_silent_until_it_says_otherwise(file: Path) -> None:
+    settings = settings_of(file, EHR + '[policy]\nthreshold_percent = 3.0\ncomparator = ">="\n')
+
+    (ehr,) = settings.ehrs
+    assert (ehr.name, ehr.fhir_server, ehr.mode) == ("main", "https://ehr.example/r4", Mode.SILENT)
+    assert settings.policy.comparator is Comparator.AT_LEAST
+
+
+def test_the_environment_goes_over_the_file_setting_by_setting(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAMMOTREND_PACS__PASSWORD", "from-the-environment")
+    monkeypatch.setenv("MAMMOTREND_SERVICE__PORT", "9000")
+
+    settings = settings_of(
+        file, EHR + '[pacs]\ndicomweb_root = "https://pacs.example"\n[service]\nport = 8000\nlabel = "Clinic"\n'
+    )
+
+    assert settings.pacs is not None
+    assert settings.pacs.secret() == "from-the-environment"
+    assert (settings.service.port, settings.service.label) == (9000, "Clinic")
+
+
+def test_the_environment_is_read_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of(file, EHR)
+    monkeypatch.setenv("MAMMOTREND_SERVICE__PORT", "9000")
+
+    assert settings.service.port == 8410
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('modell = "x"\n', "modell: Extra inputs"),
+        ('[[ehrs]]\nname = "main"\nfhir_server = "ehr.example"\n', "ehrs.0.fhir_server: "),
+        ('[[ehrs]]\nname = " "\nfhir_server = "https://ehr.example"\n', "ehrs.0.name: "),
+        (EHR + 'mode = "loud"\n', "ehrs.0.mode: "),
+        (EHR + 'time_zone = "Mars/Olympus"\n', "ehrs.0.time_zone: "),
+        (EHR + "timeout_s = 0\n", "ehrs.0.timeout_s: "),
+        ('[policy]\nthreshold_percent = "much"\n', "policy.threshold_percent: "),
+        ("[policy]\nthreshold_percent = 170\n", "policy.threshold_percent: "),
+        ('[policy]\ncitation = ""\n', "policy.citation: "),
+        ('[policy]\ncitation_url = "guideline.pdf"\n', "policy.citation_url: "),
+        ('[mri_order]\nintent = "wish"\n', "mri_order.intent: "),
+        ('[mri_order]\nsystem = "our codes"\n', "mri_order.system: "),
+        ('[mri_order]\ncode = ""\n', "mri_order.code: "),
+        ('[service]\nlabel = ""\n', "service.label: "),
+        ('[service]\nurl = "https://"\n', "service.url: "),
+        ('[pacs]\ndicomweb_root = "https://user:secret@pacs.example"\n', "pacs.dicomweb_root: "),
+        ('[pacs]\ndicomweb_root = "https://pacs.example/?x=1"\n', "pacs.dicomweb_root: "),
+        ('[[ehrs]]\nname = "main"\nfhir_server = "https://ehr.example:99999"\n', "ehrs.0.fhir_server: "),
+        ("pacs = 3\n", "pacs: "),
+        ("ehrs = 3\n", "ehrs: "),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_its_name(file: Path, text: str, said: str) -> None:
+    message = refusal(file, text)
+
+    assert said in message
+    assert "secret" not in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ('[[ehrs]]\nname = "main"\nfhir_server = "https://other.example"\n', "names must differ from each other"),
+        (
+            '[[ehrs]]\nname = "other"\nfhir_server = "https://EHR.example:443/r4"\n',
+            "servers must differ from each other",
+        ),
+    ],
+)
+def test_two_ehrs_that_cannot_be_told_apart_are_refused(file: Path, second: str, said: str) -> None:
+    assert said in refusal(file, EHR + second)
+
+
+def test_every_wrong_setting_is_named_at_once(file: Path) -> None:
+    message = refusal(file, "[service]\nport = 99999\nthreads = 0\n")
+
+    assert "service.port" in message
+    assert "service.threads" in message
+
+
+def test_a_local_code_system_of_any_uri_may_name_the_mri_order(file: Path) -> None:
+    settings = settings_of(file, '[mri_order]\nsystem = "urn:oid:1.2.3"\ncode = "MRMAM"\n')
+
+    assert (settings.mri_order.system, settings.mri_order.code) == ("urn:oid:1.2.3", "MRMAM")
+
+
+def test_a_password_in_the_settings_file_is_refused(file: Path) -> None:
+    message = refusal(file, '[pacs]\ndicomweb_root = "https://pacs.example"\npassword = "hunter2"\n')
+
+    assert "pacs.password_file" in message
+    assert "hunter2" not in message
+
+
+def test_an_environment_variable_that_cannot_be_read_is_a_settings_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAMMOTREND_EHRS", "{not json, hunter2")
+
+    with pytest.raises(SettingsError, match="environment") as caught:
+        read_settings(None)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"this is not = = toml", b"\xff\xfe"])
+def test_a_file_that_is_not_toml_is_a_settings_error(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+
+    with pytest.raises(SettingsError, match="not TOML"):
+        read_settings(file)
+
+
+def test_a_file_that_is_not_there_is_a_settings_error(file: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read: FileNotFoundError"):
+        read_settings(file)
+
+
+def test_a_secret_is_read_from_its_file_without_the_line_end(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("hunter2\n")
+
+    assert read_secret(secret) == "hunter2"
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"\xff"])
+def test_a_secret_file_without_a_secret_is_a_settings_error(tmp_path: Path, content: bytes) -> None:
+    secret = tmp_path / "password"
+    secret.write_bytes(content)
+
+    with pytest.raises(SettingsError, match="'password'"):
+        read_secret(secret)
+
+
+def test_secrets_do_not_show_in_a_repr(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAMMOTREND_PACS__PASSWORD", "hunter2")
+    monkeypatch.setenv("MAMMOTREND_DATABASE_URL", "postgresql+psycopg://u:hunter2@db/x")
+
+    assert "hunter2" not in repr(settings_of(file, EHR + '[pacs]\ndicomweb_root = "https://pacs.example"\n'))

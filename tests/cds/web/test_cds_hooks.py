@@ -1,0 +1,410 @@
+"""The hook routes over HTTP, with a real store and an EHR that a test can watch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, event
+
+from cds.errors import EhrRefused, EhrUnreachable, UntrustedServer
+from cds.store.store import Store
+from cds.store.tables import ScoringState
+from fhir_mappings.codes import CPT
+from hooks.site import Mode
+from tests.builders import imaging_study, operation_outcome, searchset
+from tests.cds.builders import (
+    IDENTIFIER,
+    MODEL,
+    NOW,
+    PATIENT,
+    Json,
+    claimed,
+    fhir_patient,
+    order_select,
+    prefetch,
+    refused,
+    service_request,
+)
+from tests.cds.web.conftest import FHIR_SERVER, TOKEN, URL, Service
+
+SECRETS = (TOKEN, IDENTIFIER, "Practitioner/dr1")
+LEAVE = {"access_token": TOKEN, "token_type": "Bearer", "expires_in": 300, "scope": "patient/*.rs", "subject": "cds"}
+
+
+class NoStore(Store):
+    """A store that nobody may ask anything."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise AssertionError(f"the store was asked for {name}")
+
+
+@pytest.fixture
+def statements(engine: Engine) -> Iterator[list[str]]:
+    """Every SQL statement that is executed."""
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        seen.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def full(*study_uids: str, **values: Any) -> Json:
+    """A call with everything in its prefetch, and the leave to fetch more."""
+    wanted = prefetch(*(study_uids or ("1.2.1",)), **values)
+    return order_select(prefetch=wanted, fhirServer=FHIR_SERVER, fhirAuthorization=LEAVE)
+
+
+def diagnostics(answer: Any, status: int) -> str:
+    """The words of the OperationOutcome of a failed call."""
+    assert answer.status_code == status, answer.text
+    assert answer.json["resourceType"] == "OperationOutcome"
+    assert not [secret for secret in SECRETS if secret in answer.text]
+    text: str = answer.json["issue"][0]["diagnostics"]
+    return text
+
+
+def parts_of(value: object) -> Iterator[object]:
+    """A JSON value with everything in it."""
+    yield value
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from parts_of(part)
+
+
+def resources(card: Json) -> dict[str, Json]:
+    """The resources that a card's suggestions create."""
+    actions = [action for suggestion in card.get("suggestions", ()) for action in suggestion["actions"]]
+    assert all(action["type"] == "create" for action in actions)
+    return {action["resource"]["resourceType"]: action["resource"] for action in actions}
+
+
+# Discovery
+
+
+def test_discovery_announces_the_service_with_its_prefetch(service: Service) -> None:
+    answer = service.client().get("/cds-services")
+
+    assert answer.status_code == 200
+    assert answer.json is not None
+    (announced,) = answer.json["services"]
+    assert (announced["id"], announced["hook"]) == ("breast-risk-order-select", "order-select")
+    assert set(announced["prefetch"]) == {"patient", "mammograms", "conditions", "procedures", "mriOrders"}
+
+
+# What is answered
+
+
+def test_an_irrelevant_order_is_answered_without_any_look_at_store_or_ehr(service: Service) -> None:
+    service.store = NoStore.__new__(NoStore)
+
+    assert service.call(order_select("77066", fhirServer=FHIR_SERVER, fhirAuthorization=LEAVE)).json == {"cards": []}
+    assert service.ehr.tokens == []
+
+
+def test_over_the_threshold_the_card_offers_the_mri_order_and_the_risk_assessment(service: Service) -> None:
+    service.score()
+
+    (card,) = service.cards(full())
+
+    assert card["indicator"] == "warning"
+    assert "6.6 %" in card["summary"]
+    assert card["selectionBehavior"] == "any"
+    created = resources(card)
+    assert set(created) == {"ServiceRequest", "RiskAssessment"}
+    order, risk = created["ServiceRequest"], created["RiskAssessment"]
+    assert (order["status"], order["code"]["coding"][0]["code"]) == ("draft", "77049")
+    assert order["subject"] == risk["subject"] == {"reference": f"Patient/{PATIENT}"}
+    percentages = [float(prediction["probabilityDecimal"]) for prediction in risk["prediction"]]
+    assert percentages[-1] == pytest.approx(6.6)
+    assert len(percentages) == 5
+
+
+def test_below_the_threshold_one_short_card_offers_no_mri(service: Service) -> None:
+    service.score(five_year=0.012)
+
+    (card,) = service.cards(full())
+
+    assert card["indicator"] == "info"
+    assert set(resources(card)) == {"RiskAssessment"}
+
+
+def test_a_breast_mri_among_the_drafts_brings_no_second_one(service: Service) -> None:
+    service.score()
+    body = full()
+    body["context"]["draftOrders"]["entry"].append({"resource": service_request("77049", "d2")})
+
+    (card,) = service.cards(body)
+
+    assert set(resources(card)) == {"RiskAssessment"}
+
+
+def test_a_patient_without_mammograms_gets_no_card(service: Service) -> None:
+    assert service.cards(full(mammograms=searchset())) == []
+
+
+def test_an_exam_that_cannot_be_scored_says_why(service: Service) -> None:
+    service.cards(full())
+    service.store.save_refusal(claimed(service.store), refused(), NOW)
+
+    (card,) = service.cards(full())
+
+    assert "cannot be scored" in card["summary"]
+    assert "R MLO" in card["detail"]
+
+
+def test_an_exam_without_a_score_is_queued_first_and_the_card_says_that_scoring_is_under_way(service: Service) -> None:
+    (card,) = service.cards(full())
+
+    assert "under way" in card["summary"]
+    assert sum(service.sleeps) == pytest.approx(service.budget_s)
+    assert claimed(service.store).study_uid == "1.2.1"
+
+
+def test_a_complete_prefetch_is_answered_without_a_call_to_the_ehr(service: Service) -> None:
+    service.score()
+
+    assert len(service.cards(full())) == 1
+    assert service.ehr.asked == []
+
+
+def test_stored_scores_and_a_complete_prefetch_are_answered_by_reading_alone(
+    service: Service, statements: list[str]
+) -> None:
+    body = full()
+    service.cards(body)
+    service.store.save_refusal(claimed(service.store), refused(), NOW)
+    statements.clear()
+
+    service.cards(body)
+
+    assert statements
+    assert all(statement.lstrip().startswith("SELECT") for statement in statements)
+    assert service.sleeps[4:] == []
+
+
+def test_what_the_prefetch_lacks_is_read_with_the_token_of_the_call(service: Service) -> None:
+    service.score()
+    body = full()
+    del body["prefetch"]["patient"]
+    service.ehr.answers[f"Patient/{PATIENT}"] = fhir_patient()
+
+    assert len(service.cards(body)) == 1
+    assert service.ehr.tokens == [TOKEN]
+    assert service.ehr.asked == [f"Patient/{PATIENT}"]
+    assert not service.ehr.is_open
+
+
+def test_a_part_that_cannot_be_had_and_is_not_needed_is_owned_up_to(service: Service) -> None:
+    service.score()
+    body = full()
+    del body["prefetch"]["conditions"]
+
+    (card,) = service.cards(body)
+
+    assert "could not be looked up" in card["detail"]
+
+
+def test_silent_mode_answers_nothing_waits_for_nothing_and_queues_the_exams(service: Service) -> None:
+    service.mode = Mode.SILENT
+
+    assert service.cards(full("1.2.1", "1.2.2")) == []
+    assert service.sleeps == []
+    assert service.store.count(MODEL.key, ScoringState.QUEUED) == 2
+
+
+def test_each_ehr_has_its_own_patients(service: Service) -> None:
+    service.score()
+    service.with_other_ehr("ehr-2", "https://other.example/r4")
+
+    (card,) = service.cards(full() | {"fhirServer": "https://other.example/r4/"})
+
+    assert "under way" in card["summary"]
+
+
+@pytest.mark.parametrize("five_year", [0.0, 0.012, 0.017, 0.0170001, 0.066, 1.0])
+def test_no_answer_has_anything_null_or_empty_in_it(service: Service, five_year: float) -> None:
+    service.score(five_year=five_year)
+
+    answer = service.call(full())
+
+    assert answer.json is not None
+    assert answer.json["cards"]
+    assert not [part for part in parts_of(answer.json) if part is None or part in ("", [], {})]
+
+
+@pytest.mark.parametrize("day", ["2026-05-20", "2026-05-21"])
+def test_she_who_turns_35_on_the_day_of_the_call_is_35(service: Service, day: str) -> None:
+    service.score()
+    born = "1991" + day[4:]
+
+    (card,) = service.cards(full(patient=fhir_patient(birthDate=born)))
+
+    assert ("ServiceRequest" in resources(card)) == (day == "2026-05-20")
+
+
+# What is refused
+
+
+def test_an_unknown_service_is_not_found(service: Service) -> None:
+    answer = service.client().post("/cds-services/no-such-service", json=full())
+
+    assert "not found" in diagnostics(answer, 404)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"not json", b"\xff\xfe\x00", b"[" * 100_000, b'{"hook":' + b"9" * 5000 + b"}"]
+)
+def test_a_body_that_is_not_json_is_a_bad_request(service: Service, body: bytes) -> None:
+    answer = service.client().post(URL, data=body, content_type="application/json")
+
+    assert diagnostics(answer, 400)
+
+
+@pytest.mark.parametrize("body", [None, [], "text", 7, {}, {"hook": 5}, {"context": []}])
+def test_json_that_is_no_hook_call_is_a_bad_request(service: Service, body: Any) -> None:
+    answer = service.client().post(URL, data=json.dumps(body), content_type="application/json")
+
+    assert diagnostics(answer, 400)
+
+
+def test_a_call_for_another_hook_is_a_bad_request(service: Service) -> None:
+    assert "'patient-view'" in diagnostics(service.call(full() | {"hook": "patient-view"}), 400)
+
+
+@pytest.mark.parametrize("missing", ["hook", "hookInstance", "context"])
+def test_a_call_without_a_required_member_is_a_bad_request(service: Service, missing: str) -> None:
+    body = full()
+    del body[missing]
+
+    assert missing in diagnostics(service.call(body), 400)
+
+
+@pytest.mark.parametrize("missing", ["userId", "patientId", "selections", "draftOrders"])
+def test_a_context_without_a_required_member_is_a_bad_request(service: Service, missing: str) -> None:
+    body = full()
+    del body["context"][missing]
+
+    assert missing in diagnostics(service.call(body), 400)
+
+
+@pytest.mark.parametrize("patient_id", ["../Patient/2", "p1?x=1", "p 1", "..", "\ud800", "p1\n", 5, None])
+def test_a_patient_id_that_is_none_is_a_bad_request(service: Service, patient_id: object) -> None:
+    body = full()
+    body["context"]["patientId"] = patient_id
+
+    assert "patientId" in diagnostics(service.call(body), 400)
+
+
+LEFT_OUT = "left out"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("patient", value) for value in (LEFT_OUT, None, operation_outcome(), "junk", searchset())),
+        *(("mammograms", value) for value in (LEFT_OUT, operation_outcome(), "junk", fhir_patient())),
+    ],
+)
+def test_without_patient_or_mammograms_the_precondition_fails(service: Service, key: str, value: Any) -> None:
+    body = order_select(prefetch=prefetch("1.2.1", **{key: value}))
+    if value == LEFT_OUT:
+        del body["prefetch"][key]
+
+    assert key in diagnostics(service.call(body), 412)
+    assert service.ehr.tokens == []
+
+
+def test_mammograms_that_are_null_are_none(service: Service) -> None:
+    assert service.cards(full(mammograms=None)) == []
+
+
+@pytest.mark.parametrize("problem", [EhrRefused("no"), EhrUnreachable("no"), UntrustedServer("no")])
+def test_an_ehr_that_does_not_give_the_patient_fails_the_precondition(service: Service, problem: Any) -> None:
+    body = full()
+    del body["prefetch"]["patient"]
+    service.ehr.answers[f"Patient/{PATIENT}"] = problem
+
+    assert "patient" in diagnostics(service.call(body), 412)
+
+
+def test_the_record_of_another_patient_is_not_taken_for_hers(service: Service) -> None:
+    assert diagnostics(service.call(full(patient=fhir_patient("p2"))), 412)
+    assert service.store.count(MODEL.key, ScoringState.QUEUED) == 0
+
+
+def test_mammograms_of_another_patient_are_neither_queued_nor_shown(service: Service) -> None:
+    hers = imaging_study("p2", "2026-05-03", "1.2.1", id="s1")
+
+    (card,) = service.cards(full(mammograms=searchset(hers)))
+
+    assert "could not all be read" in card["summary"]
+    assert service.store.count(MODEL.key, ScoringState.QUEUED) == 0
+
+
+@pytest.mark.parametrize(
+    "server",
+    ["https://evil.example/r4", "https://ehr.example/r4/other", "http://ehr.example/r4", "https://u@ehr.example/r4"],
+)
+def test_a_server_that_is_not_listed_gets_no_answer_and_no_token(service: Service, server: str) -> None:
+    diagnostics(service.call(full() | {"fhirServer": server}), 403)
+
+    assert service.ehr.tokens == []
+
+
+def test_without_a_server_a_call_can_only_be_of_the_only_ehr(service: Service) -> None:
+    body = order_select(prefetch=prefetch("1.2.1"))
+    assert service.cards(body)
+
+    service.with_other_ehr("ehr-2", "https://other.example/r4")
+    assert "more than one EHR" in diagnostics(service.call(body), 400)
+
+
+def test_a_token_for_another_patient_is_a_bad_request(service: Service) -> None:
+    body = full() | {"fhirAuthorization": LEAVE | {"patient": "p2"}}
+
+    assert "another patient" in diagnostics(service.call(body), 400)
+
+
+# Whatever comes
+
+HOSTILE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["Patient/p1", "\ud800", "\x00"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=5,
+)
+
+
+def replaced(body: Any, path: list[int], value: object) -> Any:
+    """The body with one part of it replaced."""
+    if not path or not isinstance(body, dict | list) or not body:
+        return value
+    keys: list[Any] = list(body) if isinstance(body, dict) else list(range(len(body)))
+    key = keys[path[0] % len(keys)]
+    copy: Any = body.copy()
+    copy[key] = replaced(body[key], path[1:], value)
+    return copy
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(path=st.lists(st.integers(0, 8), min_size=1, max_size=8), value=HOSTILE)
+def test_whatever_one_part_of_a_call_is_replaced_by_the_service_never_breaks(
+    service: Service, path: list[int], value: object
+) -> None:
+    service.budget_s = 0.0
+    body = full()
+    body["context"]["draftOrders"]["entry"].append(
+        {"resource": {"code": {"coding": [{"system": CPT, "code": "77049"}]}}}
+    )
+
+    answer = service.call(replaced(body, path, value))
+
+    assert answer.status_code in (200, 400, 403, 412), answer.text
+    assert answer.json is not None
+    assert ("cards" in answer.json) == (answer.status_code == 200)

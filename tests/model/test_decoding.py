@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import contextlib
+import gc
+import tracemalloc
+import warnings
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.data import get_charset_files, get_testdata_files
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGExtended12Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from model.decoding import PLUGINS, stored_pixels
+from model.errors import PicturesUnusable
+from model.views import select_views, select_views_for_research
+from tests.builders import file_bytes, mammogram, tomosynthesis
+from tests.model.dcmtk import dcmtk
+
+NATIVE = [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
+COMPRESSED = [RLELossless, JPEGLSLossless, JPEG2000Lossless]
+AWKWARD = [path for name in (*get_testdata_files(), *get_charset_files()) if (path := Path(name)).is_file()]
+
+
+def expected_pixels() -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 4096, (64, 48), dtype=np.uint16)
+
+
+def reread(image: pydicom.Dataset) -> pydicom.Dataset:
+    return pydicom.dcmread(BytesIO(file_bytes(image)))
+
+
+@pytest.mark.parametrize("syntax", [*NATIVE, *COMPRESSED], ids=lambda syntax: syntax.keyword)
+def test_every_transfer_syntax_decodes_to_the_very_pixels_that_went_in(syntax: UID) -> None:
+    if syntax in COMPRESSED:
+        image = mammogram(seed=3, transfer_syntax=syntax)
+    else:
+        image = mammogram(seed=3)
+        image.file_meta.TransferSyntaxUID = syntax
+        if not syntax.is_little_endian:
+            image.PixelData = expected_pixels().astype(">u2").tobytes()
+            image.set_original_encoding(is_implicit_vr=False, is_little_endian=False)
+    again = reread(image)
+    assert again.file_meta.TransferSyntaxUID == syntax
+    assert np.array_equal(stored_pixels(again), expected_pixels())
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("option", ["+e1", "+el"])
+def test_jpeg_lossless_as_dcmtk_writes_it_decodes_bit_for_bit(option: str, tmp_path: Path) -> None:
+    (tmp_path / "in.dcm").write_bytes(file_bytes(mammogram(seed=3)))
+    dcmtk("dcmcjpeg", option, str(tmp_path / "in.dcm"), str(tmp_path / "out.dcm"))
+    image = pydicom.dcmread(tmp_path / "out.dcm")
+    assert image.file_meta.TransferSyntaxUID.is_compressed
+    assert np.array_equal(stored_pixels(image), expected_pixels())
+
+
+def test_signed_pixels_come_back_signed() -> None:
+    image = mammogram(rows=2, columns=2)
+    image.BitsStored, image.HighBit, image.PixelRepresentation = 16, 15, 1
+    image.PixelData = np.array([[-32768, -1], [0, 32767]], dtype="<i2").tobytes()
+    assert stored_pixels(image).tolist() == [[-32768, -1], [0, 32767]]
+
+
+def test_bits_that_are_not_part_of_the_value_are_ignored() -> None:
+    image = mammogram(rows=2, columns=2)
+    image.PixelData = np.array([[0xF001, 0x0FFF], [0x1000, 5]], dtype="<u2").tobytes()
+    assert stored_pixels(image).tolist() == [[1, 4095], [0, 5]]
+
+
+def test_eight_bit_pixels_are_read() -> None:
+    image = mammogram(rows=2, columns=2)
+    image.BitsAllocated, image.BitsStored, image.HighBit = 8, 8, 7
+    image.PixelData = bytes([0, 1, 254, 255])
+    assert stored_pixels(image).tolist() == [[0, 1], [254, 255]]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "why"),
+    [
+        ("SamplesPerPixel", 3, "colour"),
+        ("NumberOfFrames", 2, "several frames"),
+        ("PhotometricInterpretation", "PALETTE COLOR", "photometric"),
+        ("PhotometricInterpretation", "RGB", "photometric"),
+        ("BitsAllocated", 32, "BitsAllocated"),
+        ("BitsAllocated", 1, "BitsAllocated"),
+        ("HighBit", 15, "HighBit"),
+        ("Rows", None, "Rows"),
+        ("Rows", 0, "Rows"),
+        ("Columns", [48, 48], "Columns"),
+        ("Rows", 32, "more pixels"),
+    ],
+)
+def test_a_header_that_is_not_that_of_one_greyscale_picture_is_refused(keyword: str, value: object, why: str) -> None:
+    image = mammogram()
+    setattr(image, keyword, value)
+    with pytest.raises(PicturesUnusable, match=why):
+        stored_pixels(image)
+
+
+@pytest.mark.parametrize("keyword", ["Rows", "Columns", "BitsAllocated", "BitsStored", "PhotometricInterpretation"])
+def test_a_header_without_what_describes_the_pixels_is_refused(keyword: str) -> None:
+    image = mammogram()
+    delattr(image, keyword)
+    with pytest.raises(PicturesUnusable):
+        stored_pixels(image)
+
+
+def test_a_tomosynthesis_volume_is_refused() -> None:
+    with pytest.raises(PicturesUnusable, match="several frames"):
+        stored_pixels(tomosynthesis("1.2.3"))
+
+
+def test_a_header_that_claims_a_billion_pixels_is_refused_before_memory_is_asked_for() -> None:
+    image = mammogram()
+    image.Rows = image.Columns = 32768
+    gc.collect()
+    tracemalloc.start()
+    with pytest.raises(PicturesUnusable, match="more than any"):
+        stored_pixels(image)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+@pytest.mark.parametrize("syntax", ["1.2.3.4", "1.2.840.10008.1.2.4.100", ""])
+def test_an_unknown_transfer_syntax_is_refused(syntax: str) -> None:
+    image = mammogram()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom warns of the empty one, which is what files have
+        image.file_meta.TransferSyntaxUID = UID(syntax)
+    with pytest.raises(PicturesUnusable, match="no decoder"):
+        stored_pixels(image)
+
+
+def test_an_image_without_meta_header_is_refused() -> None:
+    with pytest.raises(PicturesUnusable, match="no decoder"):
+        stored_pixels(pydicom.Dataset(mammogram()))
+
+
+def test_an_image_without_pixels_is_refused() -> None:
+    image = mammogram()
+    del image.PixelData
+    with pytest.raises(PicturesUnusable, match="no pixel data"):
+        stored_pixels(image)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, 6143])
+def test_native_pixels_that_stop_short_are_refused(kept: int) -> None:
+    image = mammogram()
+    image.PixelData = image.PixelData[:kept]
+    with pytest.raises(PicturesUnusable):
+        stored_pixels(image)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.2, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("syntax", COMPRESSED, ids=lambda syntax: syntax.keyword)
+def test_a_compressed_picture_that_stops_short_is_refused(syntax: UID, share: float) -> None:
+    image = mammogram(transfer_syntax=syntax)
+    frame = next(generate_frames(image.PixelData, number_of_frames=1))
+    image.PixelData = encapsulate([frame[: int(len(frame) * share)]])
+    with pytest.raises(PicturesUnusable, match="cannot be decoded"):
+        stored_pixels(image)
+
+
+@pytest.mark.parametrize("rows", [60, 68])
+@pytest.mark.parametrize("syntax", COMPRESSED, ids=lambda syntax: syntax.keyword)
+def test_a_header_with_other_rows_than_the_compressed_picture_never_stops_the_run(syntax: UID, rows: int) -> None:
+    image = mammogram(transfer_syntax=syntax)
+    image.Rows = rows
+    # pylibjpeg-rle panics here, past every `except Exception`. RLE of too many rows is cut by pydicom, not refused.
+    with contextlib.suppress(PicturesUnusable):
+        assert (syntax, stored_pixels(image).shape) == (RLELossless, (60, 48))
+
+
+@pytest.mark.parametrize("syntax", [*COMPRESSED, JPEGLosslessSV1, JPEGExtended12Bit], ids=lambda syntax: syntax.keyword)
+def test_bytes_that_are_no_picture_are_refused(syntax: UID) -> None:
+    image = mammogram()
+    image.file_meta.TransferSyntaxUID = syntax
+    image.PixelData = encapsulate([bytes(range(256)) * 4])
+    with pytest.raises(PicturesUnusable, match="cannot be decoded"):
+        stored_pixels(image)
+
+
+def test_a_refusal_names_no_patient() -> None:
+    image = mammogram(patient_id="MRN-SECRET")
+    image.PixelData = b""
+    with pytest.raises(PicturesUnusable) as refused:
+        stored_pixels(image)
+    assert "SECRET" not in str(refused.value)
+
+
+def test_every_compressed_transfer_syntax_names_its_decoder() -> None:
+    assert all(plugin for syntax, plugin in PLUGINS.items() if syntax.is_encapsulated)
+
+
+@pytest.fixture
+def _odd_files_may_warn() -> Iterator[None]:
+    """pydicom warns of nearly every one of its odd files: a warning there is not what these tests are about."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@pytest.mark.usefixtures("_odd_files_may_warn")
+@pytest.mark.parametrize("path", AWKWARD, ids=lambda path: path.name)
+def test_an_awkward_file_is_a_picture_or_refused_and_never_a_crash(path: Path) -> None:
+    image = pydicom.dcmread(path, force=True)
+    with contextlib.suppress(PicturesUnusable):  # a refusal is as good an outcome as a picture
+        assert stored_pixels(image).ndim == 2
+    selection = select_views([image])
+    assert not selection.images
+    assert selection.left_out
+    assert select_views_for_research([image]).refusals
+
+
+def test_pydicom_brought_its_awkward_files() -> None:
+    assert len(AWKWARD) > 150

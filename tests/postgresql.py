@@ -1,0 +1,101 @@
+"""A PostgreSQL cluster of our own in a temporary folder, reached by a Unix socket only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+
+from tests.servers import READY_S, STOP_S
+
+_NUMBERS = count(1)
+
+
+class PostgresqlServer:
+    """A running cluster; every test takes a database of its own from it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def url(self, database: str) -> str:
+        """The address of a database of this cluster."""
+        return f"postgresql+psycopg://mammotrend@/{database}?host={self._folder}"
+
+    def new_database(self) -> str:
+        """The address of an empty database that nobody else uses."""
+        name = f"test_{next(_NUMBERS)}"
+        engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        engine.dispose()
+        return self.url(name)
+
+    def answers(self) -> bool:
+        """Whether it is up."""
+        engine = create_engine(self.url("postgres"))
+        try:
+            engine.connect().close()
+        except OperationalError:
+            return False
+        finally:
+            engine.dispose()
+        return True
+
+
+@contextmanager
+def postgresql() -> Iterator[PostgresqlServer]:
+    """An empty PostgreSQL, run as an unprivileged user: it refuses to run as root."""
+    programs = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None)
+    if programs is None:
+        reason = "PostgreSQL is not installed: sudo apt-get install postgresql"
+        if os.environ.get("MAMMOTREND_REQUIRE_INTEGRATION") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with tempfile.TemporaryDirectory(prefix="mammotrend-") as name:
+        folder = Path(name)
+        as_user = _unprivileged(folder)
+        data = str(folder / "data")
+        make = ["-D", data, "-U", "mammotrend", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        command = [*as_user, str(programs), *make]
+        subprocess.run(command, check=True, capture_output=True, cwd=folder)  # noqa: S603 - our own arguments
+        run = ["-D", data, "-k", name, "-c", "listen_addresses=", "-c", "fsync=off"]
+        with _running([*as_user, str(programs.with_name("postgres")), *run], folder):
+            yield _ready(PostgresqlServer(folder), folder)
+
+
+def _unprivileged(folder: Path) -> list[str]:
+    if os.geteuid() != 0:
+        return []
+    shutil.chown(folder, "nobody", "nogroup")
+    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+
+
+@contextmanager
+def _running(command: list[str], folder: Path) -> Iterator[None]:
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)  # noqa: S603 - our own arguments
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)  # the fast shutdown: it does not wait for clients
+            process.wait(STOP_S)
+
+
+def _ready(server: PostgresqlServer, folder: Path) -> PostgresqlServer:
+    deadline = time.monotonic() + READY_S
+    while not server.answers():
+        if time.monotonic() > deadline:
+            pytest.fail(f"PostgreSQL did not start: {(folder / 'server.log').read_text(errors='replace')[-2000:]}")
+        time.sleep(0.05)
+    return server
