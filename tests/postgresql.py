@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from tests.servers import READY_S, STOP_S
 
@@ -30,7 +30,7 @@ class PostgresqlServer:
 
     def url(self, database: str) -> str:
         """The address of a database of this cluster."""
-        return f"postgresql+psycopg://mammotrend@/{database}?host={self._folder}"
+        return f"postgresql+pg8000://mammotrend@/{database}?unix_sock={self._folder}/.s.PGSQL.5432"
 
     def new_database(self) -> str:
         """The address of an empty database that nobody else uses."""
@@ -46,7 +46,7 @@ class PostgresqlServer:
         engine = create_engine(self.url("postgres"))
         try:
             engine.connect().close()
-        except OperationalError:
+        except DBAPIError:
             return False
         finally:
             engine.dispose()

@@ -176,6 +176,6 @@ def test_a_secret_file_without_a_secret_is_a_settings_error(tmp_path: Path, cont
 
 def test_secrets_do_not_show_in_a_repr(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAMMOTREND_PACS__PASSWORD", "hunter2")
-    monkeypatch.setenv("MAMMOTREND_DATABASE_URL", "postgresql+psycopg://u:hunter2@db/x")
+    monkeypatch.setenv("MAMMOTREND_DATABASE_URL", "postgresql+pg8000://u:hunter2@db/x")
 
     assert "hunter2" not in repr(settings_of(file, EHR + '[pacs]\ndicomweb_root = "https://pacs.example"\n'))

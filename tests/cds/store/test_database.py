@@ -53,7 +53,7 @@ def test_processes_that_start_together_on_an_empty_database_all_open_it(database
         ("mysql://user:secret@db/x", "ModuleNotFoundError"),
         ("nosuchdatabase://db/x", "NoSuchModuleError"),
         ("sqlite:////nonexistent-folder/x.sqlite", "OperationalError"),
-        ("postgresql+psycopg://user:secret@/x?host=/nonexistent-folder", "OperationalError"),
+        ("postgresql+pg8000://user:secret@/x?unix_sock=/nonexistent-folder/socket", "InterfaceError"),
     ],
 )
 def test_a_database_that_cannot_be_opened_is_a_settings_error_without_its_password(url: str, said: str) -> None:
