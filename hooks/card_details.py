@@ -10,14 +10,22 @@ from hooks.markdown import bullets, escape, link, table
 from hooks.percentages import percent, points, threshold_percent
 from hooks.policy import Recommendation
 from hooks.site import Mode, Site
-from model.domain import Assessment, Interval, ModelVersion, PendingExam, RefusedExam, ScoredExam, Trajectory
+from model.domain import (
+    SHORTEST_RATE_YEARS,
+    Assessment,
+    Interval,
+    ModelVersion,
+    PendingExam,
+    RefusedExam,
+    ScoredExam,
+    Trajectory,
+)
 
 RESEARCH_BANNER = "Research use. Not for clinical decisions."
 NOT_CLINICAL_BANNER = "This model is not for clinical use."
 NO_LESS_SCREENING = (
     "The score describes images; it is not a diagnosis. A low or flat score is no reason for less screening."
 )
-_SHORTEST_YEARS_FOR_A_RATE = 0.75  # under nine months a yearly rate is mostly noise
 _MOST_ROWS = 12
 _ANSWERS = {True: "met", False: "**not met**", None: "**unknown**"}
 
@@ -169,7 +177,7 @@ def _change_caveats(trajectory: Trajectory) -> Iterator[str]:
 
 def _steepest(interval: Interval) -> str:
     text = f"Steepest recent interval: {points(interval.change)} percentage points between {_span(interval)}"
-    if interval.years < _SHORTEST_YEARS_FOR_A_RATE:
+    if interval.years < SHORTEST_RATE_YEARS:
         return f"{text}."
     return f"{text} ({points(interval.change / interval.years)} per year)."
 

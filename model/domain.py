@@ -8,6 +8,9 @@ from enum import StrEnum
 
 YEARS = (1, 2, 3, 4, 5)
 
+SHORTEST_RATE_YEARS = 273 / 365.25
+"""Exams less than nine months apart give a change but no annual rate: over so short a time it is mostly noise."""
+
 
 class Laterality(StrEnum):
     """Which breast, in DICOM's letters (ImageLaterality, 0020,0062)."""
@@ -62,6 +65,7 @@ class ExclusionReason(StrEnum):
     PARTIAL_VIEW = "partial-view"
     IMPLANT = "implant"
     QUALITY_CONTROL_IMAGE = "quality-control-image"
+    CONTRAST_ENHANCED = "contrast-enhanced"
     BURNED_IN_ANNOTATION = "burned-in-annotation"
     DUPLICATE_VIEW = "duplicate-view"
     UNREADABLE_PIXELS = "unreadable-pixels"

@@ -11,10 +11,7 @@ from datetime import date, datetime
 from itertools import pairwise
 from typing import Final
 
-from model.domain import Interval, ScoredExam, Trajectory, years_between
-
-SHORTEST_RATE_YEARS: Final = 273 / 365.25
-"""Exams less than nine months apart give a change but no annual rate; the shortest nine months have 273 days."""
+from model.domain import SHORTEST_RATE_YEARS, Interval, ScoredExam, Trajectory, years_between
 
 RECENT_YEARS: Final = 3.0
 """How far before the latest exam an interval may end and still be called recent."""

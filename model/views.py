@@ -6,6 +6,7 @@ Mirai was made for the four standard "For Presentation" 2D views. Codes: DICOM P
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -199,6 +200,13 @@ def _not_a_screening_view(image: Dataset) -> Exclusion | None:
     return _exclusion(image, ExclusionReason.NOT_A_SCREENING_VIEW, sentence)
 
 
+def _contrast_enhanced(image: Dataset) -> Exclusion | None:
+    if not text(image, "ContrastBolusAgent"):
+        return None
+    sentence = "Taken with contrast agent; the model was made for plain mammograms."
+    return _exclusion(image, ExclusionReason.CONTRAST_ENHANCED, sentence)
+
+
 def _modified(image: Dataset) -> Exclusion | None:
     names = [
         text(modifier, "CodeMeaning") or text(modifier, "CodeValue")
@@ -231,6 +239,7 @@ IMAGE_CHECKS: Final[tuple[Callable[[Dataset], Exclusion | None], ...]] = (
     _synthetic,
     _not_a_screening_view,
     _modified,
+    _contrast_enhanced,
     _flagged("PartialView", ExclusionReason.PARTIAL_VIEW, "Shows only a part of the breast."),
     _flagged("BreastImplantPresent", ExclusionReason.IMPLANT, "The breast has an implant; the model never saw one."),
     _flagged("QualityControlImage", ExclusionReason.QUALITY_CONTROL_IMAGE, "A quality control image, not the patient."),
@@ -274,7 +283,9 @@ def _missing(
         yield Exclusion(ExclusionReason.NO_IMAGES, "The study holds no images.")
         return
     if not chosen and left_out:
-        sentence = f"No usable image: {left_out[0].sentence}"
+        # The commonest reason, the alphabet deciding between equals: the order of arrival must not.
+        counted = Counter(exclusion.sentence for exclusion in left_out)
+        sentence = f"No usable image: {min(counted, key=lambda s: (-counted[s], s))}"
         yield Exclusion(ExclusionReason.MISSING_VIEW, sentence)
         return
     for view in STANDARD_VIEWS:

@@ -101,7 +101,10 @@ def _admit(hospital: Hospital, women: tuple[DemoPatient, ...], film: list[FilmEx
 
 FILM_LINES = (
     ("", "real film exam as published: the gate refuses it"),
-    (", rewritten", "the same with its headers rewritten into one study: scored, for research; the number means nothing"),
+    (
+        ", rewritten",
+        "the same with its headers rewritten into one study: scored, for research; the number means nothing",
+    ),
 )
 
 

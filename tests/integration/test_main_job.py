@@ -14,7 +14,7 @@ from pydicom import Dataset
 
 from cds.demo.film import FilmExam, film_exams, rewritten
 from cds.demo.loopback import serve
-from cds.demo.patients import years_before, yearly
+from cds.demo.patients import yearly, years_before
 from cds.demo.resources import imaging_study, order_select, patient
 from cds.scoring.worker import Worker
 from cds.services import night, web_services, worker
