@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +14,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from tests.servers import READY_S, STOP_S
+from tests.servers import READY_S, left_out, running, temporary_folder, unprivileged
 
 _NUMBERS = count(1)
 
@@ -58,38 +55,17 @@ def postgresql() -> Iterator[PostgresqlServer]:
     """An empty PostgreSQL, run as an unprivileged user: it refuses to run as root."""
     programs = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None)
     if programs is None:
-        reason = "PostgreSQL is not installed: sudo apt-get install postgresql"
-        if os.environ.get("MAMMOTREND_REQUIRE_INTEGRATION") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with tempfile.TemporaryDirectory(prefix="mammotrend-") as name:
-        folder = Path(name)
-        as_user = _unprivileged(folder)
+        left_out("PostgreSQL is not installed: sudo apt-get install postgresql")
+    with temporary_folder() as folder:
+        as_user = unprivileged(folder)
         data = str(folder / "data")
         make = ["-D", data, "-U", "mammotrend", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
         command = [*as_user, str(programs), *make]
         subprocess.run(command, check=True, capture_output=True, cwd=folder)  # noqa: S603 - our own arguments
-        run = ["-D", data, "-k", name, "-c", "listen_addresses=", "-c", "fsync=off"]
-        with _running([*as_user, str(programs.with_name("postgres")), *run], folder):
+        run = ["-D", data, "-k", str(folder), "-c", "listen_addresses=", "-c", "fsync=off"]
+        # SIGINT is PostgreSQL's fast shutdown: it does not wait for clients.
+        with running([*as_user, str(programs.with_name("postgres")), *run], folder, stop=signal.SIGINT):
             yield _ready(PostgresqlServer(folder), folder)
-
-
-def _unprivileged(folder: Path) -> list[str]:
-    if os.geteuid() != 0:
-        return []
-    shutil.chown(folder, "nobody", "nogroup")
-    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-
-
-@contextmanager
-def _running(command: list[str], folder: Path) -> Iterator[None]:
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)  # noqa: S603 - our own arguments
-        try:
-            yield
-        finally:
-            process.send_signal(signal.SIGINT)  # the fast shutdown: it does not wait for clients
-            process.wait(STOP_S)
 
 
 def _ready(server: PostgresqlServer, folder: Path) -> PostgresqlServer:

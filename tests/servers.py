@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -50,12 +51,12 @@ def orthanc() -> Iterator[OrthancServer]:
     """An empty Orthanc with its DICOMweb plugin and basic authentication."""
     executable = shutil.which("Orthanc", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if executable is None or not ORTHANC_PLUGIN.exists():
-        _left_out("Orthanc is not installed: sudo apt-get install orthanc orthanc-dicomweb")
+        left_out("Orthanc is not installed: sudo apt-get install orthanc orthanc-dicomweb")
     server = OrthancServer(f"http://127.0.0.1:{_free_port()}")
-    with _folder() as folder:
+    with temporary_folder() as folder:
         configuration = folder / "orthanc.json"
         configuration.write_text(json.dumps(_orthanc_configuration(server, folder)))
-        with _running([*_unprivileged(folder), executable, str(configuration)], folder) as process:
+        with running([*unprivileged(folder), executable, str(configuration)], folder) as process:
             _wait_for(f"{server.url}/system", process, folder, auth=(server.username, server.password))
             yield server
 
@@ -66,12 +67,12 @@ def sekmet() -> Iterator[SekmetServer]:
     executable = Path(os.environ.get("MAMMOTREND_SEKMET", CHECKOUT / ".venv-sekmet" / "bin" / "sekmet"))
     if not executable.exists():
         install = "python3 -m venv .venv-sekmet && .venv-sekmet/bin/pip install sekmet-fhir==0.1.1"
-        _left_out(f"sekmet-fhir is not installed: {install}")
+        left_out(f"sekmet-fhir is not installed: {install}")
     server = SekmetServer(f"http://127.0.0.1:{_free_port()}/fhir")
-    with _folder() as folder:
+    with temporary_folder() as folder:
         settings = folder / "settings.yaml"
         settings.write_text(json.dumps(_sekmet_settings(server, folder)))  # every JSON document is YAML too
-        with _running([str(executable), "serve", "-c", str(settings)], folder) as process:
+        with running([str(executable), "serve", "-c", str(settings)], folder) as process:
             _wait_for(f"{server.url}/metadata", process, folder)
             yield server
 
@@ -112,7 +113,8 @@ def _sekmet_settings(server: SekmetServer, folder: Path) -> dict[str, object]:
     }
 
 
-def _left_out(reason: str) -> NoReturn:
+def left_out(reason: str) -> NoReturn:
+    """Skip what needs a part that is not installed; fail where CI forbids left-out tests."""
     if os.environ.get("MAMMOTREND_REQUIRE_INTEGRATION") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
@@ -126,12 +128,14 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def temporary_folder() -> Iterator[Path]:
+    """A folder for one server, gone with it."""
     with tempfile.TemporaryDirectory(prefix="mammotrend-") as name:
         yield Path(name)
 
 
-def _unprivileged(folder: Path) -> list[str]:
+def unprivileged(folder: Path) -> list[str]:
+    """What to put before a command so that it does not run as root, with `folder` handed to that user."""
     if os.geteuid() != 0:
         return []
     shutil.chown(folder, "nobody", "nogroup")
@@ -139,17 +143,20 @@ def _unprivileged(folder: Path) -> list[str]:
 
 
 @contextmanager
-def _running(command: Sequence[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    command: Sequence[str], folder: Path, stop: signal.Signals = signal.SIGTERM
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process while the block runs, its output in `server.log`; ended by the signal `stop`."""
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)  # noqa: S603 - our own arguments
         try:
             yield process
         finally:
-            _stop(process)
+            _end(process, stop)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
+def _end(process: subprocess.Popen[bytes], stop: signal.Signals) -> None:
+    process.send_signal(stop)
     try:
         process.wait(STOP_S)
     except subprocess.TimeoutExpired:

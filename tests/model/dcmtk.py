@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
+
+from tests.servers import left_out
 
 
 def dcmtk(program: str, *arguments: str) -> str:
@@ -21,13 +20,6 @@ def dcmtk(program: str, *arguments: str) -> str:
     done = subprocess.run([executable, *arguments], capture_output=True, check=False, timeout=60)  # noqa: S603 - our own arguments
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     return (done.stdout + done.stderr).decode(errors="replace")
-
-
-def left_out(reason: str) -> NoReturn:
-    """Skip the test, or fail it where tests may not be left out."""
-    if os.environ.get("MAMMOTREND_REQUIRE_INTEGRATION") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def sixteen_bit_picture(file: Path) -> NDArray[np.uint16]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pydicom
 
-from tests.model.dcmtk import left_out
+from tests.servers import left_out
 
 FILM_CASES = ("sfm-benign-0", "sfm-malign-0")
 
