@@ -1,23 +1,20 @@
-"""The command line: `mammotrend demo | serve | worker | rescore | score`."""
+"""The command line: `mammotrend demo | serve | worker | rescore | score | model`."""
 
 from __future__ import annotations
 
 import json
-import logging
 import signal
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from sqlalchemy.exc import SQLAlchemyError
 
-from cds.errors import MammoTrendError, SettingsError
+from cds.command_line import Config, plain_errors, set_up_logging
+from cds.errors import SettingsError
+from cds.model_commands import model_app
 from cds.settings import Settings, read_settings
 
 app = typer.Typer(
@@ -27,9 +24,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Config = Annotated[
-    Path | None, typer.Option("--config", envvar="MAMMOTREND_CONFIG", help="Settings file (TOML).", show_default=False)
-]
+app.add_typer(model_app, name="model")
 
 
 @app.command()
@@ -40,8 +35,8 @@ def demo(
     """Run the main job on the embedded hospital, on loopback only."""
     from cds.demo.story import run_demo
 
-    _logging("WARNING")
-    with _plain_errors():
+    set_up_logging("WARNING")
+    with plain_errors():
         # A log or a pipe has no width of its own; 120 columns keep the table readable there.
         console = Console(width=None if sys.stdout.isatty() else 120)
         run_demo(console, once=once, folder=folder)
@@ -55,8 +50,8 @@ def serve(config: Config = None) -> None:
     from cds.services import web_services
     from cds.web.app import create_app
 
-    _logging("INFO")
-    with _plain_errors():
+    set_up_logging("INFO")
+    with plain_errors():
         settings = _settings(config)
         service = settings.service
         wsgi = create_app(web_services(settings))
@@ -72,8 +67,8 @@ def worker(config: Config = None) -> None:
     from cds.scheduler import schedule_night
     from cds.services import night, worker
 
-    _logging("INFO")
-    with _plain_errors():
+    set_up_logging("INFO")
+    with plain_errors():
         settings = _settings(config)
         scoring = worker(settings)
         scheduler = schedule_night(night(settings), settings.night)
@@ -93,8 +88,8 @@ def rescore(config: Config = None) -> None:
     from cds.rescore import rescore_site
     from cds.services import night, worker
 
-    _logging("WARNING")
-    with _plain_errors():
+    set_up_logging("WARNING")
+    with plain_errors():
         settings = _settings(config)
         summary = rescore_site(night(settings), worker(settings), Console())
     if summary.problems:
@@ -112,9 +107,9 @@ def score(
     """Score one local exam and print JSON."""
     from cds.local_exam import score_files
 
-    _logging("WARNING")
-    with _plain_errors():
-        result = score_files(files, read_settings(config).model, gate=gate)
+    set_up_logging("WARNING")
+    with plain_errors():
+        result = score_files(files, read_settings(config).model_folder, gate=gate)
     sys.stdout.write(json.dumps(result, indent=2) + "\n")
     if "refused" in result:
         raise typer.Exit(1)
@@ -127,19 +122,6 @@ def _settings(config: Path | None) -> Settings:
     return settings
 
 
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """What we foresee ends in one line on standard error and status 2, not in a traceback."""
-    try:
-        yield
-    except MammoTrendError as problem:
-        sys.stderr.write(f"mammotrend: {problem}\n")
-        raise typer.Exit(2) from None
-    except SQLAlchemyError as fault:
-        sys.stderr.write(f"mammotrend: the database failed ({type(fault).__name__})\n")
-        raise typer.Exit(2) from None
-
-
 def _stop_on_signal() -> Event:
     """Set by Ctrl-C or SIGTERM, so that the exam in hand is finished first."""
     stop = Event()
@@ -150,15 +132,6 @@ def _stop_on_signal() -> Event:
     signal.signal(signal.SIGINT, request_stop)
     signal.signal(signal.SIGTERM, request_stop)
     return stop
-
-
-def _logging(level: str) -> None:
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("apscheduler", "dicomweb_client", "urllib3", "waitress"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    # pydicom's warnings on odd values quote them, and a value may be a patient's name.
-    logging.getLogger("pydicom").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"pydicom\b")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from model.domain import YEARS
 
@@ -25,9 +27,21 @@ class Calibration:
             raise ValueError("a calibration needs finite slopes and intercepts of a sensible size")
 
     def risks(self, raw: Sequence[float]) -> tuple[float, ...]:
-        """Five calibrated fractions from five raw ones."""
+        """Five calibrated fractions from five raw ones, none over the next year's.
+
+        Each curve is fitted by itself, so two can cross far from what they were fitted on. A risk within three years
+        cannot be over the risk within four: the earlier year gives way, and the fifth, which the rule reads, never
+        moves. The published curves do not cross.
+        """
         curves = zip(self.slopes, self.intercepts, raw, strict=True)
-        return tuple(1 / (1 + math.exp(-(slope * p + intercept))) for slope, intercept, p in curves)
+        risks = [1 / (1 + math.exp(-(slope * p + intercept))) for slope, intercept, p in curves]
+        return tuple(accumulate(reversed(risks), min))[::-1]
+
+    @property
+    def identity(self) -> str:
+        """The version with a digest of the curves: curves edited under an old name are another calibration."""
+        digest = hashlib.sha256(repr((self.slopes, self.intercepts)).encode()).hexdigest()
+        return f"{self.version}-{digest[:8]}"
 
 
 PUBLISHED_MIRAI = Calibration(

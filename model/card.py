@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from model.calibration import Calibration
-from model.domain import ModelVersion
+from model.domain import YEARS, ModelVersion
 from model.errors import CheckpointBroken
 
 CARD_NAME: Final = "card.json"
@@ -36,11 +36,13 @@ class ModelCard:
     calibration: Calibration
     measured: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    self_check: tuple[float, ...] = ()
+    """Raw risks of the built-in exam (`model.self_check`), which every machine must reproduce before it scores."""
 
     @property
     def version(self) -> ModelVersion:
         """The identity under which this model's scores are stored and compared."""
-        return ModelVersion(self.name, self.weights_sha256, self.preprocessing, self.calibration.version, self.clinical)
+        return ModelVersion(self.name, self.weights_sha256, self.preprocessing, self.calibration.identity, self.clinical)
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -71,8 +73,20 @@ def _checked(card: ModelCard) -> ModelCard:
         raise CheckpointBroken(f"the card of {card.name!r} says clinical: {card.clinical!r}; it must be true or false")
     if not card.banner and not card.clinical:
         raise CheckpointBroken(f"the card of {card.name!r} is not clinical and so needs a banner for every result")
+    promised = card.self_check
+    if (
+        not isinstance(promised, list | tuple)
+        or len(promised) not in (0, len(YEARS))
+        or not all(map(_is_risk, promised))
+    ):
+        raise CheckpointBroken(f"the self-check of the card of {card.name!r} is not {len(YEARS)} risks")
+    card = replace(card, self_check=tuple(promised))
     widths = card.network.get("widths")
     return replace(card, network={**card.network, "widths": tuple(widths)}) if isinstance(widths, list) else card
+
+
+def _is_risk(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= 1
 
 
 def write_card(card: ModelCard, folder: Path) -> None:

@@ -129,6 +129,8 @@ class RiskScore:
         for risks in (self.calibrated, self.raw):
             if len(risks) != len(YEARS) or not all(0.0 <= risk <= 1.0 for risk in risks):
                 raise ValueError(f"a risk score needs {len(YEARS)} fractions between 0 and 1, got {risks!r}")
+        if list(self.calibrated) != sorted(self.calibrated):
+            raise ValueError("the risk within more years cannot be smaller than within fewer")
 
     @property
     def five_year(self) -> float:

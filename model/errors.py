@@ -3,6 +3,7 @@
 ModelError
 ├── PicturesUnusable     an image that cannot be decoded or turned into a picture
 ├── CheckpointBroken     weights or card that are missing, altered or of another format
+├── ReleaseRefused       a published release that is not the one expected, or not safe to read
 └── SelfCheckFailed      this machine does not compute what the model card promises
 """
 
@@ -17,6 +18,10 @@ class PicturesUnusable(ModelError):
 
 class CheckpointBroken(ModelError):
     """A checkpoint is missing, altered or not understood; the message says which part."""
+
+
+class ReleaseRefused(ModelError):
+    """A file of a model release is not what it should be; nothing was installed and nothing of it was run."""
 
 
 class SelfCheckFailed(ModelError):

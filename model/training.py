@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +32,7 @@ from model.domain import STANDARD_VIEWS, YEARS
 from model.network import Mirai, NetworkConfig
 from model.phantom import PhantomExam, focus_centre, pixels, planted_risk, signal_for
 from model.preprocessing import VERSION, PictureFormat, chest_wall_right, resize, window
+from model.self_check import expected_risks
 
 log = logging.getLogger(__name__)
 
@@ -286,7 +287,8 @@ def build(folder: Path, exams: int, workers: int) -> ModelCard:
     calibration = fit_calibration(raw_risks(network, cohorts["calibrate"]), truth)
     measured = measure(network, calibration, cohorts["test"], rng)
     training = {"script": "python -m model.training", "seed": SEED, "exams": exams}
-    card = save_network(network, card_for(calibration, measured, training), folder)
+    card = replace(card_for(calibration, measured, training), self_check=expected_risks(network, PICTURE))
+    card = save_network(network, card, folder)
     log.info("measured %s, %.0f s in all", measured, time.monotonic() - started)
     return card
 

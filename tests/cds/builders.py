@@ -12,6 +12,7 @@ from cds.store.store import NewExam, ScoringJob, Store
 from fhir_mappings.codes import CPT
 from fhir_mappings.imaging_studies import ExamReference, ImagingHistory
 from fhir_mappings.patients import Patient, Sex
+from model.calibration import Calibration
 from model.domain import (
     AcquisitionDevice,
     Exclusion,
@@ -25,7 +26,8 @@ from tests.builders import imaging_study, searchset
 
 Json = dict[str, Any]
 
-MODEL = ModelVersion("Demo", "0123456789abcdef" * 4, "p1", "c1")
+CALIBRATION = Calibration("c1", (1.0,) * 5, (0.0,) * 5)
+MODEL = ModelVersion("Demo", "0123456789abcdef" * 4, "p1", CALIBRATION.identity)
 NOW = datetime(2026, 5, 20, 23, 30, tzinfo=UTC)
 LEASE = timedelta(minutes=10)
 EHR, PATIENT, IDENTIFIER = "ehr-1", "p1", "MRN-1"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model.calibration import Calibration
 from model.card import ModelCard, write_card
-from tests.cds.builders import MODEL
+from tests.cds.builders import CALIBRATION, MODEL
 
 BANNER = "Synthetic model for tests. Not for clinical use."
 
@@ -24,7 +23,7 @@ def model_folder(folder: Path, *, clinical: bool = False) -> Path:
         preprocessing=MODEL.preprocessing,
         network={},
         picture={},
-        calibration=Calibration(MODEL.calibration, (1.0,) * 5, (0.0,) * 5),
+        calibration=CALIBRATION,
     )
     write_card(card, folder)
     return folder

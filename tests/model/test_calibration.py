@@ -54,3 +54,21 @@ def test_curves_that_are_missing_or_not_finite_are_refused(
 def test_four_raw_risks_are_refused_rather_than_padded() -> None:
     with pytest.raises(ValueError, match="zip"):
         PUBLISHED_MIRAI.risks([0.1] * 4)
+
+
+@given(raw=st.lists(st.floats(0, 1), min_size=5, max_size=5).map(sorted))
+def test_the_published_curves_never_cross_so_nothing_of_them_is_moved(raw: list[float]) -> None:
+    curves = zip(PUBLISHED_MIRAI.slopes, PUBLISHED_MIRAI.intercepts, raw, strict=True)
+    assert PUBLISHED_MIRAI.risks(raw) == tuple(1 / (1 + math.exp(-(a * p + b))) for a, b, p in curves)
+
+
+def test_where_curves_cross_the_earlier_year_gives_way_and_the_fifth_stays() -> None:
+    crossing = Calibration("test", (9.0, 1.0, 1.0, 1.0, 1.0), (-3.0, -3.0, -3.0, -3.0, -3.0))
+    risks = crossing.risks([0.9] * 5)
+    assert risks == (1 / (1 + math.exp(2.1)),) * 5
+
+
+def test_edited_curves_under_an_old_name_are_another_calibration() -> None:
+    one, edited = Calibration("v1", (1.0,) * 5, (0.0,) * 5), Calibration("v1", (1.0,) * 5, (0.1,) * 5)
+    assert one.identity != edited.identity
+    assert one.identity == Calibration("v1", (1.0,) * 5, (0.0,) * 5).identity

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from model.calibration import PUBLISHED_MIRAI
 from model.card import CARD_NAME, read_card, write_card
 from model.errors import CheckpointBroken
 from tests.model.tiny_model import tiny_card
@@ -29,7 +30,7 @@ def test_a_card_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_the_version_of_a_card_is_what_scores_are_stored_under() -> None:
     version = tiny_card(weights_sha256="ab" * 32).version
-    assert version.key == "tiny/abababababab/minmax-v1/mirai-v0.8.0"
+    assert version.key == f"tiny/abababababab/minmax-v1/{PUBLISHED_MIRAI.identity}"
     assert version.clinical is False
 
 

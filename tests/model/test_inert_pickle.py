@@ -92,6 +92,7 @@ def _attacks(trace: Path) -> dict[str, bytes]:
     shell = f"touch {trace}"
     code = f"__import__('pathlib').Path({str(trace)!r}).touch()"
     text = struct.pack("<I", len(shell)) + shell.encode()
+    evaluated = struct.pack("<I", len(code)) + code.encode()
     return {
         "os.system": pickle.dumps(Reduces(os.system, shell), 2),
         "eval by GLOBAL": pickle.dumps(Reduces(eval, code), 2),
@@ -102,7 +103,9 @@ def _attacks(trace: Path) -> dict[str, bytes]:
         "OBJ": b"(cos\nsystem\nX" + text + b"o.",
         "NEWOBJ": b"\x80\x02cos\nsystem\nX" + text + b"\x85\x81.",
         "NEWOBJ_EX": b"\x80\x04cos\nsystem\nX" + text + b"\x85}\x92.",
-        "one call inside another": b"cbuiltins\ngetattr\n(cos\nsystem\nX" + text + b"tR(X" + text + b"tR.",
+        "one call inside another": b"cbuiltins\ngetattr\n(cbuiltins\neval\nX\x08\x00\x00\x00__call__tR(X"
+        + evaluated
+        + b"tR.",
         "a state that is called": b"cbuiltins\nobject\n)\x81}X\x0c\x00\x00\x00__setstate__cos\nsystem\nsbX"
         + text
         + b"b.",
@@ -129,13 +132,13 @@ def test_the_tripwires_would_have_tripped(tmp_path: Path) -> None:
 
 
 def test_an_extension_code_is_refused_even_where_the_process_knows_it() -> None:
-    copyreg.add_extension("os", "system", 242)  # type: ignore[arg-type] # typeshed wants an int module
+    copyreg.add_extension("os", "system", 242)
     try:
         for opcode in (b"\x82\xf2", b"\x83\xf2\x00", b"\x84\xf2\x00\x00\x00"):
             with pytest.raises(ReleaseRefused, match="EXT"):
                 read(opcode + b".")
     finally:
-        copyreg.remove_extension("os", "system", 242)  # type: ignore[arg-type]
+        copyreg.remove_extension("os", "system", 242)
 
 
 @pytest.mark.parametrize("pickled", [b"Pjunk\n.", b"K\x01Q."])

@@ -1,0 +1,46 @@
+"""What every command of the command line shares: its settings file, plain errors, and quiet logs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy.exc import SQLAlchemyError
+
+from cds.errors import MammoTrendError
+from model.errors import ModelError
+
+Config = Annotated[
+    Path | None, typer.Option("--config", envvar="MAMMOTREND_CONFIG", help="Settings file (TOML).", show_default=False)
+]
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """What we foresee ends in one line on standard error and status 2, not in a traceback."""
+    try:
+        yield
+    except (MammoTrendError, ModelError) as problem:
+        sys.stderr.write(f"mammotrend: {problem}\n")
+        raise typer.Exit(2) from None
+    except SQLAlchemyError as fault:
+        sys.stderr.write(f"mammotrend: the database failed ({type(fault).__name__})\n")
+        raise typer.Exit(2) from None
+
+
+def set_up_logging(level: str) -> None:
+    """Log to standard error from this level on, without patients' values."""
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for noisy in ("apscheduler", "dicomweb_client", "waitress"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    # Its warnings quote the whole address, and with it study UIDs and patient ids; our own errors say what failed.
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+    # pydicom's warnings on odd values quote them, and a value may be a patient's name.
+    logging.getLogger("pydicom").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"pydicom\b")

@@ -1,0 +1,78 @@
+"""The self-check: one built-in exam whose risks the model card promises, scored on the device that will score patients.
+
+A wrong driver, a wrong build or a wrong library shows here, before any patient's exam is scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Final, Protocol
+
+import numpy as np
+import torch
+from pydicom import Dataset
+
+from model.card import ModelCard
+from model.domain import RefusedExam, ScoredExam
+from model.errors import SelfCheckFailed
+from model.network import Mirai
+from model.phantom import PhantomExam, dicom_images
+from model.preprocessing import PictureFormat, picture
+
+TOLERANCE: Final = 1e-4
+"""Largest difference of a raw risk (a fraction): far more than rounding on any device, far less than any decision."""
+
+WOMAN: Final = 8_000_001
+DAY: Final = date(2026, 1, 15)
+SIGNAL: Final = 0.5
+
+
+class ExamScorer(Protocol):
+    """What is checked: `model.scorer.Scorer`, with the card of its model."""
+
+    card: ModelCard
+
+    def score_exam(
+        self, images: Sequence[Dataset], *, at: datetime, performed_on: date | None = None, gate: bool = True
+    ) -> ScoredExam | RefusedExam:
+        """The exam's score, or why it has none."""
+        ...
+
+
+def built_in_exam(form: PictureFormat) -> PhantomExam:
+    """The synthetic exam, always the same, in the size of the model's pictures."""
+    return PhantomExam(WOMAN, DAY, SIGNAL, rows=form.rows, columns=form.columns)
+
+
+@torch.inference_mode()
+def expected_risks(network: Mirai, form: PictureFormat) -> tuple[float, ...]:
+    """Raw risks of the built-in exam by the plain network in float32 on its CPU: what a card promises."""
+    views = [picture(image, form) for image in dicom_images(built_in_exam(form))]
+    logits = network.eval()(torch.from_numpy(np.stack(views))[None])
+    return tuple(map(float, torch.sigmoid(logits)[0].double()))
+
+
+def check(scorer: ExamScorer) -> float:
+    """Largest difference from the risks that the card promises; raises SelfCheckFailed where it is too large."""
+    card = scorer.card
+    if not card.self_check:
+        raise SelfCheckFailed(f"the card of {card.name!r} promises no self-check; import the model again")
+    exam = built_in_exam(PictureFormat(**card.picture))
+    try:
+        result = scorer.score_exam(list(dicom_images(exam)), at=datetime(2026, 1, 15, tzinfo=UTC))
+    except (RuntimeError, ValueError) as e:  # a broken device, as torch reports it, or risks that are no risks
+        raise SelfCheckFailed(
+            f"{card.name!r} cannot score the built-in exam on this machine ({type(e).__name__}); no patient is scored "
+            "here. Check the GPU driver and the installed libraries"
+        ) from e
+    if isinstance(result, RefusedExam):
+        raise SelfCheckFailed(f"{card.name!r} refuses the built-in exam: {result.exclusions[0].sentence}")
+    difference = float(np.abs(np.subtract(result.score.raw, card.self_check)).max())
+    # Written so that not a number, which NumPy's maximum hands on, is not within the tolerance either.
+    if not difference <= TOLERANCE:
+        raise SelfCheckFailed(
+            f"{card.name!r} gives risks on this machine that differ by {difference:.2g} from those of its card "
+            f"({TOLERANCE:.0e} is allowed); no patient is scored here. Check the GPU driver and the installed libraries"
+        )
+    return difference

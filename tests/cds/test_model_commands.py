@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from cds.cli import app
+from cds.errors import ModelNotUsable
+from cds.services import worker
+from cds.settings import PacsSettings, Settings, read_settings
+from model.card import CARD_NAME, DEMO_MODEL, WEIGHTS_NAME, read_card, write_card
+from model.checkpoint import load_network
+from model.phantom import PhantomExam, dicom_images, file_bytes
+from model.preprocessing import PictureFormat
+from model.self_check import expected_risks
+from tests.model.mirai_files import random_network, save_old_calibrator, save_release
+from tests.model.tiny_model import TINY, install_tiny_model
+
+
+@pytest.fixture(autouse=True)
+def as_found() -> Iterator[None]:
+    """Commands set up logging and warnings for their own process; here they share ours."""
+    loggers = [logging.getLogger(name) for name in ("", "pydicom", "apscheduler", "waitress", "urllib3")]
+    before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
+    with warnings.catch_warnings():
+        yield
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    """Status, standard output and standard error of `mammotrend model`."""
+    result = CliRunner().invoke(app, ["model", *(str(argument) for argument in arguments)])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A settings file whose models lie beside it."""
+    file = tmp_path / "mammotrend.toml"
+    file.write_text(f'models_folder = "{tmp_path / "models"}"\nmodel = "mirai"\n')
+    return file
+
+
+def install_mirai(folder: Path) -> None:
+    """A tiny model that passes its self-check."""
+    install_tiny_model(folder)
+    network, card = load_network(folder, torch.device("cpu"))
+    write_card(replace(card, self_check=expected_risks(network, PictureFormat(**card.picture))), folder)
+
+
+def exam_files(folder: Path) -> list[Path]:
+    """The files of a synthetic exam."""
+    folder.mkdir()
+    exam = PhantomExam(9_000_001, date(2026, 5, 3), 0.5, rows=512, columns=416)
+    for number, image in enumerate(dicom_images(exam)):
+        (folder / f"{number}.dcm").write_bytes(file_bytes(image))
+    return sorted(folder.iterdir())
+
+
+# import
+
+
+@pytest.mark.slow
+def test_a_release_of_unknown_checksums_is_imported_only_when_they_are_accepted(tmp_path: Path, config: Path) -> None:
+    release = save_release(tmp_path / "snapshots", random_network(TINY))
+
+    status, out, err = run("import", release, "--config", config)
+    assert (status, out) == (2, "")
+    assert err.startswith("mammotrend: no file has the published checksum")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "models").exists()
+
+    status, out, _ = run("import", release, "--accept-checksum", "--config", config)
+    assert status == 0
+    assert "Not for clinical use" in out
+    (folder,) = (tmp_path / "models").iterdir()
+    assert run("verify", folder.name, "--golden", "--config", config)[0] == 0
+
+
+def test_a_release_with_an_old_calibrator_ends_with_what_to_download(tmp_path: Path, config: Path) -> None:
+    (tmp_path / "snapshots").mkdir()
+    save_old_calibrator(tmp_path / "snapshots" / "calibrator.p")
+
+    status, _, err = run("import", tmp_path / "snapshots", "--config", config)
+
+    assert status == 2
+    assert "download snapshots.zip of Mirai v0.8.0" in err
+
+
+def test_a_release_that_is_not_there_ends_with_status_2(tmp_path: Path) -> None:
+    assert run("import", tmp_path / "snapshots.zip")[0] == 2
+
+
+# list and card
+
+
+def test_the_installed_models_are_listed_and_the_one_in_use_is_marked(tmp_path: Path, config: Path) -> None:
+    install_tiny_model(tmp_path / "models" / "mirai")
+    install_tiny_model(tmp_path / "models" / "broken")
+    (tmp_path / "models" / "broken" / CARD_NAME).write_text("{}")
+
+    status, out, _ = run("list", "--config", config)
+
+    demo, broken, mirai = out.splitlines()
+    assert status == 0
+    assert demo.startswith("  phantom-demo  not clinical, weights ")
+    assert broken.startswith("  broken  cannot be used: ")
+    assert mirai.startswith("* mirai  not clinical, weights ")
+
+
+def test_a_card_is_printed_as_json(config: Path) -> None:
+    status, out, _ = run("card", "phantom-demo", "--config", config)
+
+    assert status == 0
+    assert json.loads(out) == json.loads((DEMO_MODEL / CARD_NAME).read_text())
+
+
+@pytest.mark.parametrize("command", ["card", "verify"])
+def test_a_model_that_is_not_installed_ends_in_one_line(command: str, config: Path) -> None:
+    status, _, err = run(command, "nothing", "--config", config)
+
+    assert status == 2
+    assert err.count("\n") == 1
+    assert "'nothing'" in err
+
+
+# verify
+
+
+def test_a_model_is_verified_by_the_built_in_exam(config: Path) -> None:
+    status, out, _ = run("verify", "phantom-demo", "--golden", "--config", config)
+
+    assert status == 0
+    assert out.startswith("self-check passed on ")
+
+
+def test_a_model_whose_card_promises_other_risks_fails(tmp_path: Path, config: Path) -> None:
+    folder = tmp_path / "models" / "mirai"
+    install_mirai(folder)
+    card = read_card(folder)
+    assert run("verify", "mirai", "--config", config)[0] == 0
+    write_card(replace(card, self_check=(*card.self_check[:4], card.self_check[4] - 0.001)), folder)
+
+    status, _, err = run("verify", "mirai", "--config", config)
+
+    assert status == 2
+    assert "no patient is scored here" in err
+
+
+def test_a_model_with_altered_weights_fails(tmp_path: Path, config: Path) -> None:
+    folder = tmp_path / "models" / "mirai"
+    install_mirai(folder)
+    weights = bytearray((folder / WEIGHTS_NAME).read_bytes())
+    weights[-1] ^= 1
+    (folder / WEIGHTS_NAME).write_bytes(weights)
+
+    status, _, err = run("verify", "mirai", "--golden", "--config", config)
+
+    assert status == 2
+    assert "SHA-256" in err
+
+
+def known_risks(files: list[Path]) -> list[float]:
+    result = CliRunner().invoke(app, ["score", *map(str, files)])
+    return list(json.loads(result.stdout)["risk_calibrated"].values())
+
+
+def test_an_exam_of_known_risks_is_met_within_half_a_thousandth(tmp_path: Path) -> None:
+    files = exam_files(tmp_path / "exam")
+    known = known_risks(files)
+    expected = ",".join(f"{risk:.4f}" for risk in known)
+
+    status, out, _ = run("verify", "phantom-demo", "--exam", *files, "--expect", expected)
+    assert status == 0
+    assert "0.0005 is allowed" in out
+    assert run("verify", "phantom-demo", "--exam", tmp_path / "exam", "--expect", expected)[0] == 0
+
+    other = ",".join(f"{risk + 0.0006 * (year == 2):.5f}" for year, risk in enumerate(known))
+    status, out, _ = run("verify", "phantom-demo", "--exam", *files, "--expect", other)
+    assert status == 1
+    assert f"expected {known[2] + 0.0006:.5f}" in out
+    assert "largest difference 0.00060" in out
+
+
+def test_an_exam_that_the_gate_refuses_is_not_verified(tmp_path: Path) -> None:
+    files = exam_files(tmp_path / "exam")
+
+    status, out, _ = run("verify", "phantom-demo", "--exam", *files[:3])
+
+    assert status == 1
+    assert "refused (missing-view)" in out
+
+
+@pytest.mark.parametrize("expected", ["0.1", "0.1,0.2,0.3,0.4,many", "1,2,3,4,5", "", "nan,0,0,0,0"])
+def test_expected_risks_that_are_not_five_fractions_are_refused(expected: str, tmp_path: Path) -> None:
+    files = exam_files(tmp_path / "exam")
+
+    status, _, err = run("verify", "phantom-demo", "--exam", *files, "--expect", expected)
+
+    assert status == 2
+    assert "--expect takes 5 fractions" in err
+
+
+def test_expected_risks_without_an_exam_are_refused() -> None:
+    status, _, err = run("verify", "phantom-demo", "--expect", "0.1,0.2,0.3,0.4,0.5")
+
+    assert status == 2
+    assert "--exam" in err
+
+
+# the worker
+
+
+def site(folder: Path) -> Settings:
+    """A site whose model is this one."""
+    pacs = PacsSettings(dicomweb_root="http://127.0.0.1:9")
+    return Settings(database_url=f"sqlite:///{folder / 'site.sqlite'}", model=folder, pacs=pacs)
+
+
+def test_a_worker_starts_with_a_model_that_passes_its_self_check(tmp_path: Path) -> None:
+    install_mirai(tmp_path)
+
+    assert worker(site(tmp_path)) is not None
+
+
+@pytest.mark.parametrize(
+    ("promised", "said"), [((0.1, 0.2, 0.3, 0.4, 0.5), "no patient is scored here"), ((), "promises no self-check")]
+)
+def test_a_worker_refuses_to_start_where_the_self_check_fails(
+    promised: tuple[float, ...], said: str, tmp_path: Path
+) -> None:
+    install_tiny_model(tmp_path, self_check=promised)
+
+    with pytest.raises(ModelNotUsable, match=said):
+        worker(site(tmp_path))
+
+
+@pytest.mark.parametrize("command", ["worker", "rescore"])
+def test_a_failed_self_check_ends_the_command_with_status_2(command: str, tmp_path: Path) -> None:
+    install_tiny_model(tmp_path / "model", self_check=(0.1, 0.2, 0.3, 0.4, 0.5))
+    file = tmp_path / "mammotrend.toml"
+    file.write_text(
+        f'database_url = "sqlite:///{tmp_path / "site.sqlite"}"\nmodel = "{tmp_path / "model"}"\n'
+        '[[ehrs]]\nname = "main"\nfhir_server = "http://127.0.0.1:9/fhir"\nmode = "research"\n'
+        '[pacs]\ndicomweb_root = "http://127.0.0.1:9"\n'
+    )
+
+    result = CliRunner().invoke(app, [command, "--config", str(file)])
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("mammotrend: 'tiny' gives risks on this machine")
+
+
+def test_the_settings_name_a_model_of_the_models_folder(tmp_path: Path, config: Path) -> None:
+    assert read_settings(config).model_folder == tmp_path / "models" / "mirai"
