@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import hook, scoring
+from benchmarks import decoding, hook, scoring
 from benchmarks.timing import Row, machine
 
 RESULTS = Path(__file__).parent / "results"
@@ -19,8 +19,8 @@ RESULTS = Path(__file__).parent / "results"
 
 def main() -> None:
     """Measure everything once."""
-    rows = [*hook.rows(rounds=100), *scoring.rows(rounds=5)]
-    console = Console(width=120)
+    rows = [*hook.rows(rounds=100), *scoring.rows(rounds=3), *decoding.rows(rounds=3)]
+    console = Console(width=160)
     console.print(_table(rows))
     console.print(machine())
     day = datetime.now(UTC).date().isoformat()
@@ -30,12 +30,12 @@ def main() -> None:
 
 def _table(rows: Sequence[Row]) -> Table:
     table = Table(title="Medians; compare the ratios")
-    for heading in ("What", "ms", "floor, ms", "times the floor", "the floor is"):
+    for heading in ("What", "ms", "floor, ms", "times the floor", "the floor is", "remark"):
         table.add_column(heading, justify="right" if "m" in heading and len(heading) < 10 else "left")
     for row in rows:
         floor = f"{1000 * row.floor_s:.2f}" if row.floor_s else "-"
         ratio = f"{row.seconds / row.floor_s:.1f}" if row.floor_s else "-"
-        table.add_row(row.what, f"{1000 * row.seconds:.2f}", floor, ratio, row.floor)
+        table.add_row(row.what, f"{1000 * row.seconds:.2f}", floor, ratio, row.floor, row.remark)
     return table
 
 

@@ -5,28 +5,44 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a figure, its floor, and what the floor is."""
+    """One line of the table: a figure, its floor, what the floor is, and what the figure means beside others."""
 
     what: str
     seconds: float
     floor_s: float | None = None
     floor: str = ""
+    remark: str = ""
 
 
 def median_seconds(work: Callable[[], Any], rounds: int) -> float:
     """Median wall time of one call, after one call that does not count."""
     work()
     return median(_seconds(work) for _ in range(rounds))
+
+
+def medians_in_turn(works: Sequence[Callable[[], Any]], rounds: int) -> list[float]:
+    """Medians of several pieces of work, each round measuring all of them, so that their ratio can be trusted."""
+    for work in works:
+        work()
+    measured = [[_seconds(work) for work in works] for _ in range(rounds)]
+    return [median(times) for times in zip(*measured, strict=True)]
+
+
+def copy_seconds(size: int) -> float:
+    """Seconds for one copy of that many bytes in memory: less is not possible for what reads and writes them."""
+    source = np.zeros(size, dtype=np.uint8)
+    return median_seconds(source.copy, 5)
 
 
 def _seconds(work: Callable[[], Any]) -> float:

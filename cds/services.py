@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -17,12 +19,13 @@ from cds.assessment import Assessor
 from cds.ehr.client import Ehr, FhirEhr
 from cds.errors import ModelNotUsable, SettingsError
 from cds.night import Night, NightEhr
-from cds.origins import SameOriginSession
+from cds.origins import SameOriginSession, same_origin
 from cds.pacs.dicomweb import ArchiveRoot, DicomWebArchive
-from cds.settings import EhrSettings, PacsSettings, Settings, read_secret
+from cds.settings import CodeSettings, EhrSettings, OrderCodesSettings, PacsSettings, Settings, read_secret
 from cds.store.database import open_database
 from cds.store.store import Store
 from fhir_mappings.codes import Coding
+from fhir_mappings.orders import DEFAULT_ORDER_CODES, OrderCodes
 from hooks import SERVICES
 from hooks.case import MriPolicy
 from hooks.contract import Service, Source
@@ -94,16 +97,18 @@ def assessor(settings: Settings, card: ModelCard, now: Clock = utc_now) -> Asses
 
 
 def worker(settings: Settings, now: Clock = utc_now) -> Worker:
-    """The scoring worker, with the weights loaded on the best device there is."""
+    """The scoring worker, with the weights loaded on the best device there is, which must first pass the self-check."""
     # Only here, so that the process which answers hooks never loads torch.
     from cds.scoring.worker import Worker
     from model.scorer import Scorer
+    from model.self_check import check
 
     usable_card(settings)
     if settings.pacs is None:
         raise SettingsError("pacs.dicomweb_root is not set: the worker has nowhere to fetch images from")
     try:
-        scorer = Scorer(settings.model)
+        scorer = Scorer(settings.model_folder, refuse_unvalidated_devices=settings.refuse_unvalidated_devices)
+        check(scorer)
     except ModelError as e:
         raise ModelNotUsable(str(e)) from e
     return Worker(
@@ -118,14 +123,18 @@ def worker(settings: Settings, now: Clock = utc_now) -> Worker:
 
 def night(settings: Settings, now: Clock = utc_now) -> Night:
     """The nightly run over every EHR of the site."""
-    ehrs = tuple(NightEhr(ehr.name, _night_client(ehr)) for ehr in settings.ehrs)
+    ehrs = tuple(NightEhr(ehr.name, partial(_night_client, ehr)) for ehr in settings.ehrs)
+    for ehr in ehrs:
+        # A token file that is not there is told now, not in the first night.
+        with ehr.open():
+            pass
     return Night(ehrs, assessor(settings, usable_card(settings), now))
 
 
 def usable_card(settings: Settings) -> ModelCard:
     """The card of the site's model; raises ModelNotUsable where a mode does not allow it."""
     try:
-        card = read_card(settings.model)
+        card = read_card(settings.model_folder)
     except ModelError as e:
         raise ModelNotUsable(str(e)) from e
     active = [ehr.name for ehr in settings.ehrs if ehr.mode is Mode.ACTIVE]
@@ -161,11 +170,20 @@ def archive(settings: PacsSettings) -> DicomWebArchive:
     """The site's image archive with its credentials."""
     secret = settings.secret()
     auth = HTTPBasicAuth(settings.username, secret or "") if settings.username else None
-    return DicomWebArchive(ArchiveRoot(settings.dicomweb_root, auth), read_timeout_s=settings.read_timeout_s)
+    main = settings.dicomweb_root
+    others = [ArchiveRoot(root, auth if same_origin(root, main) else None) for root in settings.other_roots]
+    return DicomWebArchive(
+        ArchiveRoot(main, auth), others, read_timeout_s=settings.read_timeout_s, verify=_verify(settings.ca_file)
+    )
+
+
+def _verify(ca_file: Path | None) -> bool | str:
+    """What requests calls `verify`: the site's own certificate authorities, or the public ones."""
+    return str(ca_file) if ca_file else True
 
 
 def site(ehr: EhrSettings, settings: Settings, card: ModelCard) -> Site:
-    """What one EHR's cards say."""
+    """What one EHR's cards say, and which of its orders they answer."""
     order = settings.mri_order
     return Site(
         mode=ehr.mode,
@@ -174,12 +192,25 @@ def site(ehr: EhrSettings, settings: Settings, card: ModelCard) -> Site:
         source=Source(settings.service.label, settings.service.url or STUDY_URL),
         mri_order=Coding(order.system, order.code, order.display),
         mri_intent=order.intent,
+        order_codes=_order_codes(settings.order_codes),
     )
+
+
+def _order_codes(own: OrderCodesSettings) -> OrderCodes:
+    return DEFAULT_ORDER_CODES.adding(
+        screening_mammography=_codings(own.screening_mammography),
+        other_mammography=_codings(own.other_mammography),
+        breast_mri=_codings(own.breast_mri),
+    )
+
+
+def _codings(codes: Iterable[CodeSettings]) -> list[Coding]:
+    return [Coding(code.system, code.code) for code in codes]
 
 
 def _calling_ehr(ehr: EhrSettings, settings: Settings, card: ModelCard) -> CallingEhr:
     # One session for all calls keeps connections open; the token goes with each request, never with the session.
-    session = SameOriginSession()
+    session = SameOriginSession(_verify(ehr.ca_file))
 
     def open_ehr(access_token: str | None) -> AbstractContextManager[Ehr]:
         return FhirEhr(ehr.fhir_server, access_token, ehr.timeout_s, session)
@@ -187,6 +218,8 @@ def _calling_ehr(ehr: EhrSettings, settings: Settings, card: ModelCard) -> Calli
     return CallingEhr(ehr.name, ehr.fhir_server, site(ehr, settings, card), ZoneInfo(ehr.time_zone), open_ehr)
 
 
-def _night_client(ehr: EhrSettings) -> Ehr:
+def _night_client(ehr: EhrSettings) -> FhirEhr:
+    # At each run: the site renews the token while the worker runs.
     token = read_secret(ehr.access_token_file) if ehr.access_token_file else None
-    return FhirEhr(ehr.fhir_server, token, timeout_s=ehr.timeout_s, max_pages=NIGHT_PAGES)
+    session = SameOriginSession(_verify(ehr.ca_file))
+    return FhirEhr(ehr.fhir_server, token, ehr.timeout_s, session, max_pages=NIGHT_PAGES)

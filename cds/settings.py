@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import re
+import ssl
 import tomllib
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as EnvironmentNotRead
 
@@ -20,6 +31,7 @@ from hooks.case import Comparator
 from hooks.json_rules import is_absolute_url
 from hooks.site import Mode
 from model.card import DEMO_MODEL
+from model.installed import model_folder
 
 
 def _http_url(value: str) -> str:
@@ -58,11 +70,30 @@ def _time_zone(value: str) -> str:
     return value
 
 
+def _unpadded(value: str) -> str:
+    if value != value.strip():
+        raise ValueError("must not begin or end with blanks")
+    return value
+
+
+def _ca_bundle(file: Path) -> Path:
+    # requests looks at the file only with a patient's call at hand, and its complaint then is no error of its own.
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError as e:
+        raise ValueError("must be a readable file of CA certificates in PEM format") from e
+    return file
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 ServerRoot = Annotated[str, AfterValidator(_server_root)]
 Uri = Annotated[str, AfterValidator(_absolute_uri)]
 Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
+# FHIR R4, datatype code: no blanks around it, and single ones within.
+FhirCode = Annotated[str, Field(pattern=r"^[^\s]+(\s[^\s]+)*$")]
+Display = Annotated[str, AfterValidator(_unpadded)]
+CaBundle = Annotated[Path, AfterValidator(_ca_bundle)]
 
 
 class _Section(BaseModel):
@@ -79,18 +110,24 @@ class EhrSettings(_Section):
     timeout_s: float = Field(default=5.0, gt=0)
     access_token_file: Path | None = None
     """A file with the bearer token the nightly run presents; the hook uses the token of each call instead."""
+    ca_file: CaBundle | None = None
+    """The certificate authorities that vouch for this server, in place of the public ones."""
 
 
 class PacsSettings(_Section):
     """The image archive."""
 
     dicomweb_root: ServerRoot
+    other_roots: tuple[ServerRoot, ...] = ()
+    """Further DICOMweb roots that studies may name; on another server they are read without the credentials."""
     username: str | None = None
     password: SecretStr | None = None
     password_file: Path | None = None
     read_timeout_s: float = Field(default=60.0, gt=0)
     check_patient_id: bool = True
     """Hold an exam whose images carry a patient ID that the EHR does not list for the patient."""
+    ca_file: CaBundle | None = None
+    """The certificate authorities that vouch for the archives, in place of the public ones."""
 
     def secret(self) -> str | None:
         """The password from its file or the environment."""
@@ -110,13 +147,20 @@ class PolicySettings(_Section):
     citation: Text | None = None
     citation_url: HttpUrl | None = None
 
+    @field_validator("threshold_percent")
+    @classmethod
+    def _is_in_percent(cls, value: float) -> float:
+        if value < 0.1:
+            raise ValueError("is in percent: write 1.7 for 1.7 %, not the fraction 0.017; the least is 0.1")
+        return value
+
 
 class OrderSettings(_Section):
     """The breast MRI order that a card offers, in the site's own code where it has one."""
 
-    code: Text = "77049"
+    code: FhirCode = "77049"
     system: Uri = "http://www.ama-assn.org/go/cpt"
-    display: str = ""
+    display: Display = ""
     intent: str = "order"
 
     @field_validator("intent")
@@ -125,6 +169,28 @@ class OrderSettings(_Section):
         if value not in INTENTS:
             raise ValueError(f"must be one of {', '.join(sorted(INTENTS))}")
         return value
+
+
+class CodeSettings(_Section):
+    """One code of the site's own."""
+
+    system: Uri
+    code: FhirCode
+
+
+class OrderCodesSettings(_Section):
+    """What orders of the site's own codes are for, beside the usual codes; that of `mri_order` is known already."""
+
+    screening_mammography: tuple[CodeSettings, ...] = ()
+    other_mammography: tuple[CodeSettings, ...] = ()
+    breast_mri: tuple[CodeSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _mean_one_thing(self) -> Self:
+        lists = (self.screening_mammography, self.other_mammography, self.breast_mri)
+        if any(set(one) & set(other) for one, other in combinations(lists, 2)):
+            raise ValueError("a code can be in one of the lists only")
+        return self
 
 
 class ServiceSettings(_Section):
@@ -155,12 +221,23 @@ class Settings(BaseSettings):
 
     database_url: str = Field(default="sqlite:///mammotrend.sqlite", repr=False)
     model: Path = DEMO_MODEL
+    """The name of an installed model, or a model's folder."""
+    models_folder: Path = Path("mammotrend-models")
+    """Where imported models are installed, a folder each."""
+    refuse_unvalidated_devices: bool = False
+    """Refuse exams of mammography units that the model's card does not list, instead of a warning on the score."""
     ehrs: tuple[EhrSettings, ...] = ()
     pacs: PacsSettings | None = None
     policy: PolicySettings = PolicySettings()
     mri_order: OrderSettings = OrderSettings()
+    order_codes: OrderCodesSettings = OrderCodesSettings()
     service: ServiceSettings = ServiceSettings()
     night: NightSettings = NightSettings()
+
+    @property
+    def model_folder(self) -> Path:
+        """The folder of the site's model."""
+        return model_folder(self.model, self.models_folder)
 
     @field_validator("ehrs")
     @classmethod

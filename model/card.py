@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from model.calibration import Calibration
+from model.devices import ValidatedDevice
 from model.domain import YEARS, ModelVersion
 from model.errors import CheckpointBroken
 
@@ -36,13 +37,16 @@ class ModelCard:
     calibration: Calibration
     measured: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    validated_devices: tuple[ValidatedDevice, ...] = ()
     self_check: tuple[float, ...] = ()
     """Raw risks of the built-in exam (`model.self_check`), which every machine must reproduce before it scores."""
 
     @property
     def version(self) -> ModelVersion:
         """The identity under which this model's scores are stored and compared."""
-        return ModelVersion(self.name, self.weights_sha256, self.preprocessing, self.calibration.identity, self.clinical)
+        return ModelVersion(
+            self.name, self.weights_sha256, self.preprocessing, self.calibration.identity, self.clinical
+        )
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -56,7 +60,10 @@ def read_card(folder: Path) -> ModelCard:
     try:
         calibration = fields.pop("calibration")
         slopes, intercepts = tuple(calibration["slopes"]), tuple(calibration["intercepts"])
-        card = ModelCard(**fields, calibration=Calibration(calibration["version"], slopes, intercepts))
+        devices = tuple(ValidatedDevice(**device) for device in fields.pop("validated_devices", ()))
+        card = ModelCard(
+            **fields, validated_devices=devices, calibration=Calibration(calibration["version"], slopes, intercepts)
+        )
     except (AttributeError, KeyError, TypeError, ValueError) as e:
         raise CheckpointBroken(f"{CARD_NAME} of the model {folder.name!r} is not a model card: {e}") from e
     return _checked(card)

@@ -75,6 +75,7 @@ class ExclusionReason(StrEnum):
     WRONG_PATIENT = "wrong-patient"
     NO_IMAGES = "no-images"
     NO_EXAM_DATE = "no-exam-date"
+    DEVICE_NOT_VALIDATED = "device-not-validated"
 
 
 @dataclass(frozen=True)

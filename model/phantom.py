@@ -53,6 +53,7 @@ class Vendor:
 
 AURORA = Vendor("Phantom Imaging", "Aurora 2D", "3.1", view_by_code=True)
 BOREALIS = Vendor("Synthetic Mammography", "Borealis", "7.0", view_by_code=False, inverted=True)
+VENDORS = (AURORA, BOREALIS)
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,10 @@ from model.calibration import Calibration
 from model.card import DEMO_MODEL, ModelCard
 from model.checkpoint import save_network
 from model.concordance import c_index
+from model.devices import ValidatedDevice
 from model.domain import STANDARD_VIEWS, YEARS
 from model.network import Mirai, NetworkConfig
-from model.phantom import PhantomExam, focus_centre, pixels, planted_risk, signal_for
+from model.phantom import VENDORS, PhantomExam, focus_centre, pixels, planted_risk, signal_for
 from model.preprocessing import VERSION, PictureFormat, chest_wall_right, resize, window
 from model.self_check import expected_risks
 
@@ -269,6 +270,7 @@ def card_for(calibration: Calibration, measured: dict[str, Any], training: dict[
         calibration=calibration,
         measured=measured,
         training=training,
+        validated_devices=tuple(ValidatedDevice(vendor.manufacturer, vendor.model_name) for vendor in VENDORS),
     )
 
 

@@ -27,7 +27,7 @@ MAY_IMPORT = {
 """Of our own packages. A name stands for itself and everything below it."""
 
 LIBRARIES = {
-    "model": ("numpy", "pydicom", "safetensors", "torch", "PIL"),
+    "model": ("imagecodecs", "numpy", "pydicom", "safetensors", "torch", "PIL"),
     "fhir_mappings": ("fhir", "pydantic"),
     "hooks": (),
 }

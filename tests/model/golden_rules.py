@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.network import Mirai, NetworkConfig
-from model.release_names import original_key
+from model.release.names import original_key
 
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).parent / "golden" / "mirai.json").read_text())
 

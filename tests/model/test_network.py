@@ -9,7 +9,7 @@ from torch import Tensor
 
 from model.domain import STANDARD_VIEWS
 from model.network import CumulativeHazard, Mirai, NetworkConfig
-from model.release_names import original_key
+from model.release.names import original_key
 from tests.model.golden_rules import GOLDEN, golden_network, golden_pictures
 
 TINY = NetworkConfig(widths=(4, 4, 8, 8), hidden=8, embedding=2, heads=2)

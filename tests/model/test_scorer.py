@@ -162,6 +162,46 @@ def test_the_date_in_the_images_is_believed_before_the_one_given(scorer: Scorer)
     assert exam.performed_on == date(2025, 6, 2)
 
 
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("99991231", "lies in the future"),
+        ("20260108", "lies in the future"),
+        ("19791231", "too early"),
+        ("00010101", "too early"),
+    ],
+)
+def test_an_exam_with_a_date_that_cannot_be_is_refused_without_a_day(scorer: Scorer, written: str, said: str) -> None:
+    exam = refused(scorer, dated(written))
+    assert exam.performed_on is None
+    assert [e.reason for e in exam.exclusions] == [ExclusionReason.NO_EXAM_DATE]
+    assert said in exam.exclusions[0].sentence
+
+
+@pytest.mark.parametrize("written", ["19800101", "20260106", "20260107"])
+def test_an_exam_of_any_day_since_1980_up_to_a_day_ahead_is_scored(scorer: Scorer, written: str) -> None:
+    assert scored(scorer, dated(written)).performed_on.strftime("%Y%m%d") == written
+
+
+def test_a_day_that_cannot_be_is_refused_whoever_gives_it(scorer: Scorer) -> None:
+    exam = scorer.score_exam(dated(""), at=AT, performed_on=date(9999, 12, 31))
+    assert isinstance(exam, RefusedExam)
+
+
+def test_with_the_gate_off_a_date_that_cannot_be_is_a_warning(scorer: Scorer) -> None:
+    exam = scorer.score_exam(dated("19600101"), at=AT, gate=False)
+    assert isinstance(exam, ScoredExam)
+    assert any("1960-01-01" in warning for warning in exam.warnings)
+
+
+def dated(written: str) -> Exam:
+    """An exam whose images all carry this day."""
+    images = images_of()
+    for image in images:
+        image.StudyDate = image.AcquisitionDate = image.ContentDate = written
+    return images
+
+
 def test_what_is_left_out_does_not_name_the_exam(scorer: Scorer) -> None:
     stranger = cad_report("9.9.9")
     stranger.StudyDate = "19990101"

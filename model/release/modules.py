@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from model.errors import ReleaseRefused
-from model.inert_pickle import Inert
 from model.network import RISK_FACTORS, Mirai, NetworkConfig
-from model.release_names import original_key
-from model.torch_files import TensorView, TorchFile
+from model.release.inert_pickle import Inert
+from model.release.names import original_key
+from model.release.torch_files import TensorView, TorchFile
 
 ENCODER: Final = "image_encoder"
 TRANSFORMER: Final = "transformer"

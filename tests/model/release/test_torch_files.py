@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from model.errors import ReleaseRefused
-from model.torch_files import MAGIC, PROTOCOL, Storage, TensorView, TorchFile, read_torch_file
+from model.release.torch_files import MAGIC, PROTOCOL, Storage, TensorView, TorchFile, read_torch_file
 
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.bool]
 

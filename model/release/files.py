@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from model.errors import ReleaseRefused
-from model.release_calibrator import OLD_CALIBRATOR, is_calibrator
-from model.release_modules import is_encoder, is_transformer, module_of
-from model.torch_files import ZIP_FAULTS, read_torch_file
+from model.release.calibrator import OLD_CALIBRATOR, is_calibrator
+from model.release.modules import is_encoder, is_transformer, module_of
+from model.release.torch_files import ZIP_FAULTS, read_torch_file
 
 CALIBRATOR: Final = "calibrator"
 ROLES: Final = ("image encoder", "transformer", CALIBRATOR)

@@ -21,14 +21,14 @@ from model.calibration import PUBLISHED_MIRAI, Calibration
 from model.card import CARD_NAME, ModelCard, read_card
 from model.checkpoint import load_network
 from model.errors import ReleaseRefused
-from model.mirai_release import import_release
 from model.network import Mirai, NetworkConfig
 from model.preprocessing import PictureFormat
-from model.release_files import PUBLISHED
-from model.release_modules import UNUSED
-from model.release_names import original_key
+from model.release.files import PUBLISHED
+from model.release.mirai import import_release
+from model.release.modules import UNUSED
+from model.release.names import original_key
 from tests.model.golden_rules import GOLDEN, golden_network, golden_pictures
-from tests.model.mirai_files import (
+from tests.model.release.mirai_files import (
     packed,
     random_network,
     release_modules,

@@ -16,15 +16,16 @@ from typing import Any, Final
 from model.calibration import PUBLISHED_MIRAI, Calibration
 from model.card import ModelCard
 from model.checkpoint import save_network
+from model.devices import MIRAI_DEVICES
 from model.errors import ReleaseRefused
-from model.inert_pickle import MAX_INSTRUCTIONS
 from model.network import Mirai
 from model.preprocessing import VERSION, PictureFormat
-from model.release_calibrator import calibration_of
-from model.release_files import CALIBRATOR, PUBLISHED, ROLES, ReleaseFile, find_release
-from model.release_modules import network_from
+from model.release.calibrator import calibration_of
+from model.release.files import CALIBRATOR, PUBLISHED, ROLES, ReleaseFile, find_release
+from model.release.inert_pickle import MAX_INSTRUCTIONS
+from model.release.modules import network_from
+from model.release.torch_files import TorchFile, read_torch_file
 from model.self_check import expected_risks
-from model.torch_files import TorchFile, read_torch_file
 
 NAME: Final = "mirai-v0.8.0"
 
@@ -87,6 +88,7 @@ def _card(files: dict[str, ReleaseFile], calibration: Calibration, network: Mira
         calibration=calibration,
         training={"source": "Mirai v0.8.0, snapshots.zip" if published else "files of unpublished checksums, accepted"}
         | {"files": {role: _origin(file) for role, file in files.items()}},
+        validated_devices=MIRAI_DEVICES,
         self_check=expected_risks(network, form),
     )
 

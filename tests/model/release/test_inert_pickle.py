@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import ReleaseRefused
-from model.inert_pickle import Inert, Name, read_pickle
+from model.release.inert_pickle import Inert, Name, read_pickle
 
 Plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),

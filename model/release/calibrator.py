@@ -12,7 +12,7 @@ from typing import Any, Final
 from model.calibration import Calibration
 from model.domain import YEARS
 from model.errors import ReleaseRefused
-from model.inert_pickle import Inert
+from model.release.inert_pickle import Inert
 
 OLD_CALIBRATOR: Final = (
     "the calibrator is a scikit-learn object of an older release; download snapshots.zip of Mirai v0.8.0, whose "

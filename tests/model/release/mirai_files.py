@@ -22,7 +22,7 @@ from torch import nn
 
 from model.calibration import PUBLISHED_MIRAI, Calibration
 from model.network import RISK_FACTORS, Mirai, NetworkConfig
-from model.release_names import original_key
+from model.release.names import original_key
 
 CLASSES = {
     "CustomResnet": "onconet.models.custom_resnet",

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from model.errors import ReleaseRefused
-from model.inert_pickle import MAX_INSTRUCTIONS, Inert, Maker, Name, read_pickle
+from model.release.inert_pickle import MAX_INSTRUCTIONS, Inert, Maker, Name, read_pickle
 
 MAGIC: Final = 0x1950A86A20F9469CFC6C
 PROTOCOL: Final = 1001

@@ -1,0 +1,94 @@
+"""What a compressed frame says of itself, read and checked before a decoder sees it.
+
+Decoders believe these headers: they ask for the memory that is claimed, make up what is missing, and some of them
+crash on an offset that points outside. Sources: ITU-T T.81 annex B (JPEG), T.87 annex C (JPEG-LS), T.800 annex A
+(JPEG 2000), DICOM PS3.5 annex G (RLE).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
+
+from model.errors import PicturesUnusable
+
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+JPEG_STANDALONE: Final = (0x01, *range(0xD0, 0xD9))
+"""Markers without a length: they stand alone."""
+
+JPEG_SCAN: Final = 0xDA
+FRAME_HEADERS: Final = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
+"""SOF0 to SOF15 and the SOF55 of JPEG-LS; DHT, JPG and DAC lie among them."""
+
+JPEG2000_START: Final = b"\xff\x4f\xff\x51"
+RLE_HEADER: Final = struct.Struct("<16L")
+
+
+@dataclass(frozen=True)
+class Codestream:
+    """Size of a compressed frame by its own word; `process` is the JPEG marker of how it was coded."""
+
+    rows: int
+    columns: int
+    bits: int
+    components: int = 1
+    process: int = field(default=0, compare=False)
+
+
+def described(frame: bytes) -> Codestream | None:
+    """What the header of a JPEG, JPEG-LS or JPEG 2000 frame says; None where there is no such header."""
+    try:
+        return _jpeg(frame) if frame.startswith(JPEG_START) else _jpeg2000(jpeg2000_codestream(frame))
+    except (IndexError, struct.error):
+        return None  # it ran off the end, which is the same as not being there
+
+
+def ends(frame: bytes) -> bool:
+    """Whether the frame reaches to the marker that ends all of these formats; padding, zeros or ones, may follow."""
+    return frame[-16:].rstrip(b"\0\xff").endswith(JPEG_END)
+
+
+def jpeg2000_codestream(frame: bytes) -> bytes:
+    """The codestream without the boxes of a JP2 file, which some units wrap it in; empty where there is none."""
+    start = frame.find(JPEG2000_START)
+    return frame if start == 0 else frame[start:] if start > 0 else b""
+
+
+def rle_segments(frame: bytes, planes: int) -> list[bytes]:
+    """The byte planes of an RLE frame, most significant first, still packed; raises PicturesUnusable."""
+    if len(frame) < RLE_HEADER.size:
+        raise PicturesUnusable("the pixels cannot be decoded: the compressed picture stops short")
+    number, *offsets = RLE_HEADER.unpack_from(frame)
+    if number != planes:
+        raise PicturesUnusable(f"the pixels cannot be decoded: {number} byte planes, the header asks for {planes}")
+    bounds = [*offsets[:planes], len(frame)]
+    if bounds[0] != RLE_HEADER.size or any(end <= start for start, end in pairwise(bounds)):
+        raise PicturesUnusable("the pixels cannot be decoded: byte planes lie outside of the compressed picture")
+    return [frame[start:end] for start, end in pairwise(bounds)]
+
+
+def _jpeg(frame: bytes) -> Codestream | None:
+    place = len(JPEG_START)
+    while frame[place] == 0xFF and frame[place + 1] != JPEG_SCAN:
+        marker = frame[place + 1]
+        if marker in FRAME_HEADERS:
+            bits, rows, columns, components = struct.unpack_from(">BHHB", frame, place + 4)
+            return Codestream(rows, columns, bits, components, marker)
+        place += _segment_length(frame, place, marker)
+    return None
+
+
+def _segment_length(frame: bytes, place: int, marker: int) -> int:
+    if marker == 0xFF:  # fill byte
+        return 1
+    if marker in JPEG_STANDALONE:
+        return 2
+    return 2 + int(struct.unpack_from(">H", frame, place + 2)[0])
+
+
+def _jpeg2000(codestream: bytes) -> Codestream:
+    right, bottom, left, top = struct.unpack_from(">4L", codestream, 8)
+    components, depth = struct.unpack_from(">HB", codestream, 40)
+    return Codestream(bottom - top, right - left, (depth & 0x7F) + 1, components)

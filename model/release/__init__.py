@@ -1,0 +1,1 @@
+"""Importing the published Mirai release: untrusted pickles in, a checkpoint and its card out."""
