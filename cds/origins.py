@@ -33,12 +33,14 @@ class SameOriginSession(requests.Session):
     """A session that follows redirects only within their origin, and takes nothing from the environment.
 
     The environment is left out because a `.netrc` entry for the host would replace the access token (requests,
-    "Netrc Authentication"), and because a proxy is the site's decision: set `proxies` and `verify` from the settings.
+    "Netrc Authentication"), and because a proxy is the site's decision. `verify` is a file of CA certificates where
+    the site has its own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, verify: bool | str = True) -> None:
         super().__init__()
         self.trust_env = False
+        self.verify = verify
         # A cookie would carry what one clinician may see into the next one's call.
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
@@ -92,8 +94,9 @@ def listed(url: str, allowed: Iterable[str]) -> str:
 
 
 def _normal(url: str) -> tuple[str, str]:
+    home = origin(url)  # first, because it refuses what cannot be split
     parts = urlsplit(url)
     # What is behind ? or # would change what the paths built onto a root mean.
     if parts.query or parts.fragment or parts.username is not None:
-        raise UntrustedServer(f"{origin(url)} was given with a user, a query or a fragment; give the root alone")
-    return origin(url), parts.path.rstrip("/")
+        raise UntrustedServer(f"{home} was given with a user, a query or a fragment; give the root alone")
+    return home, parts.path.rstrip("/")

@@ -59,11 +59,11 @@ def _age_years(birth: date, on: date) -> int:
 
 
 def years_after(day: date, years: int) -> date:
-    """The same day some years later; 29 February becomes 28 February where there is none."""
-    try:
-        return day.replace(year=day.year + years)
-    except ValueError:
-        return day.replace(year=day.year + years, day=28)
+    """The same day some years later; 29 February becomes 28 February where there is none, and 9999 is the last year."""
+    year = day.year + years
+    if year > date.max.year:
+        return date.max
+    return day.replace(year=year, day=min(day.day, monthrange(year, day.month)[1]))
 
 
 def instant(moment: datetime) -> str:

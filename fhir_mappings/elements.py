@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fhir_mappings.codes import SYSTEM_ALIASES, Coding
 
 Json = dict[str, Any]
+
+_NOT_STORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
 def as_object(value: object) -> Json:
@@ -21,8 +24,14 @@ def objects(value: object) -> list[Json]:
 
 
 def text(value: object) -> str:
-    """The value if it is a string, without surrounding blanks, else an empty string."""
-    return value.strip() if isinstance(value, str) else ""
+    """The value if it is a string, without surrounding blanks, else an empty string.
+
+    One with a NUL or half a surrogate pair inside is taken for absent: no FHIR string may hold them, databases refuse
+    them, and without them it would be another identifier.
+    """
+    # Texts copied from DICOM may end in NUL, which pads them to an even length (PS3.5 section 6.2).
+    written = value.strip().strip("\0").strip() if isinstance(value, str) else ""
+    return "" if _NOT_STORABLE.search(written) else written
 
 
 def codings(value: object) -> tuple[Coding, ...]:

@@ -9,7 +9,7 @@ from datetime import date
 from fhir_mappings.bundles import bundle_resources
 from fhir_mappings.codes import MAMMOGRAPHY_MODALITY
 from fhir_mappings.dates import parse_partial_date
-from fhir_mappings.elements import Json, codes_of, objects, text
+from fhir_mappings.elements import Json, codes_of, counted, objects, text
 from fhir_mappings.endpoints import dicomweb_root, endpoints_by_reference
 from fhir_mappings.references import accession_number, own_reference, study_uid
 from fhir_mappings.subjects import of_patient
@@ -48,6 +48,15 @@ def read_imaging_studies(resource: object, patient_id: str) -> ImagingHistory:
     known = endpoints_by_reference(resource)
     exams = [_exam(study, patient_id, known) for study in studies if _is_mammography(study)]
     return ImagingHistory(_newest_first(_each_once(exams)), listing.problems + left_out)
+
+
+def newest_exams(history: ImagingHistory, most: int) -> ImagingHistory:
+    """The newest exams of a history; how many were left out is one of its problems."""
+    left_out = len(history.exams) - most
+    if left_out <= 0:
+        return history
+    problem = f"only the newest {most} exams were looked at; left out {counted(left_out, 'older one', 'older ones')}"
+    return ImagingHistory(history.exams[:most], (*history.problems, problem))
 
 
 def _is_mammography(study: Json) -> bool:

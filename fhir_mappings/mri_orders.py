@@ -14,6 +14,7 @@ from fhir_mappings.outgoing import (
     check_contained,
     check_plain,
     check_references,
+    notes,
     patient_reference,
     plain_json,
     reference_to,
@@ -50,12 +51,10 @@ def mri_order(
     }
     clinician = reference_to(requester, *_REQUESTERS)
     mammogram = reference_to(imaging_study, "ImagingStudy")
-    content |= {"requester": clinician} if clinician else {}
-    content |= {"supportingInfo": [mammogram]} if mammogram else {}
-    content |= {"note": [{"text": note}]} if note else {}
-    resource = plain_json(ServiceRequest, content)
-    check_mri_order(resource)
-    return resource
+    supporting = [mammogram] if mammogram else []
+    order = plain_json(ServiceRequest, content, requester=clinician, supportingInfo=supporting, note=notes(note))
+    check_mri_order(order)
+    return order
 
 
 def _coding(coding: Coding) -> Json:

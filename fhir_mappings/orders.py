@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fhir_mappings import codes as c
 from fhir_mappings.bundles import bundle_resources
@@ -53,6 +53,26 @@ class OrderCodes:
     breast_mri: frozenset[Code]
     unspecified_mammography: frozenset[Code] = c.UNSPECIFIED_MAMMOGRAPHY
     screening_reasons: frozenset[Code] = c.SCREENING_REASONS
+
+    def adding(
+        self,
+        *,
+        screening_mammography: Iterable[Coding] = (),
+        other_mammography: Iterable[Coding] = (),
+        breast_mri: Iterable[Coding] = (),
+    ) -> OrderCodes:
+        """These codes with a site's own beside them."""
+        return replace(
+            self,
+            screening_mammography=self.screening_mammography | _keys(screening_mammography),
+            other_mammography=self.other_mammography | _keys(other_mammography),
+            breast_mri=self.breast_mri | _keys(breast_mri),
+        )
+
+
+def _keys(own: Iterable[Coding]) -> frozenset[Code]:
+    """As orders are read: under the usual name of each code system."""
+    return frozenset((c.SYSTEM_ALIASES.get(coding.system, coding.system), coding.code) for coding in own)
 
 
 DEFAULT_ORDER_CODES = OrderCodes(c.SCREENING_MAMMOGRAPHY, c.OTHER_MAMMOGRAPHY, c.BREAST_MRI)

@@ -14,13 +14,15 @@ from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.references import is_resource_id, reference_parts
 
 
-def plain_json(model: type[FHIRResourceModel], content: Json) -> dict[str, Any]:
+def plain_json(model: type[FHIRResourceModel], content: Json, **where_known: object) -> dict[str, Any]:
     """A resource as plain JSON (decimals as numbers) after validation by its R4B model and `check_plain`.
 
-    Raises ResourceProblem naming the elements that are wrong, never their values.
+    Of `where_known` the elements that hold something are added. Raises ResourceProblem naming the elements that are
+    wrong, never their values.
     """
+    known = {element: value for element, value in where_known.items() if value}
     try:
-        resource: dict[str, Any] = model.model_validate(content).model_dump(mode="json")
+        resource: dict[str, Any] = model.model_validate(content | known).model_dump(mode="json")
     except ValidationError as error:
         where = sorted({".".join(str(step) for step in problem["loc"]) for problem in error.errors()})
         raise ResourceProblem(f"not a valid {model.get_resource_type()}: look at {', '.join(where)}") from None
@@ -71,6 +73,11 @@ def patient_reference(patient_id: str) -> Json:
     if not is_resource_id(patient_id):
         raise ResourceProblem("the patient's id is not a legal FHIR id")
     return {"reference": f"Patient/{patient_id}"}
+
+
+def notes(note: str | None) -> list[Json]:
+    """The `note` of a resource."""
+    return [{"text": note}] if note else []
 
 
 def reference_to(reference: str | None, *types: str) -> Json | None:

@@ -10,8 +10,9 @@ from fhir_mappings.elements import Json, as_object, codes_of, codings, objects, 
 # FHIR R4 `id` allows 64 characters; Epic's are longer.
 _ID = r"[A-Za-z0-9\-.]{1,128}"
 _REFERENCE = re.compile(rf"(?:https?://[^\s?#]+/)?([A-Za-z]+)/({_ID})(?:/_history/{_ID})?")
-# DICOM PS3.5 section 9.1: numbers without leading zeros, joined by dots, at most 64 characters.
-_UID = re.compile(r"[0-2](?:\.(?:0|[1-9][0-9]*))+")
+# DICOM PS3.5 section 9.1: numbers joined by dots, at most 64 characters. It forbids leading zeros, but archives hold
+# studies that have them.
+_UID = re.compile(r"[0-2](?:\.[0-9]+)+")
 _OID_PREFIX = "urn:oid:"
 # In QIDO-RS `*` and `?` are wildcards (PS3.18 section 8.3.4), and `\` separates values (PS3.5 section 6.2).
 _NOT_IN_AN_ACCESSION_NUMBER = re.compile(r"[*?\\\x00-\x1f\x7f]")
@@ -45,7 +46,7 @@ def own_reference(resource: Json) -> str | None:
 
 
 def is_dicom_uid(value: str) -> bool:
-    """Whether a string is a DICOM unique identifier (PS3.5 section 9.1)."""
+    """Whether a string is a DICOM unique identifier (PS3.5 section 9.1), with or without leading zeros."""
     return len(value) <= 64 and _UID.fullmatch(value) is not None
 
 

@@ -17,6 +17,7 @@ from fhir_mappings.outgoing import (
     check_contained,
     check_plain,
     check_references,
+    notes,
     patient_reference,
     plain_json,
     reference_to,
@@ -56,11 +57,9 @@ def risk_assessment(
         "prediction": [_prediction(exam, years) for years in YEARS],
     }
     basis = reference_to(exam.imaging_study, "ImagingStudy")
-    content |= {"basis": [basis]} if basis else {}
-    content |= {"note": [{"text": note}]} if note else {}
-    resource = plain_json(RiskAssessment, content)
-    check_risk_assessment(resource)
-    return resource
+    written = plain_json(RiskAssessment, content, basis=[basis] if basis else [], note=notes(note))
+    check_risk_assessment(written)
+    return written
 
 
 def assessment_identifier(exam: ScoredExam) -> str:

@@ -26,6 +26,10 @@ NOT_CLINICAL_BANNER = "This model is not for clinical use."
 NO_LESS_SCREENING = (
     "The score describes images; it is not a diagnosis. A low or flat score is no reason for less screening."
 )
+NOT_CHECKED = (
+    "Not checked here: pregnancy, allergy to contrast agent, enrolment in a high-risk pathway, diagnostic exams and "
+    "their BI-RADS categories."
+)
 _MOST_ROWS = 12
 _ANSWERS = {True: "met", False: "**not met**", None: "**unknown**"}
 
@@ -65,12 +69,13 @@ def change_lines(trajectory: Trajectory | None, *, rates: bool = True) -> str:
     if trajectory is None or trajectory.change is None:
         return ""
     yearly = _rates(trajectory) if rates else ()
-    return bullets((_change_line(trajectory, trajectory.change), *yearly, *_change_caveats(trajectory)))
+    moved = (_change_line(trajectory, trajectory.change), *_first_over(trajectory), *yearly)
+    return bullets((*moved, *_change_caveats(trajectory)))
 
 
 def rule_lines(recommendation: Recommendation) -> str:
-    """The policy's reasoning, rule by rule."""
-    return "Rule by rule:\n\n" + bullets(_finding_line(found) for found in recommendation.findings)
+    """The policy's reasoning, rule by rule, and what no rule of this version looks at."""
+    return "Rule by rule:\n\n" + bullets((*map(_finding_line, recommendation.findings), NOT_CHECKED))
 
 
 def doubt_lines(recommendation: Recommendation) -> str:
@@ -88,6 +93,11 @@ def further_lines(recommendation: Recommendation, assessment: Assessment) -> str
     """What was not known or is to be noted beside the rules' own answers."""
     answers = {found.fact for found in recommendation.findings}
     return _noted((*(said for said in recommendation.unknowns if said not in answers), *assessment.notes))
+
+
+def not_offered_lines(problems: Iterable[str]) -> str:
+    """The suggestions that are missing from the card because they could not be built."""
+    return bullets(map(escape, problems))
 
 
 def unscored_line(assessment: Assessment) -> str:
@@ -155,10 +165,13 @@ def _day(exam: Exam) -> str:
 
 def _change_line(trajectory: Trajectory, change: float) -> str:
     first, latest = trajectory.points[0].performed_on, trajectory.latest.performed_on
-    return (
-        f"Change from {first.isoformat()} to {latest.isoformat()}: {points(change)} percentage points "
-        f"in {trajectory.years:.1f} years."
-    )
+    over = f" in {trajectory.years:.1f} years" if trajectory.years >= SHORTEST_RATE_YEARS else ""
+    return f"Change from {first.isoformat()} to {latest.isoformat()}: {points(change)} percentage points{over}."
+
+
+def _first_over(trajectory: Trajectory) -> Iterator[str]:
+    if trajectory.first_over is not None:
+        yield f"First over the threshold: exam of {trajectory.first_over.performed_on.isoformat()}."
 
 
 def _rates(trajectory: Trajectory) -> Iterator[str]:

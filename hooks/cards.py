@@ -7,14 +7,17 @@ from enum import StrEnum
 
 from fhir_mappings.chart import Chart
 from hooks import card_details as details
-from hooks.contract import SUMMARY_CHARACTERS, Card, Indicator, NewUuid, SelectionBehavior, Suggestion, summary_length
+from hooks.contract import SUMMARY_CHARACTERS, Card, Indicator, NewUuid, SelectionBehavior, summary_length
 from hooks.exams import Exam, is_being_scored, latest_scored, newest_exam, without_usable_score
 from hooks.markdown import paragraphs, plain
 from hooks.percentages import change_in_words, percent
 from hooks.policy import Recommendation
-from hooks.site import Site
-from hooks.suggestions import mri_suggestion, risk_assessment_suggestion
-from model.domain import Assessment, PendingExam, RefusedExam, ScoredExam, Trajectory
+from hooks.site import Mode, Site
+from hooks.suggestions import Offer, offer
+from model.domain import SHORTEST_RATE_YEARS, Assessment, PendingExam, RefusedExam, ScoredExam, Trajectory
+
+RESEARCH_MARK = "Research: "
+"""Begins every summary of research mode: many EHRs show the summary alone, without the detail and its banner."""
 
 
 class CardKind(StrEnum):
@@ -66,38 +69,50 @@ def cards(occasion: Occasion) -> tuple[Card, ...]:
     kind = card_kind(occasion.chart, occasion.assessment, occasion.recommendation)
     if kind is None:
         return ()
-    latest, suggestions = occasion.latest, _suggestions(occasion)
+    latest, offered = occasion.latest, _offer(occasion)
     suggested, is_short = occasion.recommendation.suggest_mri, kind is CardKind.NOT_OVER
+    detail = _short_detail(occasion, latest) if latest and is_short else _full_detail(occasion)
     card = Card(
         summary=summary(kind, occasion),
         indicator=Indicator.WARNING if suggested else Indicator.INFO,
         source=occasion.site.source,
         uuid=occasion.new_uuid(),
-        detail=_short_detail(occasion, latest) if latest and is_short else _full_detail(occasion),
-        suggestions=suggestions,
-        selection_behavior=SelectionBehavior.ANY if suggestions else None,
+        detail=paragraphs((detail, details.not_offered_lines(offered.problems))),
+        suggestions=offered.suggestions,
+        selection_behavior=SelectionBehavior.ANY if offered.suggestions else None,
         override_reasons=occasion.site.override_reasons if suggested else (),
+        problems=offered.problems,
     )
     return (card,)
 
 
 def summary(kind: CardKind, occasion: Occasion) -> str:
-    """The card's one sentence, at most 139 characters."""
+    """The card's one sentence, at most 139 characters, marked as research where it is."""
+    wordings = [_marked(words, occasion.site) for words in _wordings(kind, occasion)]
+    fitting = (words for words in wordings if summary_length(words) <= SUMMARY_CHARACTERS)
+    return next(fitting, None) or _cut(wordings[-1])
+
+
+def _marked(words: str, site: Site) -> str:
+    return f"{RESEARCH_MARK}{_lower_first(words)}" if site.mode is Mode.RESEARCH else words
+
+
+def _wordings(kind: CardKind, occasion: Occasion) -> tuple[str, ...]:
+    """What the summary may say, the fullest first: the first that fits is taken."""
     newest, latest = newest_exam(occasion.assessment), occasion.latest
     if newest is None:
-        return "Mammography exams could not all be read; no 5-year image-based score is known"
+        return ("Mammography exams could not all be read; no 5-year image-based score is known",)
     if latest is None:
-        return _cut(f"{without_usable_score(newest)}{_problem(newest)}")
+        return (f"{without_usable_score(newest)}{_problem(newest)}",)
     if isinstance(newest, ScoredExam):
-        return _cut(f"{_judged(latest, occasion)}{_second_thought(kind, latest, occasion)}")
+        return (f"{_judged(latest, occasion)}{_second_thought(kind, latest, occasion)}",)
     day, trouble = latest.performed_on.isoformat(), without_usable_score(newest)
     if occasion.recommendation.suggest_mri:
-        return _cut(f"{_judged(latest, occasion)}, exam of {day}; {trouble[0].lower()}{trouble[1:]}")
+        return (f"{_judged(latest, occasion)}, exam of {day}; {_lower_first(trouble)}",)
     threshold = details.threshold_words(occasion.site.policy)
     earlier = f"; earlier score {_score(latest, occasion)} of {day} ({threshold})"
-    with_reason = f"{trouble}{_problem(newest)}{earlier}"
     # The reason gives way where both do not fit: the detail has it in any case.
-    return with_reason if summary_length(with_reason) <= SUMMARY_CHARACTERS else _cut(f"{trouble}{earlier}")
+    return f"{trouble}{_problem(newest)}{earlier}", f"{trouble}{earlier}"
 
 
 def _judged(latest: ScoredExam, occasion: Occasion) -> str:
@@ -115,7 +130,7 @@ def _second_thought(kind: CardKind, latest: ScoredExam, occasion: Occasion) -> s
 
 
 def _change(trajectory: Trajectory | None) -> str:
-    if trajectory is None or trajectory.change is None:
+    if trajectory is None or trajectory.change is None or trajectory.years < SHORTEST_RATE_YEARS:
         return ""
     return f", {change_in_words(trajectory.change)} in {trajectory.years:.1f} years"
 
@@ -140,15 +155,21 @@ def _cut(text: str) -> str:
     return text
 
 
-def _suggestions(occasion: Occasion) -> tuple[Suggestion, ...]:
-    """One action in each: some EHRs take no more."""
-    latest, patient_id, site = occasion.latest, occasion.chart.patient.id, occasion.site
-    if latest is None:
-        return ()
-    record = risk_assessment_suggestion(latest, patient_id, site, occasion.new_uuid)
-    if not occasion.recommendation.suggest_mri:
-        return (record,)
-    return mri_suggestion(latest, patient_id, occasion.user_id, site, occasion.new_uuid), record
+def _lower_first(words: str) -> str:
+    return f"{words[0].lower()}{words[1:]}"
+
+
+def _offer(occasion: Occasion) -> Offer:
+    if occasion.latest is None:
+        return Offer()
+    return offer(
+        occasion.latest,
+        occasion.chart.patient.id,
+        occasion.user_id,
+        occasion.site,
+        occasion.new_uuid,
+        with_mri=occasion.recommendation.suggest_mri,
+    )
 
 
 def _full_detail(occasion: Occasion) -> str:
@@ -157,7 +178,7 @@ def _full_detail(occasion: Occasion) -> str:
     return paragraphs(
         (
             details.banner_lines(site, latest.score.model if latest else None),
-            details.score_line(latest, site.policy) if latest else "No exam of this patient has a score.",
+            details.score_line(latest, site.policy) if latest else _no_score(has_exams),
             details.exam_table(assessment, site.policy) if has_exams else _unassessed(occasion.chart),
             details.change_lines(assessment.trajectory),
             details.rule_lines(occasion.recommendation) if latest else "",
@@ -167,6 +188,13 @@ def _full_detail(occasion: Occasion) -> str:
             details.NO_LESS_SCREENING,
         )
     )
+
+
+def _no_score(has_exams: bool) -> str:
+    """That no exam has a score can be said only of exams that were looked at."""
+    if has_exams:
+        return "No exam of this patient has a score."
+    return "The exams of this patient could not all be read, so it is not known whether one has a score."
 
 
 def _unassessed(chart: Chart) -> str:

@@ -180,7 +180,10 @@ class Link:
 
 @dataclass(frozen=True)
 class Card:
-    """One piece of advice; what CDS Hooks forbids raises CardError here, before any EHR sees it."""
+    """One piece of advice; what CDS Hooks forbids raises CardError here, before any EHR sees it.
+
+    `problems` are for the log and never sent: what of the card could not be built.
+    """
 
     summary: str
     indicator: Indicator
@@ -191,6 +194,7 @@ class Card:
     selection_behavior: SelectionBehavior | None = None
     override_reasons: tuple[OverrideReason, ...] = ()
     links: tuple[Link, ...] = ()
+    problems: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require_text(self.summary, "card.summary")

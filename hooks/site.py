@@ -44,7 +44,10 @@ DEFAULT_OVERRIDE_REASONS = tuple(
 
 @dataclass(frozen=True)
 class Site:
-    """One site's settings for its cards; `demo_banner` is from the model's card, empty for a clinical model."""
+    """One site's settings for its cards; `demo_banner` is from the model's card, empty for a clinical model.
+
+    The code of `mri_order` is one of the `order_codes` for breast MRI without being listed there.
+    """
 
     mode: Mode = Mode.SILENT
     policy: MriPolicy = field(default_factory=MriPolicy)
@@ -59,3 +62,5 @@ class Site:
     def __post_init__(self) -> None:
         if self.mri_intent not in INTENTS:
             raise PolicyError(f"mri_intent must be one of {', '.join(sorted(INTENTS))}, got {self.mri_intent!r}")
+        # What a card offers must be known again once it stands among the drafts or the orders.
+        object.__setattr__(self, "order_codes", self.order_codes.adding(breast_mri=[self.mri_order]))

@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.mri_orders import mri_order
 from fhir_mappings.risk_assessments import risk_assessment
 from hooks.card_details import banners, method_text, threshold_words
 from hooks.contract import Action, ActionType, NewUuid, Suggestion
+from hooks.json_rules import CardError
 from hooks.markdown import plain
 from hooks.percentages import percent
-from hooks.site import Site
+from hooks.site import Mode, Site
 from model.domain import ScoredExam
+
+
+@dataclass(frozen=True)
+class Offer:
+    """The suggestions of one card; `problems` are sentences on those that could not be built."""
+
+    suggestions: tuple[Suggestion, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def offer(exam: ScoredExam, patient_id: str, user_id: str, site: Site, new_uuid: NewUuid, *, with_mri: bool) -> Offer:
+    """What is offered for the judged exam, one action in each suggestion: some EHRs take no more.
+
+    What cannot be built, which is a mistake in the site's settings, is left out: the score is worth the card alone.
+    """
+    record = _attempt("risk assessment", lambda: risk_assessment_suggestion(exam, patient_id, site, new_uuid))
+    if not with_mri:
+        return record
+    order = _attempt("breast MRI order", lambda: mri_suggestion(exam, patient_id, user_id, site, new_uuid))
+    return Offer((*order.suggestions, *record.suggestions), (*order.problems, *record.problems))
+
+
+def _attempt(name: str, build: Callable[[], Suggestion]) -> Offer:
+    try:
+        return Offer((build(),))
+    except (ResourceProblem, CardError) as problem:
+        return Offer(problems=(f"The {name} cannot be offered here: {problem}",))
 
 
 def mri_suggestion(exam: ScoredExam, patient_id: str, user_id: str, site: Site, new_uuid: NewUuid) -> Suggestion:
@@ -26,7 +58,9 @@ def mri_suggestion(exam: ScoredExam, patient_id: str, user_id: str, site: Site, 
         note=_note(exam, site, warnings=False),
     )
     action = Action(ActionType.CREATE, f"Create a draft order for breast MRI (code {site.mri_order.code})", order)
-    return Suggestion("Draft a breast MRI order", new_uuid(), (action,), is_recommended=True)
+    # Outside active mode nothing is recommended by this service: the offer stands without that word.
+    recommended = True if site.mode is Mode.ACTIVE else None
+    return Suggestion("Draft a breast MRI order", new_uuid(), (action,), is_recommended=recommended)
 
 
 def risk_assessment_suggestion(exam: ScoredExam, patient_id: str, site: Site, new_uuid: NewUuid) -> Suggestion:

@@ -61,16 +61,15 @@ def check_study(received: Iterable[pydicom.Dataset], study_uid: str, expected: s
     # Of a file cut within its compressed pixels pydicom hands over a dataset without any element.
     found = {str(image.SOPInstanceUID): image for image in received if "SOPInstanceUID" in image}
     if any(str(image.get("StudyInstanceUID", "")) != study_uid for image in found.values()):
-        raise StudyIncomplete(f"the archive sent an image of another study for {study_uid!r}; nothing of it is used")
+        raise StudyIncomplete("the archive sent an image of another study; nothing of it is used")
     if found.keys() != expected:
         missing, surplus = len(expected - found.keys()), len(found.keys() - expected)
         raise StudyIncomplete(
-            f"of study {study_uid!r} {len(expected)} objects are listed, {missing} of them did not arrive "
+            f"of the study {len(expected)} objects are listed, {missing} of them did not arrive "
             f"and {surplus} not listed did; it is fetched again later"
         )
-    for uid, image in found.items():
-        if is_image(image) and not _pixels_are_whole(image):
-            raise StudyIncomplete(f"image {uid!r} arrived without all its pixels; the study is fetched again later")
+    if any(is_image(image) and not _pixels_are_whole(image) for image in found.values()):
+        raise StudyIncomplete("an image arrived without all its pixels; the study is fetched again later")
 
 
 def is_image(dataset: pydicom.Dataset) -> bool:

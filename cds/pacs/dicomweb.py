@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import struct
 import threading
 import zlib
@@ -22,6 +21,7 @@ from urllib3.util import Retry
 from cds.errors import MammoTrendError, PacsError, PacsRefused, PacsUnreachable, StudyIncomplete, StudyNotFound
 from cds.origins import SameOriginSession, listed, origin
 from cds.pacs.completeness import check_end, check_study, is_image
+from fhir_mappings.references import is_dicom_uid
 
 AS_STORED = (("application/dicom", "*"),)
 MAX_LISTING_PAGES = 50
@@ -39,7 +39,6 @@ _UNREADABLE = (
     struct.error,
     zlib.error,
 )
-_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _TRY_AGAIN = (429, 502, 503, 504)
 # Hundreds of megabytes each, and no 2D model reads them.
 _VOLUMES = frozenset(
@@ -106,16 +105,16 @@ class DicomWebArchive:
         Raises PacsError (StudyNotFound, StudyIncomplete, PacsRefused, PacsUnreachable) or UntrustedServer.
         """
         url = listed(root or self._default, self._clients)
-        if len(study_uid) > 64 or not _UID.fullmatch(study_uid):
-            raise StudyNotFound(f"{study_uid!r} is not a DICOM study UID; correct the exam's reference")
-        with self._one_at_a_time, _translated(origin(url), study_uid):
+        if not is_dicom_uid(study_uid):
+            raise StudyNotFound("the exam's study UID is not a DICOM UID; correct its ImagingStudy in the EHR")
+        with self._one_at_a_time, _translated(origin(url)):
             return _study(self._clients[url], study_uid)
 
 
 def _study(client: DICOMwebClient, study_uid: str) -> list[pydicom.Dataset]:
     instances = _listing(client, study_uid)
     if not instances:
-        raise StudyNotFound(f"the archive lists no objects of study {study_uid!r}")
+        raise StudyNotFound("the archive lists no objects of the study")
     volumes = [instance for instance in instances if instance.sop_class in _VOLUMES]
     if volumes:
         flat = [instance for instance in instances if instance.sop_class not in _VOLUMES]
@@ -137,7 +136,7 @@ def _listing(client: DICOMwebClient, study_uid: str) -> list[_Listed]:
         if not new:
             return list(found.values())
         found |= new
-    raise PacsError(f"the archive's list of the objects of study {study_uid!r} does not end")
+    raise PacsError("the archive's list of the objects of the study does not end")
 
 
 def _row(attributes: Mapping[str, Any]) -> _Listed:
@@ -163,12 +162,12 @@ def _header(client: DICOMwebClient, study_uid: str, instance: _Listed) -> pydico
     attributes.pop("7FE00010", None)
     header = pydicom.Dataset.from_json(attributes, bulk_data_uri_handler=lambda _: b"")
     if header.get("StudyInstanceUID") != study_uid:
-        raise StudyIncomplete(f"the archive sent a header of another study for {study_uid!r}; nothing of it is used")
+        raise StudyIncomplete("the archive sent a header of another study; nothing of it is used")
     return header
 
 
 @contextmanager
-def _translated(server: str, study_uid: str) -> Iterator[None]:
+def _translated(server: str) -> Iterator[None]:
     """Whatever goes wrong inside as a PacsError; the libraries' own words are left out, they quote URLs."""
     try:
         yield
@@ -176,34 +175,31 @@ def _translated(server: str, study_uid: str) -> Iterator[None]:
         raise
     except requests.HTTPError as error:
         error.response.close()  # a streamed answer would hold its connection
-        raise _refusal(error.response.status_code, server, study_uid) from None
+        raise _refusal(error.response.status_code, server) from None
     except requests.exceptions.ChunkedEncodingError:
-        raise StudyIncomplete(f"the connection to {server} broke off within study {study_uid!r}") from None
+        raise StudyIncomplete(f"the connection to {server} broke off within the study") from None
     except (requests.ConnectionError, requests.Timeout):
         raise PacsUnreachable(
             f"the archive at {server} does not answer; check that it runs, it is tried again"
         ) from None
     except _UNREADABLE as error:
         kind = type(error).__name__
-        raise PacsError(
-            f"the archive at {server} answered study {study_uid!r} with something unreadable ({kind})"
-        ) from None
+        raise PacsError(f"the archive at {server} answered with something unreadable ({kind})") from None
 
 
-def _refusal(status: int, server: str, study_uid: str) -> PacsError:
+def _refusal(status: int, server: str) -> PacsError:
     if status in (401, 403):
         return PacsRefused(f"the archive at {server} answered {status}: check its user or token in the settings")
     if status in (404, 410):
-        return StudyNotFound(f"the archive at {server} does not have study {study_uid!r}")
+        return StudyNotFound(f"the archive at {server} does not have the study")
     if status == 429 or status >= 500:
         return PacsUnreachable(f"the archive at {server} answered {status}; it is tried again later")
     return PacsError(f"the archive at {server} answered {status}; check its DICOMweb root in the settings")
 
 
 def _session(auth: AuthBase | None, retries: int, backoff_s: float, verify: bool | str) -> requests.Session:
-    session = SameOriginSession()
+    session = SameOriginSession(verify)
     session.auth = auth
-    session.verify = verify
     again = Retry(
         total=retries,
         backoff_factor=backoff_s,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, abort, current_app, request
@@ -15,10 +16,14 @@ from cds.origins import listed
 from cds.services import CallingEhr, WebServices
 from fhir_mappings.chart import Chart, read_chart
 from fhir_mappings.errors import ResourceProblem
+from fhir_mappings.imaging_studies import newest_exams
 from hooks.contract import HookRequest, Service, cards_response, discovery
 from hooks.site import Mode
 
 log = logging.getLogger(__name__)
+
+MOST_EXAMS = 100
+"""How many exams one call may register: a lifetime of screening, and few enough for one database query."""
 
 routes = Blueprint("cds_hooks", __name__)
 
@@ -45,6 +50,8 @@ def answer(service_id: str) -> dict[str, object]:
     assessment = parts.assessor.assess(ehr.name, chart.patient, chart.exams, wait_s=wait_s, urgent=True)
     cards = service.answer(call, chart, assessment, ehr.site, ehr.today(parts.now()), parts.new_uuid)
     log.info("%s: %d cards, mode %s", service.id, len(cards), ehr.site.mode)
+    for problem in (problem for card in cards for problem in card.problems):
+        log.error("%s: %s", service.id, problem)
     return cards_response(() if ehr.site.mode is Mode.SILENT else cards)
 
 
@@ -81,6 +88,7 @@ def _chart(call: HookRequest, service: Service, ehr: CallingEhr) -> Chart:
     with ehr.open(token) if call.fhir_server else nullcontext() as client:
         resources = complete(service.prefetch, call.prefetch, context, client)
     try:
-        return read_chart(resources, call.patient_id, ehr.site.order_codes)
+        chart = read_chart(resources, call.patient_id, ehr.site.order_codes)
     except ResourceProblem as problem:
         raise RequiredDataMissing(f"data that the answer needs could not be had: {problem}") from problem
+    return replace(chart, exams=newest_exams(chart.exams, MOST_EXAMS))

@@ -64,6 +64,11 @@ def test_a_listed_server_is_found_however_it_is_written(url: str) -> None:
         "https://ehr.example/fhir#x",
         "https://me@ehr.example/fhir",
         "https://ehr.example.evil/fhir",
+        "http://[",
+        "http://[::1",
+        "https://\u2100.example/fhir",
+        "https://ehr.example:x/fhir",
+        "",
     ],
 )
 def test_a_server_that_is_not_listed_is_refused(url: str) -> None:

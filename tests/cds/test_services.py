@@ -7,14 +7,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask, request
+from pydantic import SecretStr
 
+from cds.demo.loopback import serve
+from cds.demo.fhir_server import fhir_app
+from cds.demo.fhir_store import ResourceStore
+from cds.demo.loopback import serve
 from cds.ehr.client import FhirEhr
-from cds.errors import ModelNotUsable, SettingsError
+from cds.errors import EhrUnreachable, ModelNotUsable, SettingsError, StudyNotFound, UntrustedServer
 from cds.services import archive, mri_policy, night, usable_card, web_services, worker
-from cds.settings import EhrSettings, OrderSettings, PacsSettings, PolicySettings, ServiceSettings, Settings
+from cds.settings import (
+    EhrSettings,
+    OrderCodesSettings,
+    OrderSettings,
+    PacsSettings,
+    PolicySettings,
+    ServiceSettings,
+    Settings,
+)
+from fhir_mappings.codes import CPT
+from fhir_mappings.orders import Order, is_breast_mri, is_screening_mammography, read_orders
 from hooks.case import Comparator
-from hooks.site import Mode
+from hooks.site import Mode, Site
 from tests.cds.builders import MODEL
+from tests.cds.https_server import https_server
 from tests.cds.model_card import BANNER, model_folder
 
 
@@ -45,6 +62,46 @@ def test_an_ehrs_cards_say_what_the_site_and_the_models_card_say(tmp_path: Path)
     assert (parts.answer_budget_s, parts.assessor.model) == (0.5, MODEL)
 
 
+def order_of(system: str, code: str) -> Order:
+    """An order as the EHR writes it, with one code."""
+    written = {"resourceType": "ServiceRequest", "subject": {"reference": "Patient/p1"}}
+    coded = {**written, "code": {"coding": [{"system": system, "code": code}]}}
+    return read_orders([coded], "p1").orders[0]
+
+
+def site_with(folder: Path, **changes: Any) -> Site:
+    """What the cards of a site with these settings say."""
+    (ehr,) = web_services(settings(folder, Mode.RESEARCH, **changes)).ehrs
+    return ehr.site
+
+
+def test_the_sites_own_mri_order_counts_as_breast_mri(tmp_path: Path) -> None:
+    own = site_with(tmp_path, mri_order=OrderSettings(code="MRBR", system="urn:site"))
+
+    assert is_breast_mri(order_of("urn:site", "MRBR"), own.order_codes)
+    assert is_breast_mri(order_of(CPT, "77049"), own.order_codes)
+    assert not is_breast_mri(order_of("urn:other", "MRBR"), own.order_codes)
+
+
+def test_a_sites_own_order_codes_stand_beside_the_usual_ones(tmp_path: Path) -> None:
+    code = {"system": "urn:site"}
+    own = OrderCodesSettings.model_validate(
+        {
+            "screening_mammography": [{**code, "code": "MAMSCR"}],
+            "other_mammography": [{**code, "code": "MAMDX"}],
+            "breast_mri": [{**code, "code": "MR1"}, {"system": "urn:oid:2.16.840.1.113883.6.12", "code": "9999X"}],
+        }
+    )
+    codes = site_with(tmp_path, order_codes=own).order_codes
+
+    assert is_screening_mammography(order_of("urn:site", "MAMSCR"), codes)
+    assert is_screening_mammography(order_of(CPT, "77067"), codes)
+    assert ("urn:site", "MAMDX") in codes.other_mammography
+    assert not is_screening_mammography(order_of("urn:site", "MAMDX"), codes)
+    assert is_breast_mri(order_of("urn:site", "MR1"), codes)
+    assert is_breast_mri(order_of(CPT, "9999X"), codes)
+
+
 def test_the_day_is_the_clinics_own(tmp_path: Path) -> None:
     (ehr,) = web_services(settings(tmp_path, Mode.SILENT)).ehrs
 
@@ -65,9 +122,7 @@ def test_every_card_and_suggestion_has_a_uuid_of_its_own(tmp_path: Path) -> None
     assert len({parts.new_uuid() for _ in range(10)}) == 10
 
 
-@pytest.mark.parametrize(
-    ("percent", "fraction"), [(1.7, 0.017), (0.3, 0.003), (3.0, 0.03), (2.9, 0.029), (1e-05, 1e-07)]
-)
+@pytest.mark.parametrize(("percent", "fraction"), [(1.7, 0.017), (0.3, 0.003), (3.0, 0.03), (2.9, 0.029), (0.1, 0.001)])
 def test_a_threshold_in_percent_becomes_the_very_fraction_that_it_is(percent: float, fraction: float) -> None:
     policy = mri_policy(Settings(policy=PolicySettings(threshold_percent=percent)))
 
@@ -140,11 +195,82 @@ def test_the_night_reads_every_ehr_with_the_token_of_its_file(tmp_path: Path) ->
     assert "night-token" not in repr(run)
 
 
+def test_the_nights_token_is_read_again_at_each_run(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("first-token\n")
+    with serve(fhir_app(ResourceStore(), ["second-token"])) as fhir_server:
+        ehr = EhrSettings(name="main", fhir_server=fhir_server, access_token_file=token)
+        run = night(settings(tmp_path, ehrs=(ehr,)))
+        refused = run.find_exams()
+        token.write_text("second-token\n")
+        allowed = run.find_exams()
+        token.unlink()
+        unread = run.find_exams()
+
+    assert "answered 401" in refused.problems[0]
+    assert allowed.problems == ()
+    assert "'token' cannot be read" in unread.problems[0]
+
+
 def test_a_night_without_its_token_file_is_refused(tmp_path: Path) -> None:
     ehr = EhrSettings(name="main", fhir_server="https://ehr.example", access_token_file=tmp_path / "token")
 
     with pytest.raises(SettingsError, match="'token'"):
         night(settings(tmp_path, ehrs=(ehr,)))
+
+
+def test_a_site_may_name_the_authority_of_its_own_certificates(tmp_path: Path) -> None:
+    with https_server(tmp_path) as (server, certificate):
+        ehr = EhrSettings(name="main", fhir_server=f"{server}/fhir", ca_file=certificate)
+        (calling,) = web_services(settings(tmp_path, ehrs=(ehr,))).ehrs
+        with calling.open("a-token") as client:
+            assert client.read("Patient/p1")["id"] == "p1"
+        (nightly,) = night(settings(tmp_path, ehrs=(ehr,))).ehrs
+        with nightly.open() as client:
+            assert client.read("Patient/p1")["id"] == "p1"
+        pacs = PacsSettings(dicomweb_root=f"{server}/dicom-web", ca_file=certificate)
+        with archive(pacs) as opened, pytest.raises(StudyNotFound):
+            opened.retrieve_study("1.2.3")
+
+
+def test_without_it_a_server_that_nobody_vouches_for_is_not_spoken_to(tmp_path: Path) -> None:
+    with https_server(tmp_path) as (server, _):
+        ehr = EhrSettings(name="main", fhir_server=f"{server}/fhir")
+        (calling,) = web_services(settings(tmp_path, ehrs=(ehr,))).ehrs
+        with calling.open("a-token") as client, pytest.raises(EhrUnreachable):
+            client.read("Patient/p1")
+
+
+def credentials_seen(seen: list[str | None]) -> Flask:
+    """An archive without studies, which notes the credentials of every request."""
+    app = Flask("archive")
+
+    @app.before_request
+    def note() -> tuple[str, int]:
+        seen.append(request.headers.get("Authorization"))
+        return "", 204
+
+    return app
+
+
+def test_a_study_may_name_another_root_and_only_one_on_the_archives_own_server_gets_its_password() -> None:
+    here: list[str | None] = []
+    elsewhere: list[str | None] = []
+    with serve(credentials_seen(here)) as main, serve(credentials_seen(elsewhere)) as other:
+        roots = (f"{main}/second", f"{other}/third")
+        pacs = PacsSettings(
+            dicomweb_root=f"{main}/first", other_roots=roots, username="cds", password=SecretStr("hunter2")
+        )
+        with archive(pacs) as opened:
+            for root in roots:
+                with pytest.raises(StudyNotFound):
+                    opened.retrieve_study("1.2.3", root)
+            with pytest.raises(UntrustedServer):
+                opened.retrieve_study("1.2.3", f"{other}/fourth")
+
+    assert len(here) == len(elsewhere) == 1
+    assert here != [None]
+    assert elsewhere == [None]
 
 
 def test_an_archive_knows_its_password_and_does_not_show_it(tmp_path: Path) -> None:

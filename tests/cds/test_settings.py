@@ -12,6 +12,7 @@ from hooks.case import Comparator
 from hooks.site import Mode
 from model.card import DEMO_MODEL
 
+TWO_LISTS = ("screening_mammography", "other_mammography")
 EHR = '[[ehrs]]\nname = "main"\nfhir_server = "https://ehr.example/r4/"\n'
 
 
@@ -86,6 +87,26 @@ def test_the_environment_is_read_once(file: Path, monkeypatch: pytest.MonkeyPatc
         ('[mri_order]\nintent = "wish"\n', "mri_order.intent: "),
         ('[mri_order]\nsystem = "our codes"\n', "mri_order.system: "),
         ('[mri_order]\ncode = ""\n', "mri_order.code: "),
+        ('[mri_order]\ncode = "77049 "\n', "mri_order.code: "),
+        ('[mri_order]\ncode = " 77049"\n', "mri_order.code: "),
+        ('[mri_order]\ncode = "MR  BREAST"\n', "mri_order.code: "),
+        ('[mri_order]\ncode = "77049\\n"\n', "mri_order.code: "),
+        ('[mri_order]\ndisplay = " "\n', "mri_order.display: "),
+        ('[mri_order]\ndisplay = "MRI "\n', "mri_order.display: "),
+        ("[order_codes]\nmri = []\n", "order_codes.mri: Extra inputs"),
+        ('[order_codes]\nbreast_mri = ["77049"]\n', "order_codes.breast_mri.0: "),
+        ('[order_codes]\nbreast_mri = [{ system = "urn:a", code = " " }]\n', "order_codes.breast_mri.0.code: "),
+        ('[order_codes]\nbreast_mri = [{ system = "ours", code = "1" }]\n', "order_codes.breast_mri.0.system: "),
+        (
+            "[order_codes]\n" + "".join(f'{name} = [{{ system = "urn:a", code = "1" }}]\n' for name in TWO_LISTS),
+            "a code can be in one of the lists only",
+        ),
+        ("[policy]\nthreshold_percent = 0.017\n", "not the fraction 0.017"),
+        ("[policy]\nthreshold_percent = 0.0999\n", "the least is 0.1"),
+        ("[policy]\nthreshold_percent = nan\n", "policy.threshold_percent: "),
+        (EHR + 'ca_file = "/nowhere/secret.pem"\n', "ehrs.0.ca_file: Value error, must be a readable file of CA"),
+        ('[pacs]\ndicomweb_root = "https://p.example"\nca_file = "pyproject.toml"\n', "pacs.ca_file: "),
+        ('[pacs]\ndicomweb_root = "https://p.example"\nother_roots = ["p"]\n', "pacs.other_roots.0: "),
         ('[service]\nlabel = ""\n', "service.label: "),
         ('[service]\nurl = "https://"\n', "service.url: "),
         ('[pacs]\ndicomweb_root = "https://user:secret@pacs.example"\n', "pacs.dicomweb_root: "),
@@ -128,6 +149,21 @@ def test_a_local_code_system_of_any_uri_may_name_the_mri_order(file: Path) -> No
     settings = settings_of(file, '[mri_order]\nsystem = "urn:oid:1.2.3"\ncode = "MRMAM"\n')
 
     assert (settings.mri_order.system, settings.mri_order.code) == ("urn:oid:1.2.3", "MRMAM")
+
+
+def test_a_code_may_have_single_blanks_within_and_a_threshold_may_be_a_tenth_of_a_percent(file: Path) -> None:
+    settings = settings_of(file, '[mri_order]\ncode = "MR BREAST 1"\n[policy]\nthreshold_percent = 0.1\n')
+
+    assert (settings.mri_order.code, settings.policy.threshold_percent) == ("MR BREAST 1", 0.1)
+
+
+def test_a_sites_own_order_codes_are_read(file: Path) -> None:
+    line = 'screening_mammography = [{ system = "urn:oid:1.2.3", code = "MAMSCR" }]\n'
+    settings = settings_of(file, f"[order_codes]\n{line}")
+
+    (code,) = settings.order_codes.screening_mammography
+    assert (code.system, code.code) == ("urn:oid:1.2.3", "MAMSCR")
+    assert settings.order_codes.breast_mri == ()
 
 
 def test_a_password_in_the_settings_file_is_refused(file: Path) -> None:

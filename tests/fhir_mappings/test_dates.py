@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fhir_mappings.dates import PartialDate, age_range_years, instant, parse_partial_date, years_after
@@ -98,6 +98,15 @@ def test_a_written_date_reads_back_as_itself(day: date) -> None:
 def test_years_after_29_february_is_28_february_where_there_is_none() -> None:
     assert years_after(date(2024, 2, 29), 1) == date(2025, 2, 28)
     assert years_after(date(2024, 2, 29), 4) == date(2028, 2, 29)
+
+
+@given(st.dates(), st.integers(0, 200))
+@example(date(9999, 12, 31), 1)
+@example(date(9996, 2, 29), 5)
+def test_years_after_any_day_is_a_day_that_is_not_before_it(day: date, years: int) -> None:
+    later = years_after(day, years)
+    assert later >= day
+    assert later.year == min(day.year + years, 9999)
 
 
 def test_an_instant_is_written_in_utc() -> None:

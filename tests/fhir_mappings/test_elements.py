@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fhir_mappings.codes import CPT, HCPCS, SNOMED, Coding
-from fhir_mappings.elements import codes_of, codings, counted
+from fhir_mappings.elements import codes_of, codings, counted, text
 
 
 @pytest.mark.parametrize(
@@ -37,6 +39,30 @@ def test_bare_codes_are_read_from_strings_and_codings() -> None:
     assert codes_of("refuted") == {"refuted"}
     assert codes_of([{"code": "MG"}, {"coding": [{"code": "SR"}]}, "DX", 7, None]) == {"MG", "SR", "DX"}
     assert codes_of(None) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (" A1\n", "A1"),
+        ("A1\0", "A1"),
+        (" A1 \0\0", "A1"),
+        ("A\0001", ""),
+        ("A\ud800", ""),
+        ("\udc00\ud800", ""),
+        ("\N{MICROSCOPE}", "\N{MICROSCOPE}"),
+        ("A\tB", "A\tB"),
+        (7, ""),
+        (None, ""),
+    ],
+)
+def test_text_is_read_without_padding_and_not_at_all_where_it_cannot_be_kept(written: object, read: str) -> None:
+    assert text(written) == read
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_whatever_text_is_read_can_be_written_in_utf_8_and_holds_no_nul(written: str) -> None:
+    assert b"\0" not in text(written).encode()
 
 
 def test_a_count_agrees_with_its_noun() -> None:

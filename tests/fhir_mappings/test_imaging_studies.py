@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir_mappings.errors import ResourceProblem
-from fhir_mappings.imaging_studies import ImagingHistory, read_imaging_studies
+from fhir_mappings.imaging_studies import ImagingHistory, newest_exams, read_imaging_studies
 from tests.fhir_mappings.fhir_json import PATIENT, UID, bundle, endpoint, outcome, patient, study
 
 ACSN = {"type": {"coding": [{"code": "ACSN"}]}, "value": "A1"}
@@ -32,6 +32,23 @@ def test_an_exam_is_read_with_all_that_finds_its_images() -> None:
     assert (exam.patient_id, exam.study_uid, exam.accession_number) == (PATIENT, UID, "A1")
     assert (exam.performed_on, exam.resource) == (date(2026, 5, 3), "ImagingStudy/s1")
     assert exam.dicomweb_root == "https://pacs.example/dicom-web"
+
+
+@pytest.mark.parametrize(
+    ("most", "kept", "problems"),
+    [
+        (3, [2026, 2025, 2024], ()),
+        (2, [2026, 2025], ("only the newest 2 exams were looked at; left out 1 older one",)),
+        (1, [2026], ("only the newest 1 exams were looked at; left out 2 older ones",)),
+    ],
+)
+def test_of_too_many_exams_the_newest_are_kept_and_the_rest_is_counted(
+    most: int, kept: list[int], problems: tuple[str, ...]
+) -> None:
+    studies = [study(f"1.2.{year}", started=f"{year}-05-03", id=f"s{year}") for year in (2025, 2024, 2026)]
+    history = newest_exams(read_imaging_studies(bundle(*studies), PATIENT), most)
+    assert [day.year for day in dates(history) if day] == kept
+    assert history.problems == problems
 
 
 def test_an_exam_of_which_only_the_patient_is_known_is_kept() -> None:

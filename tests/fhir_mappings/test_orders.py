@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fhir_mappings.codes import CPT, HCPCS, ICD_10_CM, LOINC, SNOMED
+from fhir_mappings.codes import CPT, HCPCS, ICD_10_CM, LOINC, SNOMED, Coding
 from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.orders import (
     DEFAULT_ORDER_CODES,
@@ -31,6 +31,13 @@ def order(*codes: tuple[str, str], reasons: tuple[tuple[str, str], ...] = ()) ->
 def context(*drafts: Any, selections: Any = ()) -> Json:
     """An order-select context."""
     return {"userId": "Practitioner/d", "patientId": PATIENT, "selections": selections, "draftOrders": bundle(*drafts)}
+
+
+def test_a_sites_own_codes_are_added_under_the_usual_name_of_their_system() -> None:
+    own = DEFAULT_ORDER_CODES.adding(breast_mri=[Coding("urn:oid:2.16.840.1.113883.6.12", "1"), Coding("urn:s", "2")])
+    assert own.breast_mri == DEFAULT_ORDER_CODES.breast_mri | {(CPT, "1"), ("urn:s", "2")}
+    assert own.screening_mammography == DEFAULT_ORDER_CODES.screening_mammography
+    assert is_breast_mri(order(("urn:oid:2.16.840.1.113883.6.12", "1")), own)
 
 
 @pytest.mark.parametrize(

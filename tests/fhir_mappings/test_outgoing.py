@@ -9,12 +9,18 @@ import pytest
 from fhir.resources.R4B.servicerequest import ServiceRequest
 
 from fhir_mappings.errors import ResourceProblem
-from fhir_mappings.outgoing import check_contained, check_plain, check_references, plain_json, reference_to
+from fhir_mappings.outgoing import check_contained, check_plain, check_references, notes, plain_json, reference_to
 from tests.fhir_mappings.fhir_json import service_request
 
 
 def test_a_valid_resource_comes_out_as_it_went_in() -> None:
     assert plain_json(ServiceRequest, service_request()) == service_request()
+
+
+def test_of_the_elements_that_may_be_missing_those_that_hold_something_are_written() -> None:
+    written = plain_json(ServiceRequest, service_request(), note=notes("Say."), requester=None, supportingInfo=[])
+    assert written == service_request(note=[{"text": "Say."}])
+    assert notes(None) == notes("") == []
 
 
 def test_an_invalid_resource_is_refused_by_the_names_of_its_elements_not_their_values() -> None:

@@ -82,11 +82,15 @@ def test_a_study_uid_is_read_in_every_form_met_in_the_field(identifier: dict[str
 
 @pytest.mark.parametrize(
     "uid",
-    ["1", "1.02.3", "1..2", ".1.2", "1.2.", "3.1.2", "1.2.a", "1.2.\u0663", "", "1." + "2" * 63],
+    ["1", "1..2", ".1.2", "1.2.", "3.1.2", "1.2.a", "1.2.\u0663", "", "1." + "2" * 63],
 )
 def test_what_is_no_dicom_uid_is_not_taken_for_one(uid: str) -> None:
     assert not is_dicom_uid(uid)
     assert study_uid({"identifier": [{"system": "urn:dicom:uid", "value": f"urn:oid:{uid}"}]}) is None
+
+
+def test_a_uid_with_leading_zeros_is_taken_as_the_archive_has_it() -> None:
+    assert study_uid({"identifier": [{"system": "urn:dicom:uid", "value": "urn:oid:1.2.03.004"}]}) == "1.2.03.004"
 
 
 def test_a_line_end_is_no_part_of_a_uid() -> None:
@@ -159,3 +163,13 @@ def test_two_different_accession_numbers_are_ambiguous() -> None:
 def test_an_accession_number_that_would_match_other_studies_is_not_taken(value: object) -> None:
     read = accession_number({"identifier": [{"type": ACSN, "value": value}]})
     assert read == ("A" if value == "A\n" else None)
+
+
+def test_a_uid_with_dicoms_padding_is_read_without_it() -> None:
+    assert study_uid({"identifier": [{"system": "urn:dicom:uid", "value": "1.2.3\0"}]}) == "1.2.3"
+
+
+@pytest.mark.parametrize("broken", ["A\ud8001", "A\0001", "\udfff"])
+def test_an_identifier_that_no_database_can_keep_is_none_rather_than_another_one(broken: str) -> None:
+    assert accession_number({"identifier": [{"type": ACSN, "value": broken}]}) is None
+    assert reference_id(f"Patient/{broken}", "Patient") is None

@@ -13,10 +13,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fhir_mappings.chart import Chart, Unread
+from fhir_mappings.codes import Coding
 from fhir_mappings.histories import BreastHistory
 from fhir_mappings.imaging_studies import ImagingHistory
 from fhir_mappings.orders import DEFAULT_ORDER_CODES
 from fhir_mappings.patients import Sex
+from hooks.card_details import NOT_CHECKED
 from hooks.cards import CardKind, Occasion, card_kind, cards
 from hooks.contract import Card, Indicator, cards_response
 from hooks.exams import latest_scored
@@ -85,6 +87,7 @@ CASES: dict[str, tuple[CardKind, Chart, Assessment]] = {
         Assessment(notes=("The store could not be read.",)),
     ),
 }
+ACTIVE = Site(mode=Mode.ACTIVE)
 everywhere = pytest.mark.parametrize("name", CASES)
 
 
@@ -151,6 +154,7 @@ def test_no_card_makes_a_claim_that_nobody_can_stand_for(name: str, mode: Mode) 
     said = "\n".join(texts(card_of(name, Site(mode=mode)).to_json()))
     # What was looked for and not found on record is a fact about the record, not about the breast.
     said = said.replace("No breast cancer, DCIS or bilateral mastectomy was found on record", "")
+    said = said.replace(NOT_CHECKED, "")  # names pathways, and puts nobody on one
     assert [claim for claim in FORBIDDEN if re.search(claim, said, re.IGNORECASE)] == []
 
 
@@ -195,7 +199,7 @@ def test_the_banners_of_demo_and_research_come_first(name: str) -> None:
 @everywhere
 def test_an_mri_is_offered_by_a_warning_with_override_reasons_and_by_nothing_else(name: str) -> None:
     card = card_of(name)
-    offered = [s for s in card.suggestions if s.is_recommended]
+    offered = [s for s in card.suggestions if s.label == "Draft a breast MRI order"]
     suggested = occasion(*CASES[name][1:]).recommendation.suggest_mri
     assert len(offered) == suggested
     assert card.indicator is (Indicator.WARNING if suggested else Indicator.INFO)
@@ -204,7 +208,86 @@ def test_an_mri_is_offered_by_a_warning_with_override_reasons_and_by_nothing_els
 
 def test_a_crossed_threshold_is_said_with_score_threshold_and_change() -> None:
     summary = "Increased 5-year image-based score 6.6 % (threshold 1.7 %), up 4.5 points in 6.0 years"
-    assert card_of("rising over six years").summary == summary
+    assert card_of("rising over six years", ACTIVE).summary == summary
+
+
+@everywhere
+def test_in_research_mode_the_summary_says_so_first_and_is_the_same_otherwise(name: str) -> None:
+    active, research = card_of(name, ACTIVE).summary, card_of(name).summary
+    assert research == f"Research: {active[0].lower()}{active[1:]}"
+    assert not active.startswith("Research")
+
+
+@pytest.mark.parametrize(("mode", "recommended"), [(Mode.SILENT, []), (Mode.RESEARCH, []), (Mode.ACTIVE, [True])])
+def test_only_in_active_mode_is_the_mri_order_marked_as_recommended(mode: Mode, recommended: list[bool]) -> None:
+    sent = card_of("rising over six years", Site(mode=mode)).to_json()["suggestions"]
+    assert isinstance(sent, list)
+    assert [s["isRecommended"] for s in sent if "isRecommended" in s] == recommended
+    assert len(sent) == 2
+
+
+@pytest.mark.parametrize(("earlier", "words"), [(date(2025, 8, 3), True), (date(2025, 8, 4), False)])
+def test_a_change_within_nine_months_is_in_the_detail_with_its_dates_and_not_in_the_summary(
+    earlier: date, words: bool
+) -> None:
+    trajectory = Trajectory((scored(0.02, earlier), scored(0.05, date(2026, 5, 3))))
+    card = only_card(chart(), Assessment(trajectory))
+    assert ("up 3.0 points" in card.summary) is words
+    assert f"Change from {earlier.isoformat()} to 2026-05-03: +3.0 percentage points" in card.detail
+    assert ("points in 0.7 years." in card.detail) is words
+
+
+def test_the_first_exam_over_the_threshold_is_named_where_there_are_several() -> None:
+    base = history_of({2024: 0.010, 2025: 0.02, 2026: 0.03})
+    several = Trajectory(base.points, first_over=base.points[1])
+    only = Trajectory(base.points[2:], first_over=base.points[2])
+    sentence = "First over the threshold: exam of 2025-05-03."
+    assert sentence in only_card(chart(), Assessment(several)).detail
+    assert "First over" not in only_card(chart(), Assessment(only)).detail
+    assert "First over" not in only_card(chart(), Assessment(base)).detail
+
+
+def test_what_no_rule_looks_at_stands_below_the_rules() -> None:
+    lines = card_of("rising over six years").detail.splitlines()
+    assert f"- {NOT_CHECKED}" in lines
+    assert lines[lines.index(f"- {NOT_CHECKED}") - 1].startswith("- met: ")
+
+
+@pytest.mark.parametrize("name", ["another patient's study", "exams nobody assessed"])
+def test_of_exams_that_could_not_be_read_it_is_not_said_that_none_has_a_score(name: str) -> None:
+    detail = card_of(name).detail
+    assert "No exam of this patient has a score" not in detail
+    assert "could not all be read, so it is not known whether one has a score" in detail
+    assert "No exam of this patient has a score" in card_of("three views").detail
+
+
+BAD_ORDER = Site(mode=Mode.ACTIVE, mri_order=Coding("urn:site", "77049 "))
+BAD_RECORD = Site(mode=Mode.ACTIVE, identifier_system=" ")
+
+
+@pytest.mark.parametrize(
+    ("site", "missing", "left"),
+    [
+        (BAD_ORDER, "breast MRI order", "Record the risk assessment of the exam of 2026-05-03"),
+        (BAD_RECORD, "risk assessment", "Draft a breast MRI order"),
+    ],
+)
+def test_a_suggestion_that_cannot_be_built_is_missed_by_name_and_the_card_stands(
+    site: Site, missing: str, left: str
+) -> None:
+    card = card_of("rising over six years", site)
+    assert [suggestion.label for suggestion in card.suggestions] == [left]
+    assert f"- The {missing} cannot be offered here: " in card.detail
+    assert len(card.problems) == 1
+    assert "problems" not in card.to_json()
+    assert card.indicator is Indicator.WARNING
+
+
+def test_a_card_of_which_no_suggestion_can_be_built_is_still_a_card() -> None:
+    site = Site(mode=Mode.ACTIVE, identifier_system=" ", mri_order=Coding("urn:site", " x"))
+    sent = card_of("rising over six years", site).to_json()
+    assert "suggestions" not in sent
+    assert "selectionBehavior" not in sent
 
 
 @pytest.mark.parametrize(
@@ -216,14 +299,14 @@ def test_a_crossed_threshold_is_said_with_score_threshold_and_change() -> None:
         ("earlier cancer", "; no MRI suggestion: breast cancer or DCIS on record"),
         ("a man", "; no MRI suggestion: model made for women"),
         ("an old score", "; no MRI suggestion: score older than 24 months"),
-        ("below", "5-year image-based score 1.2 % (threshold 1.7 %), exam of 2026-05-03"),
+        ("below", "Research: 5-year image-based score 1.2 % (threshold 1.7 %), exam of 2026-05-03"),
         ("three views", "cannot be scored: No usable R MLO view"),
         (
             "three views, under before",
             "cannot be scored: No usable R MLO view; earlier score 1.1 % of 2025-05-03 (threshold 1.7 %)",
         ),
         ("three views, over before", ", exam of 2025-05-03; the exam of 2026-05-03 cannot be scored"),
-        ("in the queue", "Scoring of the exam of 2026-05-03 is under way"),
+        ("in the queue", "Research: scoring of the exam of 2026-05-03 is under way"),
         ("in the queue, over before", "is under way; earlier score 4.6 % of 2025-05-03 (threshold 1.7 %)"),
         ("scored by an old model alone", "was scored by another model version or from another kind of image"),
         ("held", "is not scored yet: The image archive did not answer; it will be asked again"),
@@ -293,7 +376,7 @@ def test_an_interval_of_under_nine_months_has_no_yearly_rate() -> None:
 
 def test_a_single_exam_has_no_change() -> None:
     card = card_of("a single exam")
-    assert card.summary == "Increased 5-year image-based score 6.6 % (threshold 1.7 %)"
+    assert card.summary == "Research: increased 5-year image-based score 6.6 % (threshold 1.7 %)"
     assert "Change" not in card.detail
 
 
@@ -365,5 +448,6 @@ def test_text_from_outside_breaks_neither_table_nor_summary(name: str, problem: 
 @example(problem="\N{MICROSCOPE}" * 100)
 def test_a_long_problem_is_cut_to_fit_the_summary(problem: str) -> None:
     card = only_card(chart(), Assessment(pending=(pending(problem=problem),)))
-    assert card.summary.startswith("The exam of 2026-05-03 is not scored yet")
+    assert card.summary.startswith("Research: the exam of 2026-05-03 is not scored yet")
+    assert len(card.summary) < 140
     assert not set(card.summary) & set("<>\n")

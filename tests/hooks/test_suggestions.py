@@ -22,8 +22,8 @@ def resource_of(suggestion: Suggestion) -> dict[str, Any]:
     return dict(action.resource or {})
 
 
-def test_the_mri_suggestion_is_recommended_and_drafts_the_sites_own_order() -> None:
-    site = Site(mri_order=Coding("urn:site", "MRBR1", "MRI breast both"), mri_intent="proposal")
+def test_the_mri_suggestion_drafts_the_sites_own_order_and_is_recommended_in_active_mode() -> None:
+    site = Site(Mode.ACTIVE, mri_order=Coding("urn:site", "MRBR1", "MRI breast both"), mri_intent="proposal")
     suggestion = mri_suggestion(scored(), "p1", "Practitioner/dr1", site, numbered())
     order = resource_of(suggestion)
     check_mri_order(order)

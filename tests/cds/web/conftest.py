@@ -18,6 +18,7 @@ from cds.services import CallingEhr, WebServices
 from cds.store.database import open_database
 from cds.store.store import Store
 from cds.web.app import create_app
+from fhir_mappings.codes import DEFAULT_MRI_ORDER, Coding
 from hooks import SERVICES
 from hooks.site import Mode, Site
 from tests.cds.builders import EHR, MODEL, Clock, claimed, new_exam, scored
@@ -61,6 +62,7 @@ class Service:
     budget_s: float = 0.2
     sleeps: list[float] = field(default_factory=list)
     others: tuple[CallingEhr, ...] = ()
+    mri_order: Coding = DEFAULT_MRI_ORDER
 
     def client(self) -> FlaskClient:
         """A client of the application as it is set now."""
@@ -99,7 +101,7 @@ class Service:
         return other
 
     def _site(self) -> Site:
-        return replace(Site(), mode=self.mode, demo_banner=BANNER)
+        return replace(Site(), mode=self.mode, demo_banner=BANNER, mri_order=self.mri_order)
 
     def _sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)

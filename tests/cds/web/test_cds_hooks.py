@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from sqlalchemy import Engine, event
 
 from cds.store.store import Store
 from cds.store.tables import ScoringState
+from fhir_mappings.codes import Coding
 from hooks.site import Mode
-from tests.builders import searchset
+from tests.builders import imaging_study, searchset
 from tests.cds.builders import (
     MODEL,
     NOW,
@@ -23,7 +25,7 @@ from tests.cds.builders import (
     refused,
     service_request,
 )
-from tests.cds.web.calls import LEAVE, full
+from tests.cds.web.calls import LEAVE, SECRETS, full
 from tests.cds.web.conftest import FHIR_SERVER, TOKEN, Service
 
 
@@ -119,6 +121,62 @@ def test_a_breast_mri_among_the_drafts_brings_no_second_one(service: Service) ->
     (card,) = service.cards(body)
 
     assert set(resources(card)) == {"RiskAssessment"}
+
+
+def own_mri(order_id: str) -> Json:
+    """An order of the site's own MRI code."""
+    return service_request("x", order_id) | {"code": {"coding": [{"system": "urn:site", "code": "MRBR"}]}}
+
+
+@pytest.mark.parametrize("place", ["draft", "order"])
+def test_a_breast_mri_in_the_sites_own_code_brings_no_second_one(service: Service, place: str) -> None:
+    service.mri_order = Coding("urn:site", "MRBR")
+    service.score()
+    assert set(resources(service.cards(full())[0])) == {"ServiceRequest", "RiskAssessment"}
+    body = full(mriOrders=searchset(own_mri("o9") | {"status": "active"}) if place == "order" else searchset())
+    if place == "draft":
+        body["context"]["draftOrders"]["entry"].append({"resource": own_mri("d2")})
+
+    (card,) = service.cards(body)
+
+    assert set(resources(card)) == {"RiskAssessment"}
+
+
+def test_an_order_that_cannot_be_built_leaves_the_card_and_a_line_in_the_log(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.mri_order = Coding("urn:site", "MRBR ")
+    service.score()
+
+    (card,) = service.cards(full())
+
+    assert set(resources(card)) == {"RiskAssessment"}
+    assert "The breast MRI order cannot be offered here" in card["detail"]
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert "breast MRI order" in line
+    assert not [secret for secret in (*SECRETS, PATIENT) if secret in line.split()]
+
+
+@pytest.mark.parametrize("day", [date(9999, 12, 31), date(9995, 2, 28)])
+def test_a_score_with_a_date_at_the_end_of_time_is_a_card_without_an_order(service: Service, day: date) -> None:
+    service.score(day=day)
+
+    (card,) = service.cards(full())
+
+    assert "exam date after today" in card["summary"]
+    ends = [prediction["whenPeriod"]["end"] for prediction in resources(card)["RiskAssessment"]["prediction"]]
+    assert ends[-1] == "9999-12-31" or day.year == 9995
+
+
+def test_of_very_many_exams_the_newest_hundred_are_registered_and_the_card_says_so(service: Service) -> None:
+    days = [date(2026, 5, 3) - timedelta(days=number) for number in range(130)]
+    studies = [imaging_study(PATIENT, day.isoformat(), f"1.2.{n}", id=f"s{n}") for n, day in enumerate(days)]
+
+    (card,) = service.cards(full(mammograms=searchset(*reversed(studies))))
+
+    assert service.store.count(MODEL.key, ScoringState.QUEUED) == 100
+    assert "only the newest 100 exams were looked at; left out 30 older ones" in card["detail"]
+    assert "exam of 2026-05-03" in card["summary"]
 
 
 def test_a_patient_without_mammograms_gets_no_card(service: Service) -> None:

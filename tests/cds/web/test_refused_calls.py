@@ -14,8 +14,10 @@ from cds.store.tables import ScoringState
 from fhir_mappings.codes import CPT
 from tests.builders import imaging_study, operation_outcome, searchset
 from tests.cds.builders import (
+    IDENTIFIER,
     MODEL,
     PATIENT,
+    claimed,
     fhir_patient,
     order_select,
     prefetch,
@@ -142,6 +144,33 @@ def test_a_token_for_another_patient_is_a_bad_request(service: Service) -> None:
     body = full() | {"fhirAuthorization": LEAVE | {"patient": "p2"}}
 
     assert "another patient" in diagnostics(service.call(body), 400)
+
+
+# Text that no database keeps
+
+ACSN = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}]}
+WADO = {"system": "http://terminology.hl7.org/CodeSystem/endpoint-connection-type", "code": "dicom-wado-rs"}
+
+
+def mammogram_with(broken: str) -> Any:
+    """A study with the text in its accession number, in its endpoint and, where there is one, in its reference."""
+    study = imaging_study(PATIENT, "2026-05-03", "1.2.1", id=f"s{broken}", endpoint=[{"reference": "#e"}])
+    study["identifier"].append({"type": ACSN, "value": f"A{broken}1"})
+    held = {"resourceType": "Endpoint", "id": "e", "status": "active", "connectionType": WADO}
+    return searchset({**study, "contained": [{**held, "address": f"https://pacs.example/{broken}x"}]})
+
+
+@pytest.mark.parametrize("broken", ["\ud800", "\0", "\0\ud83d"])
+def test_half_a_surrogate_pair_and_nul_are_taken_for_absent_and_the_exam_is_queued(
+    service: Service, broken: str
+) -> None:
+    patient = fhir_patient(identifier=[{"value": f"x{broken}y"}, {"value": IDENTIFIER}])
+
+    (card,) = service.cards(full(patient=patient, mammograms=mammogram_with(broken)))
+
+    assert "under way" in card["summary"]
+    job = claimed(service.store, service.clock())
+    assert (job.study_uid, job.dicomweb_root, job.patient_identifiers) == ("1.2.1", None, (IDENTIFIER,))
 
 
 # Whatever comes
