@@ -38,13 +38,22 @@ model: $(VENV)/installed ## Train the demo model again from its seed (about 15 m
 clean: ## Remove the virtual environments and caches
 	rm -rf $(VENV) $(SEKMET) .mypy_cache .pytest_cache .ruff_cache .coverage .hypothesis
 
-$(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
+# A virtual environment counts only with its stamp, written last: what a failed or interrupted run leaves is made anew.
+define make_venv
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 1; }
+@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	{ echo "Python's venv module is missing; on Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+@rm -rf $(1)
+$(PYTHON) -m venv $(1) || { rm -rf $(1); exit 1; }
+endef
 
-$(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/made:
+	$(call make_venv,$(VENV))
+	$(BIN)/python -m pip install --quiet --upgrade pip || { rm -rf $(VENV); exit 1; }
+	@touch $@
+
+$(VENV)/installed: $(VENV)/made pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[samples]'
 	@touch $@
 
@@ -53,6 +62,6 @@ $(VENV)/installed-dev: $(VENV)/installed
 	@touch $@
 
 $(SEKMET)/installed: tests/sekmet-requirements.txt
-	$(PYTHON) -m venv $(SEKMET)
-	$(SEKMET)/bin/python -m pip install --quiet --requirement tests/sekmet-requirements.txt
+	$(call make_venv,$(SEKMET))
+	$(SEKMET)/bin/python -m pip install --quiet --requirement tests/sekmet-requirements.txt || { rm -rf $(SEKMET); exit 1; }
 	@touch $@

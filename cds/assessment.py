@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -34,10 +34,23 @@ class Assessor:
     sleep: Callable[[float], None] = time.sleep
     monotonic_s: Callable[[], float] = time.monotonic
 
-    def assess(self, ehr: str, patient: Patient, exams: ImagingHistory, *, wait_s: float, urgent: bool) -> Assessment:
-        """All that is known of the patient's exams after at most `wait_s` seconds. Scores nothing itself."""
+    def assess(
+        self,
+        ehr: str,
+        patient: Patient,
+        exams: ImagingHistory,
+        *,
+        wait_s: float,
+        urgent: bool,
+        hers_alone: Collection[str] = (),
+    ) -> Assessment:
+        """All that is known of the patient's exams after at most `wait_s` seconds. Scores nothing itself.
+
+        `hers_alone` are the study UIDs that the EHR, read by ourselves just now, files under this patient and no
+        other: those on record for another patient are moved to her. What came with a call moves nothing.
+        """
         found = {exam.study_uid: exam for exam in exams.exams if exam.study_uid}
-        new = [_new_exam(ehr, patient, exam, study_uid) for study_uid, exam in found.items()]
+        new = [_new_exam(ehr, patient, exam, study_uid, study_uid in hers_alone) for study_uid, exam in found.items()]
         self.store.register(new, self.model.key, self.now(), urgent=urgent)
         by_study = {outcome.study_uid: outcome for outcome in self._outcomes(ehr, patient, list(found), wait_s)}
         # In the order of the references, so that the same exams read the same whatever the database's order.
@@ -48,6 +61,14 @@ class Assessor:
             if not exam.study_uid
         ]
         return self._assessment([*outcomes, *lost])
+
+    def make_due(self, now: datetime) -> None:
+        """Have every exam whose last attempt failed tried again now."""
+        self.store.make_due(self.model.key, now)
+
+    def queued(self) -> dict[str | None, int]:
+        """How many exams wait, by the problem of their last attempt; None for those without one."""
+        return self.store.queued(self.model.key)
 
     def _outcomes(self, ehr: str, patient: Patient, study_uids: Sequence[str], wait_s: float) -> list[Outcome]:
         """Polls: a worker may be another process, and its commit is the only sign it gives."""
@@ -79,7 +100,7 @@ def _dated(outcome: Outcome, exam: ExamReference) -> Outcome:
     return replace(outcome, performed_on=exam.performed_on, imaging_study=exam.resource)
 
 
-def _new_exam(ehr: str, patient: Patient, exam: ExamReference, study_uid: str) -> NewExam:
+def _new_exam(ehr: str, patient: Patient, exam: ExamReference, study_uid: str, may_move: bool) -> NewExam:
     return NewExam(
         ehr=ehr,
         patient_id=patient.id,
@@ -89,4 +110,5 @@ def _new_exam(ehr: str, patient: Patient, exam: ExamReference, study_uid: str) -
         performed_on=exam.performed_on,
         dicomweb_root=exam.dicomweb_root,
         patient_identifiers=patient.identifiers,
+        may_move=may_move,
     )

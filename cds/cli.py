@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import sys
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from cds.command_line import Config, plain_errors, set_up_logging
+from cds.command_line import Config, keep_files_private, plain_errors, set_up_logging
 from cds.errors import SettingsError
 from cds.model_commands import model_app
 from cds.settings import Settings, read_settings
+
+log = logging.getLogger("cds")
 
 app = typer.Typer(
     help="Image-based 5-year breast cancer risk over a woman's mammograms, as a CDS Hooks service.",
@@ -30,11 +33,14 @@ app.add_typer(model_app, name="model")
 @app.command()
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Exit after the table.")] = False,
-    folder: Annotated[Path | None, typer.Option(help="Keep the demo's files here.", show_default=False)] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Keep the demo's files in this new folder.", show_default=False)
+    ] = None,
 ) -> None:
     """Run the main job on the embedded hospital, on loopback only."""
     from cds.demo.story import run_demo
 
+    keep_files_private()
     set_up_logging("WARNING")
     with plain_errors():
         # A log or a pipe has no width of its own; 120 columns keep the table readable there.
@@ -50,15 +56,27 @@ def serve(config: Config = None) -> None:
     from cds.services import web_services
     from cds.web.app import create_app
 
+    keep_files_private()
     set_up_logging("INFO")
     with plain_errors():
         settings = _settings(config)
         service = settings.service
         wsgi = create_app(web_services(settings))
         try:
-            waitress.serve(wsgi, host=service.host, port=service.port, threads=service.threads, ident=None)
+            server = waitress.create_server(
+                wsgi, host=service.host, port=service.port, threads=service.threads, ident=None
+            )
         except OSError as e:
             raise SettingsError(f"cannot listen on {service.host}:{service.port} ({e.strerror})") from e
+        modes = ", ".join(f"{ehr.name} is {ehr.mode}" for ehr in settings.ehrs)
+        log.info("listening on %s, port %d; %s", service.host, _port(server), modes)
+        server.run()
+
+
+def _port(server: Any) -> int:
+    """The port that was taken; a host name of several addresses has a socket for each."""
+    listening = getattr(server, "effective_listen", None) or [(server.effective_host, server.effective_port)]
+    return int(listening[0][1])
 
 
 @app.command()
@@ -67,6 +85,7 @@ def worker(config: Config = None) -> None:
     from cds.scheduler import schedule_night
     from cds.services import night, worker
 
+    keep_files_private()
     set_up_logging("INFO")
     with plain_errors():
         settings = _settings(config)
@@ -84,15 +103,19 @@ def worker(config: Config = None) -> None:
 
 @app.command()
 def rescore(config: Config = None) -> None:
-    """Do the nightly run now: find the site's exams, score those without a score, print a summary."""
+    """Do the nightly run now: find the site's exams, try all that have no score, say why any is held.
+
+    Exit status 1: an exam is still queued, or something could not be looked at.
+    """
     from cds.rescore import rescore_site
     from cds.services import night, worker
 
+    keep_files_private()
     set_up_logging("WARNING")
     with plain_errors():
         settings = _settings(config)
         summary = rescore_site(night(settings), worker(settings), Console())
-    if summary.problems:
+    if summary.problems or summary.pending:
         raise typer.Exit(1)
 
 

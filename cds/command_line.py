@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -32,6 +33,11 @@ def plain_errors() -> Iterator[None]:
     except SQLAlchemyError as fault:
         sys.stderr.write(f"mammotrend: the database failed ({type(fault).__name__})\n")
         raise typer.Exit(2) from None
+
+
+def keep_files_private() -> None:
+    """Files that this process makes, the database above all, are for its own user alone."""
+    os.umask(0o077)
 
 
 def set_up_logging(level: str) -> None:

@@ -44,7 +44,7 @@ def import_model(
     config: Config = None,
 ) -> None:
     """Convert the published release to a model of this service. Nothing in its files is run."""
-    from model.mirai_release import import_release
+    from model.release.mirai import import_release
 
     set_up_logging("WARNING")
     with plain_errors():

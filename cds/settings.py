@@ -263,11 +263,26 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
 
-def read_settings(file: Path | None) -> Settings:
-    """The settings of a TOML file with the environment over it; raises SettingsError naming each wrong setting."""
+class _OfFileAlone(Settings):
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **__: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def read_settings(file: Path | None, *, environment: bool = True) -> Settings:
+    """The settings of a TOML file with the environment over it; raises SettingsError naming each wrong setting.
+
+    Without `environment` the file stands alone.
+    """
     values = _read_toml(file) if file else {}
     try:
-        return Settings(**values)
+        return Settings(**values) if environment else _OfFileAlone(**values)
     except ValidationError as e:
         wrong = "; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in e.errors())
         raise SettingsError(f"the settings cannot be used: {wrong}") from None

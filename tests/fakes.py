@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pydicom
@@ -22,7 +23,7 @@ class FakeArchive:
     def retrieve_study(self, study_uid: str, root: str | None = None) -> list[pydicom.Dataset]:
         """The study as it was given, or its error."""
         self.asked.append((study_uid, root))
-        answer = self.studies.get(study_uid, StudyNotFound(f"the archive does not have study {study_uid!r}"))
+        answer = self.studies.get(study_uid, StudyNotFound("the archive does not have the study"))
         if isinstance(answer, MammoTrendError):
             raise answer
         return list(answer)
@@ -34,6 +35,10 @@ class FakeEhr:
     def __init__(self, answers: Mapping[str, Json | MammoTrendError] | None = None) -> None:
         self.answers = dict(answers or {})
         self.asked: list[str] = []
+
+    def opening(self) -> Callable[[], AbstractContextManager[FakeEhr]]:
+        """What `NightEhr.open` is."""
+        return lambda: nullcontext(self)
 
     def read(self, path: str) -> Json:
         """The answer given for the path."""

@@ -14,11 +14,20 @@ ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgre
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 [ -n "$missing" ] || exit 0
 
+# Our own word on clusters goes again, and the package's, which ucf laid beside it, takes its place.
+give_back() {
+    rm -f "$1"
+    [ ! -e "$1.ucf-dist" ] || mv "$1.ucf-dist" "$1"
+}
+
 if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1; then
     # The tests start servers of their own: no service of the packages may start, nor a database cluster be made.
-    mkdir -p /etc/postgresql-common
-    [ -e /etc/postgresql-common/createcluster.conf ] ||
-        echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+    clusters=/etc/postgresql-common/createcluster.conf
+    if [ ! -e "$clusters" ]; then
+        mkdir -p "${clusters%/*}"
+        echo "create_main_cluster = false" >"$clusters"
+        trap 'give_back "$clusters"' EXIT
+    fi
     export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
     apt-get update --quiet --quiet
     # shellcheck disable=SC2086 # a list of words

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,18 +15,18 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import requests
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from cds.demo.film import FilmExam, film_exams
 from cds.demo.hospital import ARCHIVE_USER, Hospital, open_hospital
 from cds.demo.loopback import serve
 from cds.demo.patients import DemoPatient, cast
 from cds.demo.resources import call_for, order_select
+from cds.demo.table import Row, cards_text, show
+from cds.demo.worker_process import worker_process
 from cds.errors import MammoTrendError
 from cds.night import Night
+from cds.origins import SameOriginSession
 from cds.rescore import progress_bar
 from cds.services import WebServices, night, web_services
 from cds.settings import Settings, read_settings
@@ -71,17 +71,17 @@ class Demo:
 def run_demo(console: Console, *, once: bool, folder: Path | None) -> None:
     """The whole story; with `once` it ends after the table, otherwise on Ctrl-C."""
     today = datetime.now(UTC).date()
-    with _folder(folder) as place, open_hospital(place / "images") as hospital:
+    with _ended_by_signals(), _folder(folder) as place, open_hospital(place / "images") as hospital:
         with console.status("Admitting patients to the embedded hospital"):
             women, film = cast(today), list(film_exams())
             visits = _admit(hospital, women, film)
-        settings = read_settings(_write_settings(hospital, place))
+        settings = read_settings(_write_settings(hospital, place), environment=False)
         with _running(hospital, settings, place) as demo:
             _score(demo, console)
             for woman in women:
                 if woman.arriving:
                     hospital.arrive(woman.id, woman.arriving)
-            console.print(_table(demo, visits, today))
+            show([_row(demo, visit, today) for visit in visits], console)
             _explain(demo, console, film)
             if not once:
                 _wait_for_ctrl_c(console)
@@ -114,7 +114,7 @@ def _write_settings(hospital: Hospital, place: Path) -> Path:
     for file, secret in ((token_file, hospital.token), (password_file, hospital.archive_password)):
         file.touch(mode=0o600)
         file.write_text(secret, encoding="utf-8")
-    settings = place / "mammotrend.toml"
+    settings = place / SETTINGS_FILE
     values = {
         "database_url": f"sqlite:///{place / 'mammotrend.sqlite'}",
         "fhir_server": hospital.fhir_server,
@@ -127,6 +127,7 @@ def _write_settings(hospital: Hospital, place: Path) -> Path:
     return settings
 
 
+SETTINGS_FILE = "mammotrend.toml"
 SETTINGS = """\
 database_url = {database_url}
 
@@ -150,15 +151,9 @@ cron = ""
 def _running(hospital: Hospital, settings: Settings, place: Path) -> Iterator[Demo]:
     """Service in a thread, worker in a process of its own: the service never loads torch."""
     parts = web_services(settings)
-    worker_log = place / "worker.log"
-    command = [sys.executable, "-m", "cds.cli", "worker", "--config", str(place / "mammotrend.toml")]
-    with serve(create_app(parts)) as service_url, worker_log.open("wb") as log:
-        worker = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603 # our own module
-        try:
-            yield Demo(hospital, parts, night(settings), service_url, worker, worker_log)
-        finally:
-            worker.terminate()
-            worker.wait(timeout=30)
+    log = place / "worker.log"
+    with serve(create_app(parts)) as service_url, worker_process(place / SETTINGS_FILE, log) as worker:
+        yield Demo(hospital, parts, night(settings), service_url, worker, log)
 
 
 def _score(demo: Demo, console: Console) -> None:
@@ -178,38 +173,21 @@ def _score(demo: Demo, console: Console) -> None:
         progress.update(task, completed=found.pending)
 
 
-def _table(demo: Demo, visits: list[Visit], today: date) -> Table:
-    table = Table(title="order-select, fired once for each patient", show_lines=True)
-    table.add_column("Patient", ratio=2)
-    for heading in ("Age", "Exams", "5-year risk", "Change"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("Card", ratio=4)
-    for visit in visits:
-        cards = _fire(demo, visit)
-        assessment = _assessment(demo, visit.patient_id)
-        cells = (_age(demo, visit.patient_id, today), _exams(assessment), *_risks(assessment))
-        table.add_row(Text(visit.name, "bold").append(f"\n{visit.shows}", "not bold dim"), *cells, cards)
-    return table
+def _row(demo: Demo, visit: Visit, today: date) -> Row:
+    cards = cards_text(_fire(demo, visit))
+    assessment = _assessment(demo, visit.patient_id)
+    age, exams = _age(demo, visit.patient_id, today), _exams(assessment)
+    return Row(visit.name, visit.shows, age, exams, *_risks(assessment), cards)
 
 
-def _fire(demo: Demo, visit: Visit) -> Text:
-    """One real HTTP call, and the cards it brought."""
-    response = requests.post(demo.service_url + SERVICE, json=visit.call, timeout=30)
+def _fire(demo: Demo, visit: Visit) -> list[dict[str, Any]]:
+    """One real HTTP call; the cards it brought."""
+    with SameOriginSession() as session:
+        response = session.post(demo.service_url + SERVICE, json=visit.call, timeout=30)
     if not response.ok:
         raise DemoFailed(f"the service answered {response.status_code}: {response.text[:300]}")
-    cards = response.json()["cards"]
-    return Text("\n").join(map(_card, cards)) if cards else Text("no card: looked, nothing to say", "dim")
-
-
-def _card(card: dict[str, Any]) -> Text:
-    resources = [action["resource"] for s in card.get("suggestions", ()) for action in s["actions"]]
-    offers = [OFFERS[resource["resourceType"]] for resource in resources]
-    text = Text(f"{card['indicator']}: ", "bold yellow" if card["indicator"] == "warning" else "bold")
-    text.append(card["summary"], "not bold default")
-    return text.append(f"\noffers: {', '.join(offers)}", "not bold dim") if offers else text
-
-
-OFFERS = {"ServiceRequest": "breast MRI order", "RiskAssessment": "RiskAssessment"}
+    cards: list[dict[str, Any]] = response.json()["cards"]
+    return cards
 
 
 def _assessment(demo: Demo, patient_id: str) -> Assessment:
@@ -226,31 +204,35 @@ def _age(demo: Demo, patient_id: str, today: date) -> str:
     return str(age_range_years(born, today)[0]) if born else "unknown"
 
 
-def _exams(assessment: Assessment) -> str:
+def _exams(assessment: Assessment) -> list[str]:
     line = assessment.trajectory
     counts = (
         (len(line.points) + len(line.apart) if line else 0, "scored"),
         (len(assessment.refused), "refused"),
         (len(assessment.pending), "queued"),
     )
-    return "\n".join(f"{count} {word}" for count, word in counts if count) or "none"
+    return [f"{count} {word}" for count, word in counts if count] or ["none"]
 
 
 def _risks(assessment: Assessment) -> tuple[str, str]:
     line = assessment.trajectory
     if line is None:
         return "-", "-"
-    change = "-" if line.change is None else f"{100 * line.change:+.1f} points\nin {line.years:.1f} years"
+    change = "-" if line.change is None else f"{100 * line.change:+.1f} points in {line.years:.1f} years"
     return f"{100 * line.latest.score.five_year:.2f} %", change
 
 
 def _explain(demo: Demo, console: Console, film: list[FilmExam]) -> None:
     console.print(f"Model: {demo.parts.ehrs[0].site.demo_banner}", style="bold")
     if not film:
-        console.print("The two real film exams are left out: pip install 'mammotrend[samples]' adds them.")
+        # Brackets are markup to the console.
+        console.print("The two real film exams are left out; this adds them: " + ADD_FILM, markup=False)
     console.print(f"CDS Hooks   {demo.service_url}/cds-services")
     console.print(f"FHIR        {demo.hospital.fhir_server}/metadata   (the rest needs the call's bearer token)")
     console.print(f"DICOMweb    {demo.hospital.dicomweb_root}/studies   (needs the archive's password)")
+
+
+ADD_FILM = "pip install -e '.[samples]' (as `make demo` does)"
 
 
 def _wait_for_ctrl_c(console: Console) -> None:
@@ -262,11 +244,33 @@ def _wait_for_ctrl_c(console: Console) -> None:
 
 
 @contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """End as on Ctrl-C also when told to or when the terminal is closed, so that all that was started ends too."""
+    ending = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN]
+    before = {one: signal.signal(one, signal.default_int_handler) for one in ending}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+@contextmanager
 def _folder(folder: Path | None) -> Iterator[Path]:
     """The given folder, kept, or one that goes away with the demo."""
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield folder.resolve()
+        yield _made(folder)
         return
     with tempfile.TemporaryDirectory(prefix="mammotrend-demo-") as temporary:
         yield Path(temporary)
+
+
+def _made(folder: Path) -> Path:
+    """A folder with nothing in it: what lies there may be a site's, or an earlier demo's with other exams."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise DemoFailed(f"the folder {str(folder)!r} is not empty; name a new one, or remove it first")
+    except OSError as e:
+        raise DemoFailed(f"the folder {str(folder)!r} cannot be used ({e.strerror})") from e
+    return folder.resolve()

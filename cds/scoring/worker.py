@@ -14,13 +14,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from cds.errors import MammoTrendError, StudyIncomplete
 from cds.pacs.archive import ImageArchive
 from cds.store.store import ScoringJob, Store
-from model.domain import ExclusionReason, RefusedExam, ScoredExam
+from model.domain import STANDARD_VIEWS, ExclusionReason, RefusedExam, ScoredExam
+from model.views import view_of
 
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(minutes=10)
 IDLE_S = 0.2
 SETTLED = timedelta(days=2)
+A_DAY_AHEAD = timedelta(days=1)
+"""As far as a clinic's date may be ahead of UTC; a date beyond it is wrong, and no reason to wait."""
 
 
 class ExamScorer(Protocol):
@@ -62,16 +65,19 @@ class Worker:
                 wait_s = self._store_down_s
             stop.wait(wait_s)
 
-    def score_next(self) -> bool:
-        """Score one due exam; False when there is none. Raises SQLAlchemyError where the store itself fails."""
-        job = self._store.claim(self._model, self._now(), LEASE)
+    def score_next(self, due_by: datetime | None = None) -> bool:
+        """Score one exam that is due, or was by `due_by`; False when there is none.
+
+        Raises SQLAlchemyError where the store itself fails.
+        """
+        job = self._store.claim(self._model, self._now(), LEASE, due_by)
         if job is None:
             return False
         try:
             self._score(job)
         except MammoTrendError as problem:
             self._store.save_failure(job, str(problem), self._now())
-            log.warning("an exam is held: %s", type(problem).__name__)
+            log.warning("an exam is held: %s: %s", type(problem).__name__, problem)
         except Exception as fault:  # noqa: BLE001 # one exam's unforeseen fault must not stop the others; it stays queued
             self._store.save_failure(job, f"an unforeseen fault ({type(fault).__name__})", self._now())
             log.error("an exam is held: %s", type(fault).__name__)
@@ -86,7 +92,7 @@ class Worker:
         if isinstance(exam, ScoredExam):
             self._store.save_score(job, exam)
             return
-        if _may_still_arrive(exam, self._now()):
+        if _may_still_arrive(exam, images, self._now()):
             raise StillArriving("not all four standard views have reached the archive yet; it is tried again")
         self._store.save_refusal(job, exam, self._now())
         log.info("an exam is refused: %s", ", ".join(sorted({exclusion.reason for exclusion in exam.exclusions})))
@@ -96,10 +102,16 @@ class StillArriving(MammoTrendError):
     """A view is missing from an exam so recent that it may be on its way."""
 
 
-def _may_still_arrive(exam: RefusedExam, now: datetime) -> bool:
-    """Archives list a study from its first image on: a missing view is believed only once the exam has settled."""
+def _may_still_arrive(exam: RefusedExam, images: Sequence[Dataset], now: datetime) -> bool:
+    """Archives list a study from its first image on: a missing view is believed only once the exam has settled.
+
+    A view that some image shows, only not a usable one, is not on its way; nor are those of a study without any view.
+    """
+    if exam.performed_on is None or not -A_DAY_AHEAD <= now.date() - exam.performed_on < SETTLED:
+        return False
     missing = any(exclusion.reason is ExclusionReason.MISSING_VIEW for exclusion in exam.exclusions)
-    return missing and exam.performed_on is not None and now.date() - exam.performed_on < SETTLED
+    shown = {view_of(image) for image in images} & set(STANDARD_VIEWS)
+    return missing and 0 < len(shown) < len(STANDARD_VIEWS)
 
 
 class WrongPatient(MammoTrendError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
@@ -27,11 +28,19 @@ def open_database(url: str) -> Engine:
         if engine.dialect.name not in _ONE_AT_A_TIME:
             raise SettingsError(f"database_url: {engine.dialect.name!r} is not supported; use sqlite or postgresql")
         if engine.dialect.name == "sqlite":
+            _check_folder(engine.url.database)
             event.listen(engine, "connect", _set_up_sqlite)
         _create_missing_tables(engine)
     except (SQLAlchemyError, ImportError) as e:
         raise SettingsError(f"database_url: the database cannot be opened ({type(e).__name__}); correct it") from e
     return engine
+
+
+def _check_folder(database: str | None) -> None:
+    """SQLite makes the file, not its folder, and does not say which of the two it could not open."""
+    folder = Path(database or "").parent
+    if not folder.is_dir():
+        raise SettingsError(f"database_url: folder {str(folder)!r} does not exist; make it")
 
 
 def insert_into(session: Session, table: type[SQLModel]) -> Any:

@@ -12,16 +12,19 @@ from sqlmodel import Session, col, func, select
 from cds.store import registration
 from cds.store.database import insert_into
 from cds.store.records import exclusion_rows, pending_exam, refused_exam, score_values, scored_exam
-from cds.store.registration import NewExam
+from cds.store.registration import SHORTEST_WAIT, NewExam, is_backing_off
 from cds.store.tables import Exam, Score, Scoring, ScoringState
 from model.domain import PendingExam, RefusedExam, ScoredExam
 
 __all__ = ["BELONGS_TO_ANOTHER", "NewExam", "ScoringJob", "Store"]
 
-FIRST_RETRY = timedelta(minutes=1)
+FIRST_RETRY = SHORTEST_WAIT
 LONGEST_RETRY = timedelta(hours=6)
 
-BELONGS_TO_ANOTHER = "the same study is on record for another patient of this EHR; it is held until this is cleared up"
+BELONGS_TO_ANOTHER = (
+    "the same study is on record for another patient of this EHR; "
+    "the next nightly run clears it if the EHR moved the study"
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ class Store:
         """Remember exams and queue those that `model` has not seen.
 
         Registering again changes nothing but urgency and what the EHR says better now: then a held or refused exam
-        is tried again at once. A study on record for another patient stays as it is.
+        is tried again at once. An urgent one that waits for its next attempt is tried at once too, at most once a
+        minute. A study on record for another patient stays as it is, unless the new exam may move it.
         """
         registration.register(self._engine, exams, model, now, urgent=urgent)
 
@@ -64,14 +68,16 @@ class Store:
             rows = session.exec(query).all()
             return [_outcome(exam, scoring, score, patient_id) for exam, scoring, score in rows]
 
-    def claim(self, model: str, now: datetime, lease: timedelta) -> ScoringJob | None:
+    def claim(self, model: str, now: datetime, lease: timedelta, due_by: datetime | None = None) -> ScoringJob | None:
         """Take the next due exam: urgent ones first, then in the order they were queued. None when nothing is due.
 
         The claim counts as an attempt and is due again after `lease`, so an exam whose worker died is not lost.
+        With `due_by` only what was due by then is taken.
         """
+        latest = now if due_by is None else min(now, due_by)
         due = (
             select(Scoring.id)
-            .where(Scoring.model == model, Scoring.state == ScoringState.QUEUED, col(Scoring.due_at) <= now)
+            .where(Scoring.model == model, Scoring.state == ScoringState.QUEUED, col(Scoring.due_at) <= latest)
             .order_by(col(Scoring.urgent).desc(), col(Scoring.due_at), col(Scoring.id))
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -79,7 +85,7 @@ class Store:
         claim = (
             update(Scoring)
             .where(col(Scoring.id) == due.scalar_subquery())
-            .values(due_at=now + lease, attempts=col(Scoring.attempts) + 1)
+            .values(due_at=now + lease, attempts=col(Scoring.attempts) + 1, finished_at=None)
             .returning(col(Scoring.id))
         )
         with Session(self._engine) as session:
@@ -116,7 +122,22 @@ class Store:
         """Leave the exam queued with the reason, to be tried again after a wait that doubles up to six hours."""
         wait = min(FIRST_RETRY * 2 ** min(job.attempts - 1, 20), LONGEST_RETRY)
         with Session(self._engine) as session:
-            _change(session, _still_held(job), problem=problem, due_at=now + wait)
+            _change(session, _still_held(job), problem=problem, finished_at=now, due_at=now + wait)
+
+    def make_due(self, model: str, now: datetime) -> None:
+        """Have every exam whose last attempt failed tried again now. One that a worker has is left to it."""
+        with Session(self._engine) as session:
+            _change(session, (col(Scoring.model) == model) & is_backing_off(now), due_at=now)
+
+    def queued(self, model: str) -> dict[str | None, int]:
+        """How many exams wait, by the problem of their last attempt; None for those without one."""
+        query = (
+            select(Scoring.problem, func.count())
+            .where(Scoring.model == model, Scoring.state == ScoringState.QUEUED)
+            .group_by(col(Scoring.problem))
+        )
+        with Session(self._engine) as session:
+            return dict(session.exec(query).all())
 
     def count(self, model: str, state: ScoringState) -> int:
         """How many exams of this model are in this state."""

@@ -53,7 +53,10 @@ class ScoringState(StrEnum):
 
 
 class Scoring(SQLModel, table=True):
-    """The errand of scoring one exam with one model: the queue, and why an exam has no score."""
+    """The errand of scoring one exam with one model: the queue, and why an exam has no score.
+
+    `finished_at` is when the last attempt ended; None before the first one and while one is under way.
+    """
 
     __tablename__ = "scoring"
     __table_args__ = (

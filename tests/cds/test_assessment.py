@@ -168,6 +168,17 @@ def test_another_patients_study_is_held_under_the_date_that_this_patients_ehr_gi
     assert found.pending == (PendingExam("1.2.1", date(2020, 5, 3), BELONGS_TO_ANOTHER, "ImagingStudy/s-1.2.1"),)
 
 
+def test_only_a_study_that_its_ehr_files_under_this_patient_alone_is_moved_to_her(
+    store: Store, waiting: Waiting
+) -> None:
+    hers = history(reference("1.2.1"), reference("1.2.2"))
+    assessor(store, waiting).assess(EHR, patient("p2"), hers, wait_s=0, urgent=False)
+
+    found = assessor(store, waiting).assess(EHR, patient(), hers, wait_s=0, urgent=False, hers_alone={"1.2.2", "1.2.3"})
+
+    assert [exam.problem for exam in found.pending] == [BELONGS_TO_ANOTHER, None]
+
+
 def test_the_hook_and_the_night_say_the_same_of_the_same_exams(store: Store, waiting: Waiting) -> None:
     uids = [f"1.2.{number}" for number in range(6)]
     assess(store, waiting, *uids, wait_s=0, urgent=False)

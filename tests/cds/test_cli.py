@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import socket
 import subprocess
@@ -20,11 +21,15 @@ import requests
 from typer.testing import CliRunner
 
 from cds.cli import app
+from cds.demo.fhir_server import fhir_app
+from cds.demo.fhir_store import ResourceStore
+from cds.demo.loopback import serve
 from model.card import DEMO_MODEL, read_card
 from model.domain import STANDARD_VIEWS
 from model.phantom import PhantomExam, dicom_images, file_bytes
 from tests.builders import file_bytes as bytes_of
-from tests.builders import mammogram
+from tests.builders import imaging_study, mammogram
+from tests.cds.builders import PATIENT, fhir_patient
 from tests.cds.model_card import model_folder
 
 DAY = date(2026, 5, 3)
@@ -32,11 +37,13 @@ DAY = date(2026, 5, 3)
 
 @pytest.fixture(autouse=True)
 def as_found() -> Iterator[None]:
-    """Commands set up logging and warnings for their own process; here they share ours."""
+    """Commands set up logging, warnings and the file mode for their own process; here they share ours."""
+    mask = os.umask(0o022)
     loggers = [logging.getLogger(name) for name in ("", "pydicom", "apscheduler", "waitress", "urllib3")]
     before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
     with warnings.catch_warnings():
         yield
+    os.umask(mask)
     for logger, level, handlers in before:
         logger.setLevel(level)
         logger.handlers[:] = handlers
@@ -243,6 +250,66 @@ def test_rescoring_a_site_whose_ehr_is_down_says_so_and_ends_with_status_1(tmp_p
     assert "Could not look: main: no connection to the EHR" in " ".join(out.split())
 
 
+def test_rescoring_a_site_with_an_exam_that_stays_held_says_why_and_ends_with_status_1(tmp_path: Path) -> None:
+    charts = ResourceStore()
+    charts.put(fhir_patient())
+    charts.put(imaging_study(PATIENT, "2026-05-03", "1.2.77", id="s1"))
+    (tmp_path / "token").write_text("a-token")
+    with serve(fhir_app(charts, ["a-token"])) as fhir_server:
+        file = settings_file(tmp_path, '[pacs]\ndicomweb_root = "http://127.0.0.1:9"\n')
+        asking = f'fhir_server = "{fhir_server}"\naccess_token_file = "{tmp_path / "token"}"'
+        file.write_text(file.read_text().replace('fhir_server = "http://127.0.0.1:9/fhir"', asking))
+
+        status, out, _ = run("rescore", "--config", file)
+
+    assert status == 1
+    assert "1 patients: 0 exams scored, 0 refused, 1 still queued." in out
+    assert "Held, 1: the archive at http://127.0.0.1:9 does not answer" in " ".join(out.split())
+    assert "1.2.77" not in out
+
+
+def test_a_database_in_a_folder_that_is_not_there_is_refused_with_the_folders_name(tmp_path: Path) -> None:
+    file = settings_file(tmp_path, '[pacs]\ndicomweb_root = "http://127.0.0.1:9"\n')
+    file.write_text(file.read_text().replace(str(tmp_path / "site.sqlite"), str(tmp_path / "nowhere" / "site.sqlite")))
+
+    status, _, err = run("serve", "--config", file)
+
+    assert (status, err) == (
+        2,
+        f"mammotrend: database_url: folder {str(tmp_path / 'nowhere')!r} does not exist; make it\n",
+    )
+
+
+def test_the_database_is_for_its_own_user_alone(tmp_path: Path) -> None:
+    run("rescore", "--config", settings_file(tmp_path, '[pacs]\ndicomweb_root = "http://127.0.0.1:9"\n'))
+
+    assert (tmp_path / "site.sqlite").stat().st_mode & 0o777 == 0o600
+
+
+# demo
+
+
+def test_a_demo_in_a_folder_that_holds_something_is_refused_and_nothing_there_is_touched(tmp_path: Path) -> None:
+    kept = tmp_path / "mammotrend.sqlite"
+    kept.write_text("a site's exams")
+
+    status, out, err = run("demo", "--once", "--folder", tmp_path)
+
+    assert (status, out) == (2, "")
+    assert "is not empty; name a new one, or remove it first" in err
+    assert ([*tmp_path.iterdir()], kept.read_text()) == ([kept], "a site's exams")
+
+
+def test_a_demo_in_a_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "letter.txt"
+    file.write_text("Dear colleague")
+
+    status, _, err = run("demo", "--once", "--folder", file)
+
+    assert status == 2
+    assert "cannot be used" in err
+
+
 # processes
 
 
@@ -268,8 +335,9 @@ def test_the_service_listens_on_loopback_and_answers(tmp_path: Path) -> None:
     try:
         services = wait_for(f"http://127.0.0.1:{port}/cds-services", process)
     finally:
-        end(process, signal.SIGTERM)
+        _, err = end(process, signal.SIGTERM)
 
+    assert f"listening on 127.0.0.1, port {port}; main is research" in err
     assert [service["hook"] for service in services["services"]] == ["order-select"]
 
 

@@ -21,7 +21,7 @@ from model.checkpoint import load_network
 from model.phantom import PhantomExam, dicom_images, file_bytes
 from model.preprocessing import PictureFormat
 from model.self_check import expected_risks
-from tests.model.mirai_files import random_network, save_old_calibrator, save_release
+from tests.model.release.mirai_files import random_network, save_old_calibrator, save_release
 from tests.model.tiny_model import TINY, install_tiny_model
 
 

@@ -19,7 +19,7 @@ from tests.fakes import FakeEhr
 
 
 def night(client: FakeEhr | None = None) -> Night:
-    ehrs = (NightEhr("ehr-1", client),) if client else ()
+    ehrs = (NightEhr("ehr-1", client.opening()),) if client else ()
     return Night(ehrs, Assessor(memory_store(), MODEL, lambda _: False, Clock()))
 
 

@@ -10,7 +10,6 @@ import pytest
 from flask import Flask, request
 from pydantic import SecretStr
 
-from cds.demo.loopback import serve
 from cds.demo.fhir_server import fhir_app
 from cds.demo.fhir_store import ResourceStore
 from cds.demo.loopback import serve

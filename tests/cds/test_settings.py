@@ -64,6 +64,17 @@ def test_the_environment_goes_over_the_file_setting_by_setting(file: Path, monke
     assert (settings.service.port, settings.service.label) == (9000, "Clinic")
 
 
+def test_where_the_environment_is_not_wanted_the_file_stands_alone(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAMMOTREND_SERVICE__PORT", "9000")
+    monkeypatch.setenv("MAMMOTREND_EHRS", "{not json")
+    file.write_text(EHR + "[service]\nthreads = 3\n", encoding="utf-8")
+
+    settings = read_settings(file, environment=False)
+
+    assert (settings.service.port, settings.service.threads) == (8410, 3)
+    assert [ehr.name for ehr in settings.ehrs] == ["main"]
+
+
 def test_the_environment_is_read_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_of(file, EHR)
     monkeypatch.setenv("MAMMOTREND_SERVICE__PORT", "9000")

@@ -2,21 +2,54 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
+
+from tests.cds.demo.test_worker_process import is_running
+from tests.servers import CHECKOUT
 
 pytestmark = pytest.mark.slow
 
 
+HOSTILE = {
+    "MAMMOTREND_MODEL": "/nonexistent",
+    "MAMMOTREND_POLICY__THRESHOLD_PERCENT": "99",
+    "MAMMOTREND_CONFIG": "/nonexistent",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+}
+"""What a machine of a site may have set: none of it is the demo's business."""
+
+
+START = """
+import signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, also by what the tests start
+from cds.cli import app
+app(sys.argv[1:])
+"""
+
+
+def start_demo(place: Path, *arguments: str) -> subprocess.Popen[str]:
+    """`mammotrend demo`, started in a folder that holds a file with the name of one of our packages."""
+    (place / "hooks.py").write_text("raise SystemExit('not ours')\n")
+    command = [sys.executable, "-P", "-c", START, "demo", *arguments]
+    environment = os.environ | HOSTILE | {"PYTHONPATH": str(CHECKOUT)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, cwd=place, env=environment, **pipes)  # type: ignore[call-overload,no-any-return] # noqa: S603 # our own
+
+
 @pytest.fixture(scope="module")
-def table() -> dict[str, str]:
+def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The rows of `mammotrend demo --once`, by the patient's name, each as one line of words."""
-    command = [sys.executable, "-m", "cds.cli", "demo", "--once"]
-    demo = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)  # noqa: S603 # our module
-    assert demo.returncode == 0, demo.stderr
-    return dict(_rows(demo.stdout))
+    demo = start_demo(tmp_path_factory.mktemp("anywhere"), "--once")
+    printed, said = demo.communicate(timeout=300)
+    assert demo.returncode == 0, said
+    return dict(_rows(printed))
 
 
 def _rows(printed: str) -> list[tuple[str, str]]:
@@ -38,14 +71,14 @@ def _name(row: list[list[str]]) -> str:
 def test_a_rising_score_brings_the_mri_card(table: dict[str, str]) -> None:
     row = table["Ada Rising"]
     assert "7 scored" in row
-    assert "warning: Increased 5-year image-based score" in row
+    assert "warning: Research: increased 5-year image-based score" in row
     assert "up " in row
     assert "offers: breast MRI order, RiskAssessment" in row
 
 
 def test_a_stable_low_score_brings_no_mri(table: dict[str, str]) -> None:
     row = table["Berta Stable"]
-    assert "info: 5-year image-based score 1." in row
+    assert "info: Research: 5-year image-based score 1." in row
     assert "breast MRI order" not in row
 
 
@@ -89,3 +122,35 @@ def test_the_real_exams_are_refused_as_published_and_scored_with_rewritten_heade
 
 def test_the_table_has_a_line_for_every_patient(table: dict[str, str]) -> None:
     assert len(table) == 1 + 8 + 4  # the heading, the cast, each real exam twice
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP])
+def test_a_demo_that_is_told_to_end_ends_with_its_worker_at_once(tmp_path: Path, by: signal.Signals) -> None:
+    demo = start_demo(tmp_path, "--folder", str(tmp_path / "kept"))
+    try:
+        worker = _worker_of(demo, tmp_path / "kept")
+        demo.send_signal(by)
+        _, said = demo.communicate(timeout=60)
+    finally:
+        demo.kill()
+
+    assert "Traceback" not in said
+    assert not is_running(worker)
+
+
+def _worker_of(demo: subprocess.Popen[str], folder: Path) -> int:
+    """The process of the demo's worker, once there is one."""
+    for _ in range(600):
+        assert demo.poll() is None, demo.communicate()
+        for process in Path("/proc").glob("[0-9]*/cmdline"):
+            if str(folder / "mammotrend.toml").encode() in _read(process):
+                return int(process.parent.name)
+        time.sleep(0.1)
+    raise AssertionError("it started no worker")
+
+
+def _read(process: Path) -> bytes:
+    try:
+        return process.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""

@@ -33,9 +33,14 @@ def folder(tmp_path: Path) -> DicomFolder:
 
 
 def retrieve(url: str, study_uid: str = STUDY, auth: AuthBase | None = None, **settings: Any) -> list[Dataset]:
+    """The study's images; whatever goes wrong, its words do not name the study: they are logged."""
     with DicomWebArchive(ArchiveRoot(url, auth), **{"retries": 0, "read_timeout_s": 5.0, **settings}) as archive:
         retriever: ImageArchive = archive
-        return retriever.retrieve_study(study_uid)
+        try:
+            return retriever.retrieve_study(study_uid)
+        except PacsError as problem:
+            assert not study_uid or study_uid not in str(problem)  # noqa: PT017 # for every test of an error at once
+            raise
 
 
 def stored(folder: DicomFolder, images: list[FileDataset]) -> list[FileDataset]:
@@ -89,7 +94,7 @@ def test_tomosynthesis_comes_as_its_header_alone(folder: DicomFolder) -> None:
 
 
 def test_a_study_that_the_archive_does_not_have_is_not_found(folder: DicomFolder) -> None:
-    with serve(dicomweb_app(folder)) as url, pytest.raises(StudyNotFound, match=r"'1\.2\.9'"):
+    with serve(dicomweb_app(folder)) as url, pytest.raises(StudyNotFound, match="lists no objects"):
         retrieve(url, "1.2.9")
 
 
@@ -114,7 +119,7 @@ def test_an_archive_that_takes_too_long_is_unreachable() -> None:
 
 @pytest.mark.parametrize("uid", ["", "../studies", "1.2.3?limit=1", "1." * 40 + "1", "1.2.3\n"])
 def test_what_is_no_study_uid_is_not_asked_for(uid: str) -> None:
-    with pytest.raises(StudyNotFound, match="not a DICOM study UID"):
+    with pytest.raises(StudyNotFound, match="not a DICOM UID"):
         retrieve("http://127.0.0.1:9", uid)
 
 

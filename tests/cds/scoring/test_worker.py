@@ -13,14 +13,15 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from cds.errors import MammoTrendError, PacsUnreachable, StudyIncomplete, StudyNotFound
-from cds.scoring.worker import Worker
+from cds.scoring.worker import SETTLED, Worker
 from cds.store.store import ScoringJob, Store
-from model.domain import PendingExam, RefusedExam, ScoredExam
-from tests.builders import screening_exam
-from tests.cds.builders import EHR, LEASE, MODEL, NOW, PATIENT, Clock, memory_store, new_exam, refused, scored
+from model.domain import Exclusion, ExclusionReason, PendingExam, RefusedExam, ScoredExam
+from tests.builders import mammogram, screening_exam
+from tests.cds.builders import EHR, LEASE, MODEL, NOW, PATIENT, Clock, claimed, memory_store, new_exam, refused, scored
 from tests.fakes import FakeArchive
 
-SECRETS = ("MRN-1", "STRANGER", "Ada", "p1")
+TODAY = NOW.date()
+SECRETS = ("MRN-1", "STRANGER", "Ada", "p1", "1.2.")
 
 
 class FakeScorer:
@@ -49,12 +50,12 @@ class BrokenStore(Store):
         super().__init__(engine)
         self.failures = failures
 
-    def claim(self, model: str, now: datetime, lease: timedelta) -> ScoringJob | None:
+    def claim(self, model: str, now: datetime, lease: timedelta, due_by: datetime | None = None) -> ScoringJob | None:
         """Fails as a database that is down does."""
         if self.failures:
             self.failures -= 1
             raise OperationalError("SELECT secret", {}, Exception("the connection is lost"))
-        return super().claim(model, now, lease)
+        return super().claim(model, now, lease, due_by)
 
 
 @pytest.fixture
@@ -212,16 +213,93 @@ def test_a_refused_exam_is_kept_with_every_reason(store: Store) -> None:
     assert store.claim(MODEL.key, NOW + timedelta(days=1), LEASE) is None
 
 
+def half_arrived(reason: ExclusionReason = ExclusionReason.MISSING_VIEW, day: date = TODAY) -> RefusedExam:
+    """What the scorer says of an exam without all its views."""
+    whole = Exclusion(ExclusionReason.MISSING_VIEW, "No usable R MLO view.")
+    return RefusedExam("1.2.1", day, (whole, Exclusion(reason, "A reason.", "1.2.1.7")))
+
+
+def test_an_exam_of_today_without_one_of_its_views_is_tried_again_until_it_has_settled(store: Store) -> None:
+    clock = Clock()
+    scorer = FakeScorer(s1_2_1=half_arrived())
+    worker = Worker(store, archive(first=screening_exam("1.2.1")[:3]), scorer, MODEL.key, clock)
+    while worker.score_next():
+        pass
+
+    held = outcomes(store)[0]
+    assert isinstance(held, PendingExam)
+    assert held.problem is not None
+    assert "not all four standard views" in held.problem
+    clock.advance(SETTLED)
+    worker.score_next()
+    assert isinstance(outcomes(store)[0], RefusedExam)
+
+
+@pytest.mark.parametrize("reason", [ExclusionReason.TOMOSYNTHESIS, ExclusionReason.VIEW_MODIFIER])
+def test_what_comes_beside_the_standard_views_does_not_stand_for_one_that_is_absent(
+    store: Store, reason: ExclusionReason
+) -> None:
+    images = [*screening_exam("1.2.1")[:3], mammogram("L CC", "1.2.1")]
+
+    work(store, archive(first=images), FakeScorer(s1_2_1=half_arrived(reason)))
+
+    assert isinstance(outcomes(store)[0], PendingExam)
+
+
+def test_an_exam_of_today_whose_views_are_all_there_is_refused_at_once(store: Store) -> None:
+    work(store, archive(), FakeScorer(s1_2_1=half_arrived(ExclusionReason.IMPLANT)))
+
+    assert isinstance(outcomes(store)[0], RefusedExam)
+
+
+def test_an_exam_of_today_of_pictures_that_name_no_view_is_refused_at_once(store: Store) -> None:
+    images = screening_exam("1.2.1")
+    for image in images:
+        del image.ViewPosition
+
+    work(store, archive(first=images), FakeScorer(s1_2_1=half_arrived(ExclusionReason.NOT_MAMMOGRAPHY)))
+
+    assert isinstance(outcomes(store)[0], RefusedExam)
+
+
+@pytest.mark.parametrize(
+    ("days_ahead", "outcome"), [(-2, RefusedExam), (-1, PendingExam), (1, PendingExam), (2, RefusedExam)]
+)
+def test_only_about_its_day_may_a_view_still_arrive_and_a_date_in_the_future_is_no_reason_to_wait(
+    store: Store, days_ahead: int, outcome: type
+) -> None:
+    answer = half_arrived(day=TODAY + timedelta(days=days_ahead))
+
+    work(store, archive(first=screening_exam("1.2.1")[:3]), FakeScorer(s1_2_1=answer))
+
+    assert isinstance(outcomes(store)[0], outcome)
+
+
+def test_only_what_was_due_by_a_moment_is_scored_when_asked_so(store: Store) -> None:
+    clock = Clock()
+    clock.advance(timedelta(hours=1))
+    store.register([new_exam("1.2.3")], MODEL.key, clock())
+    worker = Worker(store, archive(), FakeScorer(), MODEL.key, clock)
+
+    while worker.score_next(due_by=NOW):
+        pass
+
+    assert all(isinstance(exam, ScoredExam) for exam in outcomes(store))
+    assert claimed(store, clock()).study_uid == "1.2.3"
+
+
 def test_nothing_that_names_a_patient_is_logged(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    store.register([new_exam(f"1.2.{number}") for number in (3, 4)], MODEL.key, NOW)
+    store.register([new_exam(f"1.2.{number}") for number in (3, 4, 5)], MODEL.key, NOW)
     pacs = archive(first=screening_exam("1.2.1", patient_id="STRANGER"))
     pacs.studies |= {"1.2.3": screening_exam("1.2.3"), "1.2.4": screening_exam("1.2.4")}
 
     work(store, pacs, FakeScorer(s1_2_3=RuntimeError("MRN-1"), s1_2_4=refused("1.2.4")))
 
     written = [record.getMessage() for record in caplog.records if record.name.startswith("cds")]
-    assert len(written) == 3
+    assert len(written) == 4
+    assert [line for line in written if "WrongPatient: its images carry a patient ID" in line]
+    assert "an exam is held: StudyNotFound: the archive does not have the study" in written
     assert not [line for line in written if any(secret in line for secret in SECRETS)]
     assert all(record.exc_info is None for record in caplog.records)
 

@@ -52,7 +52,7 @@ def test_processes_that_start_together_on_an_empty_database_all_open_it(database
         ("not an address", "ArgumentError"),
         ("mysql://user:secret@db/x", "ModuleNotFoundError"),
         ("nosuchdatabase://db/x", "NoSuchModuleError"),
-        ("sqlite:////nonexistent-folder/x.sqlite", "OperationalError"),
+        ("sqlite:////nonexistent-folder/x.sqlite", "database_url: folder '/nonexistent-folder' does not exist"),
         ("postgresql+pg8000://user:secret@/x?unix_sock=/nonexistent-folder/socket", "InterfaceError"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,11 +17,18 @@ from model.domain import PendingExam, RefusedExam, ScoredExam
 from tests.cds.builders import LEASE, MODEL, NOW, PATIENT, claimed, new_exam, refused, scored
 from tests.cds.store.asking import all_at_once, count, jobs, outcome
 
-MINUTE = timedelta(minutes=1)
+MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
 OTHER_MODEL = replace(MODEL, calibration="c2")
 # The store of one test serves all examples: each takes a model of its own.
 NUMBERS = itertools.count()
 PROPERTY = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def claimed_by(store: Store, model: str) -> ScoringJob:
+    """The next job for a model, which must be there."""
+    job = store.claim(model, NOW, LEASE)
+    assert job is not None
+    return job
 
 
 # Registering
@@ -124,7 +131,67 @@ def test_two_ehrs_may_know_the_same_study_and_each_checks_its_own_patient(store:
     assert count(engine, Score) == 1
 
 
+def test_a_study_that_the_ehr_itself_files_under_another_patient_now_is_moved_and_queued_again(store: Store) -> None:
+    store.register([new_exam(accession_number="A1", performed_on=date(2026, 5, 3))], MODEL.key, NOW)
+    store.save_score(claimed(store), scored(five_year=0.02))
+
+    store.register([new_exam(patient_id="p2", patient_identifiers=("MRN-2",), may_move=True)], MODEL.key, NOW)
+
+    assert outcome(store, patient_id="p2") == PendingExam("1.2.1", None, None, None)
+    assert outcome(store) == PendingExam("1.2.1", None, BELONGS_TO_ANOTHER, None)
+    job = claimed(store)
+    assert (job.patient_identifiers, job.performed_on) == (("MRN-2",), None)
+    store.save_score(job, scored(five_year=0.5))
+    moved = outcome(store, patient_id="p2")
+    assert isinstance(moved, ScoredExam)
+    assert moved.score.five_year == 0.02
+
+
+def test_a_moved_study_shows_no_score_before_its_images_were_compared_with_its_new_patient(store: Store) -> None:
+    store.register([new_exam()], MODEL.key, NOW)
+    late = claimed(store)
+    store.register([new_exam(patient_id="p2", patient_identifiers=("MRN-2",), may_move=True)], MODEL.key, NOW)
+
+    store.save_score(late, scored())
+
+    assert isinstance(outcome(store, patient_id="p2"), PendingExam)
+
+
+def test_a_refused_or_held_study_is_queued_again_when_it_is_moved(store: Store) -> None:
+    store.register([new_exam("1.2.1"), new_exam("1.2.2")], MODEL.key, NOW)
+    store.save_refusal(claimed(store), refused("1.2.1"), NOW)
+    store.save_failure(claimed(store), "another patient ID", NOW)
+
+    store.register([new_exam(uid, "p2", may_move=True) for uid in ("1.2.1", "1.2.2")], MODEL.key, NOW)
+
+    assert [job.study_uid for job in jobs(store)] == ["1.2.1", "1.2.2"]
+    assert outcome(store, "1.2.2", "p2") == PendingExam("1.2.2", None)
+
+
+def test_a_study_may_move_that_stays_where_it_is_and_nothing_changes(store: Store) -> None:
+    store.register([new_exam()], MODEL.key, NOW)
+    store.save_score(claimed(store), scored())
+
+    store.register([new_exam(may_move=True)], MODEL.key, NOW)
+
+    assert isinstance(outcome(store), ScoredExam)
+
+
 # What an EHR says better later
+
+
+@PROPERTY
+@given(said=st.lists(st.permutations(["MRN-1", "INSURANCE-7", "OLD-3", "OLD-3"]), min_size=2, max_size=4))
+def test_the_order_in_which_an_ehr_lists_identifiers_is_no_correction(store: Store, said: list[list[str]]) -> None:
+    model = f"model-{next(NUMBERS)}"
+    uid = f"1.5.{next(NUMBERS)}"
+    store.register([new_exam(uid, patient_identifiers=tuple(said[0]))], model, NOW)
+    store.save_refusal(claimed_by(store, model), refused(uid), NOW)
+
+    for identifiers in said[1:]:
+        store.register([new_exam(uid, patient_identifiers=tuple(identifiers))], model, NOW, urgent=True)
+
+    assert isinstance(outcome(store, uid, model=model), RefusedExam)
 
 
 def test_what_an_ehr_says_later_is_taken_over_and_its_silence_takes_nothing_away(store: Store) -> None:
@@ -190,3 +257,61 @@ def test_a_worker_that_has_the_old_particulars_cannot_close_a_corrected_exam(sto
 
     assert isinstance(outcome(store), PendingExam)
     assert claimed(store).patient_identifiers == ("MRN-1",)
+
+
+# Pulling forward
+
+
+def fail(store: Store, times: int) -> datetime:
+    """Have the exam fail so often, each time when it is due; the moment of the last failure."""
+    now = NOW
+    for attempt in range(times):
+        store.save_failure(claimed(store, now), "the archive does not answer", now)
+        now += MINUTE * (1 << attempt)
+    return now - MINUTE * (1 << times - 1)
+
+
+def test_a_held_exam_that_a_hook_asks_for_is_tried_at_once_and_keeps_its_reason_until_then(store: Store) -> None:
+    store.register([new_exam()], MODEL.key, NOW)
+    now = fail(store, times=5) + MINUTE
+    assert store.claim(MODEL.key, now, LEASE) is None
+
+    store.register([new_exam()], MODEL.key, now, urgent=True)
+
+    assert outcome(store) == PendingExam("1.2.1", None, "the archive does not answer")
+    assert claimed(store, now).attempts == 6
+
+
+def test_a_held_exam_is_tried_no_more_than_once_a_minute_however_many_ask_for_it(store: Store) -> None:
+    store.register([new_exam()], MODEL.key, NOW)
+    start = fail(store, times=5)
+    tried = []
+    for second in range(0, 300, 5):
+        now = start + second * SECOND
+        store.register([new_exam()], MODEL.key, now, urgent=True)
+        job = store.claim(MODEL.key, now, LEASE)
+        if job:
+            store.save_failure(job, "the archive does not answer", now)
+            tried.append(second)
+
+    assert tried == [60, 120, 180, 240]
+
+
+def test_the_night_does_not_pull_a_held_exam_forward(store: Store) -> None:
+    store.register([new_exam()], MODEL.key, NOW)
+    now = fail(store, times=5) + MINUTE
+
+    store.register([new_exam()], MODEL.key, now)
+
+    assert store.claim(MODEL.key, now, LEASE) is None
+
+
+def test_an_exam_that_a_worker_has_is_left_to_it(store: Store) -> None:
+    store.register([new_exam()], MODEL.key, NOW)
+    now = fail(store, times=5) + 16 * MINUTE
+    claimed(store, now)
+
+    store.register([new_exam()], MODEL.key, now + 5 * MINUTE, urgent=True)
+    store.make_due(MODEL.key, now + 5 * MINUTE)
+
+    assert store.claim(MODEL.key, now + 5 * MINUTE, LEASE) is None

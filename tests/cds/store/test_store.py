@@ -128,6 +128,40 @@ def test_an_exam_that_fails_stays_queued_with_its_reason_and_waits_twice_as_long
     assert store.count(MODEL.key, ScoringState.QUEUED) == 1
 
 
+def test_every_held_exam_can_be_made_due_at_once_and_no_other_model_is_touched(store: Store) -> None:
+    for model in (MODEL, OTHER_MODEL):
+        store.register([new_exam()], model.key, NOW)
+        job = store.claim(model.key, NOW, LEASE)
+        assert job is not None
+        store.save_failure(job, "the archive does not answer", NOW)
+
+    store.make_due(MODEL.key, NOW)
+
+    assert claimed(store).attempts == 2
+    assert store.claim(OTHER_MODEL.key, NOW, LEASE) is None
+
+
+def test_what_waits_is_counted_by_the_problem_of_its_last_attempt(store: Store) -> None:
+    store.register([new_exam(f"1.2.{number}") for number in range(5)], MODEL.key, NOW)
+    for problem in ("no connection", "no connection", "another patient ID"):
+        store.save_failure(claimed(store), problem, NOW)
+    store.save_score(claimed(store), scored("1.2.3"))
+
+    assert store.queued(MODEL.key) == {"no connection": 2, "another patient ID": 1, None: 1}
+    assert store.queued(OTHER_MODEL.key) == {}
+
+
+def test_with_a_latest_moment_only_what_was_due_by_then_is_handed_out(store: Store) -> None:
+    store.register([new_exam("1.2.1")], MODEL.key, NOW)
+    store.register([new_exam("1.2.2")], MODEL.key, NOW + MINUTE, urgent=True)
+
+    job = store.claim(MODEL.key, NOW + MINUTE, LEASE, due_by=NOW)
+    assert job is not None
+    assert job.study_uid == "1.2.1"
+    assert store.claim(MODEL.key, NOW + MINUTE, LEASE, due_by=NOW) is None
+    assert store.claim(MODEL.key, NOW, LEASE, due_by=NOW + MINUTE) is None
+
+
 def test_a_worker_that_comes_back_after_its_lease_neither_holds_nor_refuses_the_exam(store: Store) -> None:
     store.register([new_exam()], MODEL.key, NOW)
     late = claimed(store)
