@@ -286,30 +286,6 @@ def test_the_database_is_for_its_own_user_alone(tmp_path: Path) -> None:
     assert (tmp_path / "site.sqlite").stat().st_mode & 0o777 == 0o600
 
 
-# demo
-
-
-def test_a_demo_in_a_folder_that_holds_something_is_refused_and_nothing_there_is_touched(tmp_path: Path) -> None:
-    kept = tmp_path / "mammotrend.sqlite"
-    kept.write_text("a site's exams")
-
-    status, out, err = run("demo", "--once", "--folder", tmp_path)
-
-    assert (status, out) == (2, "")
-    assert "is not empty; name a new one, or remove it first" in err
-    assert ([*tmp_path.iterdir()], kept.read_text()) == ([kept], "a site's exams")
-
-
-def test_a_demo_in_a_file_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "letter.txt"
-    file.write_text("Dear colleague")
-
-    status, _, err = run("demo", "--once", "--folder", file)
-
-    assert status == 2
-    assert "cannot be used" in err
-
-
 # processes
 
 
