@@ -64,7 +64,8 @@ def orthanc() -> Iterator[OrthancServer]:
 @contextmanager
 def sekmet() -> Iterator[SekmetServer]:
     """An empty sekmet-fhir that demands a bearer token and starts no simulated hospital."""
-    executable = Path(os.environ.get("MAMMOTREND_SEKMET", CHECKOUT / ".venv-sekmet" / "bin" / "sekmet"))
+    # Absolute, because the server runs in a folder of its own.
+    executable = Path(os.environ.get("MAMMOTREND_SEKMET", CHECKOUT / ".venv-sekmet" / "bin" / "sekmet")).absolute()
     if not executable.exists():
         install = "python3 -m venv .venv-sekmet && .venv-sekmet/bin/pip install sekmet-fhir==0.1.1"
         left_out(f"sekmet-fhir is not installed: {install}")
