@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from cds.errors import SettingsError
 from cds.store import tables  # noqa: F401 # importing the tables registers them with SQLModel.metadata
 
 BUSY_TIMEOUT_MS = 10_000
+BUSY_POLL_S = 0.02
 # Of two processes that start together one makes the tables, the other waits and finds them. The number is our own.
 _ONE_AT_A_TIME = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(20260520)"}
 _INSERTS: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -59,6 +62,22 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
     """Write-ahead log: readers never wait for the writer, and writers wait for each other instead of failing."""
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _use_write_ahead_log(cursor)
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _use_write_ahead_log(cursor: sqlite3.Cursor) -> None:
+    """Switch the file to its write-ahead log, when it is free."""
+    # The switch needs the file for itself, and unlike other statements it fails at once where another process has it.
+    ends = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() > ends:
+                raise
+            time.sleep(BUSY_POLL_S)
+        else:
+            return
