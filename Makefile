@@ -32,7 +32,7 @@ unit: $(VENV)/installed-dev ## Run the quick tests only
 bench: $(VENV)/installed-dev ## Measure answer time and scoring speed, and print a table
 	$(BIN)/python -m benchmarks.bench
 
-model: $(VENV)/installed ## Train the demo model again from its seed (about 15 minutes on two cores)
+model: $(VENV)/installed ## Train the demo model again from its seed (about 20 minutes on two cores)
 	$(BIN)/python -m model.training
 
 clean: ## Remove the virtual environments and caches

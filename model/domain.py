@@ -72,7 +72,6 @@ class ExclusionReason(StrEnum):
     MISSING_VIEW = "missing-view"
     MIXED_PATIENTS = "mixed-patients"
     MIXED_STUDIES = "mixed-studies"
-    WRONG_PATIENT = "wrong-patient"
     NO_IMAGES = "no-images"
     NO_EXAM_DATE = "no-exam-date"
     DEVICE_NOT_VALIDATED = "device-not-validated"

@@ -1,4 +1,4 @@
-"""Train the demo model on phantoms, from one seed: `python -m model.training FOLDER` (about 15 minutes on two cores).
+"""Train the demo model on phantoms, from one seed: `python -m model.training FOLDER` (about 20 minutes on two cores).
 
 The planted signal of a phantom fixes its true risk; the network learns an inflated probability from it, as a network
 trained on an enriched cohort does, and the calibration brings it back to the population, as Mirai's calibrator does.
