@@ -139,6 +139,24 @@ class RiskScore:
 
 
 @dataclass(frozen=True)
+class SourceImage:
+    """One image that a score was made from; `sha256` is of its pixels as stored, so that a replaced image shows."""
+
+    view: View
+    uid: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a score was made from, and by what: the images, the processor, the software with its versions."""
+
+    images: tuple[SourceImage, ...] = ()
+    processor: str = ""
+    software: str = ""
+
+
+@dataclass(frozen=True)
 class ScoredExam:
     """One exam's score with what is needed to judge whether it may be compared with another."""
 
@@ -150,6 +168,7 @@ class ScoredExam:
     image_type: ImageType = ImageType.FFDM
     warnings: tuple[str, ...] = ()
     imaging_study: str | None = None
+    provenance: Provenance = Provenance()
 
 
 @dataclass(frozen=True)

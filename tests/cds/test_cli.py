@@ -154,7 +154,7 @@ def test_a_file_that_is_not_there_ends_with_status_2(tmp_path: Path) -> None:
     status, _, err = run("score", tmp_path / "none.dcm")
 
     assert status == 2
-    assert "does not exist" in err
+    assert "does not exist" in " ".join(err.replace("│", " ").split())  # typer draws a box and breaks lines in it
 
 
 def test_a_model_without_weights_ends_in_one_line(tmp_path: Path) -> None:
