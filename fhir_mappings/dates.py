@@ -7,6 +7,8 @@ from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
+from fhir_mappings.elements import Json, as_object, text
+
 _TIME = r"T[0-2][0-9]:[0-5][0-9](:[0-6][0-9](\.[0-9]+)?)?(Z|[+-][0-1][0-9]:[0-5][0-9])?"
 _WRITTEN = re.compile(rf"([0-9]{{4}})(?:-([0-9]{{2}})(?:-([0-9]{{2}})(?:{_TIME})?)?)?")
 
@@ -71,3 +73,12 @@ def instant(moment: datetime) -> str:
     if moment.tzinfo is None or moment.utcoffset() is None:
         raise ValueError("a FHIR instant needs a time zone: pass an aware datetime")
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def last_updated(resource: Json) -> datetime | None:
+    """When its server last changed a resource (`meta.lastUpdated`); None where it does not say so with a time zone."""
+    try:
+        moment = datetime.fromisoformat(text(as_object(resource.get("meta")).get("lastUpdated")))
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fhir_mappings.bundles import bundle_entries
 from fhir_mappings.codes import DICOM_WADO_RS, ENDPOINT_CONNECTION_TYPE
 from fhir_mappings.elements import Json, codes_of, codings, objects, text
-from fhir_mappings.references import own_reference, reference_parts
+from fhir_mappings.references import own_reference, reference_id, reference_parts
 
 
 def endpoints_by_reference(bundle: object) -> dict[str, Json]:
@@ -48,3 +48,12 @@ def _root(endpoint: Json) -> str | None:
         return None
     address = text(endpoint.get("address")).rstrip("/")
     return address if address.startswith(("https://", "http://")) else None
+
+
+def endpoint_references(bundle: object) -> tuple[str, ...]:
+    """The Endpoints, as `Endpoint/123`, that resources of a Bundle refer to and that it does not hold itself."""
+    known, studies = endpoints_by_reference(bundle), [resource for _, resource in bundle_entries(bundle)]
+    parts = [part for study in studies for part in (study, *objects(study.get("series")))]
+    written = [reference_id(reference, "Endpoint") for part in parts for reference in objects(part.get("endpoint"))]
+    wanted = dict.fromkeys(f"Endpoint/{endpoint_id}" for endpoint_id in written if endpoint_id)
+    return tuple(reference for reference in wanted if reference not in known)

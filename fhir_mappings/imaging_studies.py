@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from hashlib import sha256
 
 from fhir_mappings.bundles import bundle_resources
 from fhir_mappings.codes import MAMMOGRAPHY_MODALITY
@@ -19,7 +20,10 @@ _NO_EXAM = frozenset({"cancelled", "entered-in-error"})
 
 @dataclass(frozen=True)
 class ExamReference:
-    """Where to find one mammography exam; whatever the EHR does not say, or says ambiguously, is None."""
+    """Where to find one mammography exam; whatever the EHR does not say, or says ambiguously, is None.
+
+    `images` stands for the mammograms that the EHR lists of it: another value means that some came or were replaced.
+    """
 
     patient_id: str
     study_uid: str | None
@@ -27,6 +31,12 @@ class ExamReference:
     performed_on: date | None
     dicomweb_root: str | None
     resource: str | None
+    images: str | None = None
+
+    @property
+    def key(self) -> str | None:
+        """Under what the exam is kept: its study UID, else its accession number; None where it has neither."""
+        return self.study_uid or (f"accession:{self.accession_number}" if self.accession_number else None)
 
 
 @dataclass(frozen=True)
@@ -37,15 +47,15 @@ class ImagingHistory:
     problems: tuple[str, ...] = ()
 
 
-def read_imaging_studies(resource: object, patient_id: str) -> ImagingHistory:
+def read_imaging_studies(resource: object, patient_id: str, endpoints: Sequence[Json] = ()) -> ImagingHistory:
     """The patient's mammography exams in a search Bundle or list of ImagingStudy, each study once.
 
     A study that names no modality at all is kept: the search asked for mammography, and its images will tell.
-    Raises ResourceProblem where it cannot be known what there is.
+    `endpoints` are Endpoints that were read besides. Raises ResourceProblem where it cannot be known what there is.
     """
     listing = bundle_resources(resource, "ImagingStudy")
     studies, left_out = of_patient(listing.resources, patient_id, "imaging study", "imaging studies")
-    known = endpoints_by_reference(resource)
+    known = endpoints_by_reference(resource) | endpoints_by_reference(list(endpoints))
     exams = [_exam(study, patient_id, known) for study in studies if _is_mammography(study)]
     return ImagingHistory(_newest_first(_each_once(exams)), listing.problems + left_out)
 
@@ -77,7 +87,20 @@ def _exam(study: Json, patient_id: str, known: Mapping[str, Json]) -> ExamRefere
         performed_on=started.earliest if started and started.is_exact else None,
         dicomweb_root=_root(study, known),
         resource=own_reference(study),
+        images=_images(study),
     )
+
+
+def _images(study: Json) -> str | None:
+    """A digest of the instances that are listed, or of their numbers; reports beside the mammograms do not count."""
+    listed = [_listed(series) for series in objects(study.get("series")) if _may_be_mammography(series)]
+    said = sorted(listed) if listed else [str(study.get("numberOfInstances") or "")]
+    return sha256("\n".join(said).encode()).hexdigest()[:16] if any(said) else None
+
+
+def _listed(series: Json) -> str:
+    instances = sorted(text(instance.get("uid")) for instance in objects(series.get("instance")))
+    return " ".join((text(series.get("uid")), str(series.get("numberOfInstances") or ""), *instances)).strip()
 
 
 def _root(study: Json, known: Mapping[str, Json]) -> str | None:
@@ -98,14 +121,14 @@ def _each_once(exams: Iterable[ExamReference]) -> list[ExamReference]:
     """Of several resources for one study the one that says most stays, whatever the order they came in."""
     best: dict[object, ExamReference] = {}
     for exam in exams:
-        key = exam.study_uid or exam.resource or exam
+        key = exam.key or exam.resource or exam
         if key not in best or _says(exam) > _says(best[key]):
             best[key] = exam
     return list(best.values())
 
 
 def _says(exam: ExamReference) -> tuple[object, ...]:
-    known = (exam.performed_on, exam.dicomweb_root, exam.accession_number, exam.resource)
+    known = (exam.performed_on, exam.dicomweb_root, exam.accession_number, exam.resource, exam.images)
     return (*(part is not None for part in known), *(str(part) for part in known))
 
 

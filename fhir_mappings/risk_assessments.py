@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any
@@ -28,6 +29,7 @@ from model.domain import YEARS, ModelVersion, ScoredExam
 _STATUSES = frozenset(
     {"registered", "preliminary", "final", "amended", "corrected", "cancelled", "entered-in-error", "unknown"}
 )
+_WRITTEN_STATUSES = frozenset({"final", "amended"})
 # R4 RiskAssessment: the types each reference may have.
 _REFERENCE_TYPES = {
     "subject": frozenset({"Patient", "Group"}),
@@ -38,37 +40,62 @@ _REFERENCE_TYPES = {
 
 
 def risk_assessment(
-    exam: ScoredExam, patient_id: str, *, identifier_system: str, method_text: str, note: str | None = None
+    exam: ScoredExam,
+    patient_id: str,
+    *,
+    identifier_system: str,
+    method_text: str,
+    note: str | None = None,
+    status: str = "final",
+    earlier: Sequence[str] = (),
 ) -> dict[str, Any]:
     """A valid R4 RiskAssessment of one exam, as plain JSON; the risks are percentages of the unrounded values (ras-2).
 
-    Raises ResourceProblem for what cannot be written, such as an illegal patient id or an empty method, and ValueError
-    for a scoring time without a time zone.
+    `status` is `final` or `amended`; `earlier` are references to the assessments of her earlier exams. Raises
+    ResourceProblem for what cannot be written, such as an illegal patient id or an empty method, and ValueError for a
+    scoring time without a time zone.
     """
     content: Json = {
         "resourceType": "RiskAssessment",
         "contained": [_device(exam.score.model)],
-        "identifier": [{"system": identifier_system, "value": assessment_identifier(exam)}],
-        "status": "final",
+        "identifier": [{"system": identifier_system, "value": assessment_identifier(exam, patient_id)}],
+        "status": status,
         "method": {"text": method_text},
         "subject": patient_reference(patient_id),
         "occurrenceDateTime": instant(exam.scored_at),
         "performer": {"reference": "#device"},
         "prediction": [_prediction(exam, years) for years in YEARS],
     }
-    basis = reference_to(exam.imaging_study, "ImagingStudy")
-    written = plain_json(RiskAssessment, content, basis=[basis] if basis else [], note=notes(note))
+    study = reference_to(exam.imaging_study, "ImagingStudy")
+    basis = [*([study] if study else []), *_earlier(earlier)]
+    written = plain_json(RiskAssessment, content, basis=basis, note=notes(note))
+    check_code(written, "status", _WRITTEN_STATUSES)
     check_risk_assessment(written)
     return written
 
 
-def assessment_identifier(exam: ScoredExam) -> str:
-    """The same value for the same study and model, so that a second write finds the first and updates it.
+def retracted(resource: Json) -> dict[str, Any]:
+    """The same RiskAssessment as one that should never have been: what it said stays readable, and void."""
+    void = {**resource, "status": "entered-in-error"}
+    check_risk_assessment(void)
+    return void
 
-    A hash, because the parts hold characters that a search has to escape, and because a study UID in a query ends up in
+
+def assessment_identifier(exam: ScoredExam, patient_id: str) -> str:
+    """The same value for the same study, model and patient, so that a second write finds the first and updates it.
+
+    The patient is a part of it: where a study was first filed under somebody else, hers must not be found for it. A
+    hash, because the parts hold characters that a search has to escape, and because a study UID in a query ends up in
     the access logs along the way.
     """
-    return sha256(f"{exam.study_uid}\n{exam.score.model.key}".encode()).hexdigest()
+    return sha256(f"{exam.study_uid}\n{exam.score.model.key}\n{patient_id}".encode()).hexdigest()
+
+
+def _earlier(references: Iterable[str]) -> list[Json]:
+    found = [reference_to(reference, "RiskAssessment") for reference in references]
+    if not all(found):
+        raise ResourceProblem("an earlier assessment must be named as RiskAssessment/ and its id")
+    return [reference for reference in found if reference]
 
 
 def _prediction(exam: ScoredExam, years: int) -> Json:

@@ -14,29 +14,44 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, SQLModel
 
 from cds.errors import SettingsError
-from cds.store import tables  # noqa: F401 # importing the tables registers them with SQLModel.metadata
+from cds.store.upgrade import DATABASES, prepare
 
 BUSY_TIMEOUT_MS = 10_000
 BUSY_POLL_S = 0.02
-# Of two processes that start together one makes the tables, the other waits and finds them. The number is our own.
-_ONE_AT_A_TIME = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(20260520)"}
 _INSERTS: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
-def open_database(url: str) -> Engine:
-    """An engine with all tables in place; creates those that are missing. Raises SettingsError where it cannot."""
+def open_database(url: str, *, upgrade: bool = False) -> Engine:
+    """An engine whose tables are those of this program; an empty database gets them, an older one only if asked.
+
+    Raises SettingsError where it cannot be opened or has another layout.
+    """
+    engine = connect(url)
+    try:
+        prepare(engine, upgrade=upgrade)
+    except (SQLAlchemyError, SettingsError) as e:
+        engine.dispose()
+        raise e if isinstance(e, SettingsError) else _not_opened(e) from e
+    return engine
+
+
+def connect(url: str) -> Engine:
+    """An engine for the database as it is; raises SettingsError for an address that cannot be used."""
     try:
         # Without hide_parameters every error would quote the values of its statement.
         engine = create_engine(url, hide_parameters=True, pool_pre_ping=True)
-        if engine.dialect.name not in _ONE_AT_A_TIME:
+        if engine.dialect.name not in DATABASES:
             raise SettingsError(f"database_url: {engine.dialect.name!r} is not supported; use sqlite or postgresql")
         if engine.dialect.name == "sqlite":
             _check_folder(engine.url.database)
             event.listen(engine, "connect", _set_up_sqlite)
-        _create_missing_tables(engine)
     except (SQLAlchemyError, ImportError) as e:
-        raise SettingsError(f"database_url: the database cannot be opened ({type(e).__name__}); correct it") from e
+        raise _not_opened(e) from e
     return engine
+
+
+def _not_opened(error: Exception) -> SettingsError:
+    return SettingsError(f"database_url: the database cannot be opened ({type(error).__name__}); correct it")
 
 
 def _check_folder(database: str | None) -> None:
@@ -49,13 +64,6 @@ def _check_folder(database: str | None) -> None:
 def insert_into(session: Session, table: type[SQLModel]) -> Any:
     """An INSERT that another process may win: both databases have ON CONFLICT, each in its own dialect."""
     return _INSERTS[session.get_bind().dialect.name](table)
-
-
-def _create_missing_tables(engine: Engine) -> None:
-    with engine.connect() as connection:
-        connection.exec_driver_sql(_ONE_AT_A_TIME[engine.dialect.name])
-        SQLModel.metadata.create_all(connection)
-        connection.commit()
 
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:

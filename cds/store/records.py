@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from hashlib import sha256
 from typing import Any
 
 from cds.store.tables import Exam, Score, Scoring
@@ -11,20 +12,26 @@ from model.domain import (
     Exclusion,
     ExclusionReason,
     ImageType,
+    Laterality,
     ModelVersion,
     PendingExam,
+    Provenance,
     RefusedExam,
     RiskScore,
     ScoredExam,
+    SourceImage,
+    View,
+    ViewPosition,
 )
 
 
 def score_values(exam: ScoredExam) -> dict[str, Any]:
-    """What is kept of a score: the numbers, the whole model identity and the device."""
-    model = exam.score.model
+    """What is kept of a score: the numbers, the whole model identity, the device, and what it was made from."""
+    model, made = exam.score.model, exam.provenance
     return {
         "study_uid": exam.study_uid,
         "model": model.key,
+        "images_digest": images_digest(made),
         "model_name": model.name,
         "weights": model.weights,
         "preprocessing": model.preprocessing,
@@ -37,9 +44,18 @@ def score_values(exam: ScoredExam) -> dict[str, Any]:
         "device_model": exam.device.model_name,
         "software_versions": exam.device.software_versions,
         "image_type": exam.image_type.value,
+        "images": [{"view": str(image.view), "uid": image.uid, "sha256": image.sha256} for image in made.images],
+        "processor": made.processor,
+        "software": made.software,
         "warnings": list(exam.warnings),
         "scored_at": exam.scored_at,
     }
+
+
+def images_digest(made: Provenance) -> str:
+    """The same for the same images with the same pixels, whoever scored them; empty where they are not known."""
+    said = "\n".join(f"{image.view} {image.uid} {image.sha256}" for image in made.images)
+    return sha256(said.encode()).hexdigest() if said else ""
 
 
 def scored_exam(row: Score, exam: Exam) -> ScoredExam:
@@ -54,7 +70,13 @@ def scored_exam(row: Score, exam: Exam) -> ScoredExam:
         image_type=ImageType(row.image_type),
         warnings=tuple(row.warnings),
         imaging_study=exam.imaging_study,
+        provenance=Provenance(tuple(map(_source_image, row.images)), row.processor, row.software),
     )
+
+
+def _source_image(kept: dict[str, str]) -> SourceImage:
+    laterality, position = kept["view"].split()
+    return SourceImage(View(Laterality(laterality), ViewPosition(position)), kept["uid"], kept["sha256"])
 
 
 def exclusion_rows(exam: RefusedExam) -> list[dict[str, str | None]]:
@@ -67,7 +89,7 @@ def refused_exam(scoring: Scoring, exam: Exam) -> RefusedExam:
     reasons = (
         Exclusion(ExclusionReason(row["reason"]), row["sentence"], row["image_uid"]) for row in scoring.exclusions
     )
-    return RefusedExam(exam.study_uid, exam.performed_on, tuple(reasons), exam.imaging_study)
+    return RefusedExam(exam.study_uid or exam.key, exam.performed_on, tuple(reasons), exam.imaging_study)
 
 
 def pending_exam(scoring: Scoring, exam: Exam) -> PendingExam:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -10,10 +10,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Engine, update
 from sqlmodel import Session, col, select
 
+from cds.store.assessments import retract
+from cds.store.audit import Action, note
 from cds.store.database import insert_into
-from cds.store.tables import Exam, Scoring, ScoringState
+from cds.store.tables import Exam, ExamSource, Scoring, ScoringState
 
-_CORRECTABLE = ("accession_number", "imaging_study", "performed_on", "dicomweb_root", "patient_identifiers")
+_CORRECTABLE = ("accession_number", "imaging_study", "performed_on", "dicomweb_root", "patient_identifiers", "images")
 _SCORING_ASKS_FOR = frozenset({"performed_on", "dicomweb_root", "patient_identifiers"})
 
 SHORTEST_WAIT = timedelta(minutes=1)
@@ -24,56 +26,61 @@ SHORTEST_WAIT = timedelta(minutes=1)
 class NewExam:
     """An exam as an EHR refers to it. `patient_identifiers` is what its images may carry as PatientID.
 
-    `may_move` says that the EHR itself, read just now, files the study under this patient and no other: where it is
-    on record for another one, it is moved.
+    `key` is its study UID, or what stands for it where the EHR gives none. `images` is only given by who read the
+    EHR's own list: a call may carry a part of it.
     """
 
     ehr: str
     patient_id: str
-    study_uid: str
+    key: str
+    study_uid: str | None = None
     accession_number: str | None = None
     imaging_study: str | None = None
     performed_on: date | None = None
     dicomweb_root: str | None = None
     patient_identifiers: tuple[str, ...] = field(default=(), repr=False)
-    may_move: bool = False
+    source: ExamSource = ExamSource.EHR
+    images: str | None = None
 
 
 Known = dict[tuple[str, str], tuple[Exam, Scoring | None]]
 
 
-def register(engine: Engine, exams: Sequence[NewExam], model: str, now: datetime, *, urgent: bool) -> None:
-    """Remember exams, take over what their EHR says better now, and queue those that `model` has not seen."""
+def register(engine: Engine, exams: Sequence[NewExam], model: str, now: datetime, *, urgent: bool) -> int:
+    """Remember exams, take over what their EHR says better now, queue those that `model` has not seen.
+
+    Returns how many of them were not known before.
+    """
     if not exams:
-        return
+        return 0
     # A look before the write: the usual call finds everything there and takes no lock.
     known = _known(engine, exams, model)
     news = [exam for exam in exams if _is_news(exam, known, now, urgent)]
-    if not news:
-        return
-    with Session(engine) as session:
-        # In one order everywhere, or two calls for the same exams could wait for each other for ever.
-        for exam in sorted(news, key=lambda new: (new.ehr, new.study_uid)):
-            _put(session, exam, model, now, urgent)
-        session.commit()
+    if news:
+        with Session(engine) as session:
+            # In one order everywhere, or two calls for the same exams could wait for each other for ever.
+            for exam in sorted(news, key=lambda new: (new.ehr, new.key)):
+                _put(session, exam, model, now, urgent)
+            session.commit()
+    return len({(exam.ehr, exam.key) for exam in news} - known.keys())
 
 
 def _known(engine: Engine, exams: Sequence[NewExam], model: str) -> Known:
     query = (
         select(Exam, Scoring)
         .join(Scoring, (col(Scoring.exam_id) == Exam.id) & (col(Scoring.model) == model), isouter=True)
-        .where(col(Exam.study_uid).in_({exam.study_uid for exam in exams}))
+        .where(col(Exam.ehr).in_({exam.ehr for exam in exams}), col(Exam.key).in_({exam.key for exam in exams}))
     )
     with Session(engine) as session:
-        return {(exam.ehr, exam.study_uid): (exam, scoring) for exam, scoring in session.exec(query).all()}
+        return {(exam.ehr, exam.key): (exam, scoring) for exam, scoring in session.exec(query).all()}
 
 
 def _is_news(exam: NewExam, known: Known, now: datetime, urgent: bool) -> bool:
-    if (exam.ehr, exam.study_uid) not in known:
+    if (exam.ehr, exam.key) not in known:
         return True
-    row, scoring = known[exam.ehr, exam.study_uid]
-    if row.patient_id != exam.patient_id:
-        return exam.may_move
+    row, scoring = known[exam.ehr, exam.key]
+    if row.patient_id != exam.patient_id or not row.listed:
+        return _may_take_over(row, exam)
     if scoring is None or _corrections(row, exam):
         return True
     if not urgent or scoring.state != ScoringState.QUEUED:
@@ -84,78 +91,124 @@ def _is_news(exam: NewExam, known: Known, now: datetime, urgent: bool) -> bool:
 
 def _put(session: Session, exam: NewExam, model: str, now: datetime, urgent: bool) -> None:
     session.execute(insert_into(session, Exam).values(_values(exam, now)).on_conflict_do_nothing())
-    this = select(Exam).where(Exam.ehr == exam.ehr, Exam.study_uid == exam.study_uid)
+    this = select(Exam).where(Exam.ehr == exam.ehr, Exam.key == exam.key)
     row = session.exec(this.with_for_update()).one()
+    if not _may_take_over(row, exam) and (row.patient_id != exam.patient_id or not row.listed):
+        return  # on record for another patient, or withdrawn by the EHR
     if row.patient_id == exam.patient_id:
         _correct(session, row, exam, now)
-    elif exam.may_move:
-        _move(session, row, exam, now)
     else:
-        return
+        _move(session, row, exam, now)
+    row.listed = True
     session.flush()
-    _queue(session, row, model, now, urgent)
+    queue(session, [row.id or 0], model, now, urgent=urgent)
+
+
+def _may_take_over(row: Exam, exam: NewExam) -> bool:
+    """What an EHR no longer lists is another patient's, or hers again, if the EHR says so: an archive cannot know."""
+    return not row.listed and exam.source is ExamSource.EHR
 
 
 def _said(exam: NewExam) -> dict[str, Any]:
     """What the EHR says of an exam, identifiers in one order: EHRs list them now so, now so."""
-    said = asdict(exam)
-    del said["may_move"]
-    return {**said, "patient_identifiers": sorted(set(exam.patient_identifiers))}
+    return {**asdict(exam), "patient_identifiers": sorted(set(exam.patient_identifiers))}
 
 
 def _values(exam: NewExam, now: datetime) -> dict[str, Any]:
-    return {**_said(exam), "first_seen_at": now}
+    return {**_said(exam), "listed": True, "first_seen_at": now}
 
 
 def _corrections(row: Exam, exam: NewExam) -> dict[str, Any]:
     """What the EHR says now and did not say before; that it now says nothing takes nothing away."""
     said = _said(exam)
-    return {name: said[name] for name in _CORRECTABLE if said[name] and said[name] != getattr(row, name)}
+    corrections = {name: said[name] for name in _CORRECTABLE if said[name] and said[name] != getattr(row, name)}
+    # What an archive brought is the EHR's once its own list has it; never the other way.
+    is_ehrs_now = exam.source is ExamSource.EHR and row.source != ExamSource.EHR
+    return corrections | ({"source": ExamSource.EHR} if is_ehrs_now else {})
 
 
 def _correct(session: Session, row: Exam, exam: NewExam, now: datetime) -> None:
     """Take over corrections; a queued, held or refused exam is tried again at once with what scoring asks for.
 
-    A score is looked at again only where its images could not be compared with the patient at the time.
+    A score is looked at again only where images came or were replaced, and where its images could not be compared
+    with the patient at the time.
     """
     corrections = _corrections(row, exam)
     states = [ScoringState.QUEUED, ScoringState.REFUSED]
-    if "patient_identifiers" in corrections and not row.patient_identifiers:
+    changed = "images" in corrections and row.images is not None
+    if changed or ("patient_identifiers" in corrections and not row.patient_identifiers):
         states.append(ScoringState.SCORED)
-    if corrections.keys() & _SCORING_ASKS_FOR:
-        _reopen(session, row, states, now)
+    if changed or corrections.keys() & _SCORING_ASKS_FOR:
+        reopen(session, col(Scoring.exam_id) == row.id, states, now)
     for name, value in corrections.items():
         setattr(row, name, value)
 
 
 def _move(session: Session, row: Exam, exam: NewExam, now: datetime) -> None:
-    """Give a study to the patient under whom its EHR files it now. Nothing said of the other one's stays.
+    """Give a study that its EHR no longer lists under one patient to the one under whom it does.
 
-    It is queued whatever it was: a score shows for her only once the worker has compared the images with her.
+    Nothing said of the first one's stays. It is queued whatever it was: a score shows for her only once the worker
+    has compared the images with her.
     """
-    _reopen(session, row, list(ScoringState), now)
+    reopen(session, col(Scoring.exam_id) == row.id, list(ScoringState), now)
+    note(session, Action.MOVED, now, row.ehr, row.patient_id, row.study_uid)
     said = _said(exam)
-    for name in ("patient_id", *_CORRECTABLE):
+    for name in ("patient_id", "study_uid", "source", *_CORRECTABLE):
         setattr(row, name, said[name])
 
 
-def _reopen(session: Session, row: Exam, states: Sequence[ScoringState], now: datetime) -> None:
-    """Queue the exam again, due at once, for every model for which it is in one of these states.
+def unlist(engine: Engine, ehr: str, patient_id: str, listed: Collection[str], now: datetime) -> int:
+    """Note which of a patient's exams her EHR no longer lists; what was concluded from them is retracted."""
+    gone = select(Exam).where(
+        Exam.ehr == ehr, Exam.patient_id == patient_id, col(Exam.listed), Exam.source == ExamSource.EHR
+    )
+    with Session(engine) as session:
+        rows = [row for row in session.exec(gone.with_for_update()).all() if row.key not in listed]
+        for row in rows:
+            row.listed = False
+            note(session, Action.UNLISTED, now, ehr, patient_id, row.study_uid)
+            if row.study_uid:
+                retract(session, ehr, patient_id, row.study_uid, now)
+        if rows:
+            _assess_again(session, ehr, patient_id)
+        session.commit()
+        return len(rows)
+
+
+def _assess_again(session: Session, ehr: str, patient_id: str) -> None:
+    hers = select(Exam.id).where(Exam.ehr == ehr, Exam.patient_id == patient_id)
+    session.execute(update(Scoring).where(col(Scoring.exam_id).in_(hers)).values(assessed_at=None))
+
+
+def reopen_study(engine: Engine, study_uid: str, now: datetime) -> int:
+    """Queue a study again for every EHR and model: its images in the archive changed. Returns how many errands."""
+    exams = select(Exam.id).where(Exam.study_uid == study_uid, col(Exam.listed))
+    with Session(engine) as session:
+        count = reopen(session, col(Scoring.exam_id).in_(exams), list(ScoringState), now)
+        session.commit()
+        return count
+
+
+def reopen(session: Session, which: ColumnElement[bool], states: Sequence[ScoringState], now: datetime) -> int:
+    """Queue errands again, due at once, that are in one of these states.
 
     The attempt is counted, which takes the exam from a worker that has it under the old particulars.
     """
     queued: dict[str, Any] = {"state": ScoringState.QUEUED, "problem": None, "finished_at": None, "exclusions": []}
-    session.execute(
+    changed = session.execute(
         update(Scoring)
-        .where(col(Scoring.exam_id) == row.id, col(Scoring.state).in_(states))
+        .where(which, col(Scoring.state).in_(states))
         .values(**queued, due_at=now, attempts=col(Scoring.attempts) + 1)
     )
+    return int(changed.rowcount)  # type: ignore[attr-defined] # an UPDATE's result is a CursorResult
 
 
-def _queue(session: Session, row: Exam, model: str, now: datetime, urgent: bool) -> None:
-    """Every EHR's exam goes through the worker, also where the study has a score: the patient is checked there."""
-    values: dict[str, Any] = {
-        "exam_id": row.id,
+def queue(session: Session, exam_ids: Sequence[int], model: str, now: datetime, *, urgent: bool) -> None:
+    """Queue exams for a model; those that it has an errand for already stay as they are, but for their urgency.
+
+    Every EHR's exam goes through the worker, also where the study has a score: the patient is checked there.
+    """
+    values = {
         "model": model,
         "state": ScoringState.QUEUED,
         "urgent": urgent,
@@ -164,12 +217,13 @@ def _queue(session: Session, row: Exam, model: str, now: datetime, urgent: bool)
         "attempts": 0,
         "exclusions": [],
     }
-    session.execute(insert_into(session, Scoring).values(values).on_conflict_do_nothing())
+    rows = [{"exam_id": exam_id, **values} for exam_id in exam_ids]
+    session.execute(insert_into(session, Scoring).values(rows).on_conflict_do_nothing())
     if urgent:
-        this = (col(Scoring.exam_id) == row.id) & (col(Scoring.model) == model)
-        session.execute(update(Scoring).where(this).values(urgent=True))
+        these = col(Scoring.exam_id).in_(exam_ids) & (col(Scoring.model) == model)
+        session.execute(update(Scoring).where(these).values(urgent=True))
         # Somebody asks for it, and its fault may be repaired by now.
-        rested = this & is_backing_off(now) & (col(Scoring.finished_at) <= now - SHORTEST_WAIT)
+        rested = these & is_backing_off(now) & (col(Scoring.finished_at) <= now - SHORTEST_WAIT)
         session.execute(update(Scoring).where(rested).values(due_at=now))
 
 

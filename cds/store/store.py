@@ -1,38 +1,61 @@
-"""The questions that are asked of the store, each in one short transaction."""
+"""Exams and the scoring queue: the questions that are asked of them, each in one short transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import ColumnElement, Engine, update
+from sqlalchemy import ColumnElement, Engine, insert, literal, update
 from sqlmodel import Session, col, func, select
 
-from cds.store import registration
+from cds.store import outcomes, registration
+from cds.store.audit import Action, note
 from cds.store.database import insert_into
-from cds.store.records import exclusion_rows, pending_exam, refused_exam, score_values, scored_exam
+from cds.store.outcomes import BELONGS_TO_ANOTHER, Outcome
+from cds.store.records import exclusion_rows, images_digest, score_values
 from cds.store.registration import SHORTEST_WAIT, NewExam, is_backing_off
 from cds.store.tables import Exam, Score, Scoring, ScoringState
-from model.domain import PendingExam, RefusedExam, ScoredExam
+from model.domain import RefusedExam, ScoredExam
 
-__all__ = ["BELONGS_TO_ANOTHER", "NewExam", "ScoringJob", "Store"]
+__all__ = ["BELONGS_TO_ANOTHER", "EVERYTHING", "NewExam", "Outcome", "ScoringJob", "Selection", "Store"]
 
 FIRST_RETRY = SHORTEST_WAIT
 LONGEST_RETRY = timedelta(hours=6)
 
-BELONGS_TO_ANOTHER = (
-    "the same study is on record for another patient of this EHR; "
-    "the next nightly run clears it if the EHR moved the study"
-)
+
+@dataclass(frozen=True)
+class Selection:
+    """Which exams a run is about: of one patient, performed on or after a day, or all of them."""
+
+    patient_id: str | None = field(default=None, repr=False)
+    since: date | None = None
+
+    def exams(self) -> ColumnElement[bool]:
+        """The condition on the table of exams."""
+        hers = col(Exam.patient_id) == self.patient_id if self.patient_id is not None else literal(True)
+        # An exam without a date may be one of these.
+        late = (
+            (col(Exam.performed_on) >= self.since) | col(Exam.performed_on).is_(None) if self.since else literal(True)
+        )
+        return hers & late & col(Exam.listed)
+
+
+EVERYTHING = Selection()
 
 
 @dataclass(frozen=True)
 class ScoringJob:
-    """One claimed errand: fetch this study, score it, report back before the lease ends."""
+    """One claimed errand: find this study, fetch it, score it, report back before the lease ends.
+
+    `study_uid` is None where an archive must first be asked by the accession number.
+    """
 
     scoring_id: int
-    study_uid: str
+    ehr: str
+    patient_id: str = field(repr=False)
+    study_uid: str | None
+    accession_number: str | None = field(repr=False)
     dicomweb_root: str | None
     performed_on: date | None
     attempts: int
@@ -45,43 +68,95 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def register(self, exams: Sequence[NewExam], model: str, now: datetime, *, urgent: bool = False) -> None:
-        """Remember exams and queue those that `model` has not seen.
+    def register(self, exams: Sequence[NewExam], model: str, now: datetime, *, urgent: bool = False) -> int:
+        """Remember exams and queue those that `model` has not seen; how many were not known before.
 
         Registering again changes nothing but urgency and what the EHR says better now: then a held or refused exam
-        is tried again at once. An urgent one that waits for its next attempt is tried at once too, at most once a
-        minute. A study on record for another patient stays as it is, unless the new exam may move it.
+        is tried again at once, and one whose images changed is scored again. An urgent one that waits for its next
+        attempt is tried at once too, at most once a minute. A study that the EHR lists under another patient stays
+        as it is.
         """
-        registration.register(self._engine, exams, model, now, urgent=urgent)
+        return registration.register(self._engine, exams, model, now, urgent=urgent)
 
-    def outcomes(
-        self, ehr: str, patient_id: str, study_uids: Sequence[str], model: str
-    ) -> list[ScoredExam | RefusedExam | PendingExam]:
-        """What is known of these studies, for this patient only; one on record for another patient is held."""
-        query = (
-            select(Exam, Scoring, Score)
-            .join(Scoring, (col(Scoring.exam_id) == Exam.id) & (col(Scoring.model) == model), isouter=True)
-            .join(Score, (col(Score.study_uid) == Exam.study_uid) & (col(Score.model) == model), isouter=True)
-            .where(Exam.ehr == ehr, col(Exam.study_uid).in_(study_uids))
+    def unlist(self, ehr: str, patient_id: str, listed: Collection[str], now: datetime) -> int:
+        """Note which of a patient's exams her EHR no longer lists, retracting what was concluded; how many."""
+        return registration.unlist(self._engine, ehr, patient_id, listed, now)
+
+    def reopen_study(self, study_uid: str, now: datetime) -> int:
+        """Queue a study again whose images in the archive have changed; how many errands that are."""
+        return registration.reopen_study(self._engine, study_uid, now)
+
+    def queue_known(self, model: str, selection: Selection, now: datetime) -> int:
+        """Queue every known exam of the selection for a model that has not seen it; how many those were."""
+        seen = select(Scoring.exam_id).where(Scoring.model == model)
+        unseen = select(
+            col(Exam.id), literal(model), literal(ScoringState.QUEUED.value), literal(False),
+            literal(now, Scoring.__table__.c.due_at.type), literal(now, Scoring.__table__.c.due_at.type),
+            literal(0), literal([], Scoring.__table__.c.exclusions.type),
+        ).where(selection.exams(), col(Exam.id).not_in(seen))  # fmt: skip
+        columns = ["exam_id", "model", "state", "urgent", "queued_at", "due_at", "attempts", "exclusions"]
+        with Session(self._engine) as session:
+            queued = session.execute(insert(Scoring).from_select(columns, unseen))
+            session.commit()
+            return int(queued.rowcount)  # type: ignore[attr-defined] # an INSERT's result is a CursorResult
+
+    def other_owners(self, ehr: str, patient_id: str, keys: Collection[str]) -> set[str]:
+        """The other patients of this EHR under whom it listed any of these exams when it was last read."""
+        query = select(Exam.patient_id).where(
+            Exam.ehr == ehr, col(Exam.key).in_(keys), Exam.patient_id != patient_id, col(Exam.listed)
         )
         with Session(self._engine) as session:
-            rows = session.exec(query).all()
-            return [_outcome(exam, scoring, score, patient_id) for exam, scoring, score in rows]
+            return set(session.exec(query).all())
 
-    def claim(self, model: str, now: datetime, lease: timedelta, due_by: datetime | None = None) -> ScoringJob | None:
+    def patient_identifiers(self, ehr: str, patient_id: str) -> tuple[str, ...]:
+        """The identifiers under which archives may know a patient, as her EHR gave them."""
+        query = select(Exam.patient_identifiers).where(Exam.ehr == ehr, Exam.patient_id == patient_id, col(Exam.listed))
+        with Session(self._engine) as session:
+            return tuple(sorted({one for identifiers in session.exec(query).all() for one in identifiers}))
+
+    def scored(self, ehr: str, patient_id: str, study_uid: str, model: str) -> ScoredExam | None:
+        """The score of one of a patient's studies; None where it is not scored, or not hers."""
+        with Session(self._engine) as session:
+            rows = outcomes.of_patient(session, ehr, patient_id, model)
+        known = (outcomes.outcome(row, patient_id) for row in rows if row[0].study_uid == study_uid)
+        return next((exam for exam in known if isinstance(exam, ScoredExam)), None)
+
+    def is_known(self, study_uid: str) -> bool:
+        """Whether a study is on record for any patient."""
+        with Session(self._engine) as session:
+            return session.exec(select(Exam.id).where(Exam.study_uid == study_uid).limit(1)).first() is not None
+
+    def outcomes(self, ehr: str, patient_id: str, keys: Collection[str], model: str) -> dict[str, Outcome]:
+        """What is known of these exams, by their keys, and of what an archive brought, for this patient only.
+
+        One on record for another patient is held.
+        """
+        with Session(self._engine) as session:
+            return outcomes.asked_for(session, ehr, patient_id, keys, model)
+
+    def claim(
+        self,
+        model: str,
+        now: datetime,
+        lease: timedelta,
+        due_by: datetime | None = None,
+        selection: Selection = EVERYTHING,
+    ) -> ScoringJob | None:
         """Take the next due exam: urgent ones first, then in the order they were queued. None when nothing is due.
 
         The claim counts as an attempt and is due again after `lease`, so an exam whose worker died is not lost.
-        With `due_by` only what was due by then is taken.
+        With `due_by` only what was due by then is taken, and of a selection only its exams.
         """
         latest = now if due_by is None else min(now, due_by)
         due = (
             select(Scoring.id)
-            .where(Scoring.model == model, Scoring.state == ScoringState.QUEUED, col(Scoring.due_at) <= latest)
+            .where(Scoring.model == model, Scoring.state == ScoringState.QUEUED, _is_due(latest, now))
             .order_by(col(Scoring.urgent).desc(), col(Scoring.due_at), col(Scoring.id))
             .limit(1)
             .with_for_update(skip_locked=True)
         )
+        if selection != EVERYTHING:
+            due = due.where(col(Scoring.exam_id).in_(select(Exam.id).where(selection.exams())))
         claim = (
             update(Scoring)
             .where(col(Scoring.id) == due.scalar_subquery())
@@ -91,32 +166,39 @@ class Store:
         with Session(self._engine) as session:
             scoring_id = session.execute(claim).scalar_one_or_none()
             session.commit()
-            return self._job(session, scoring_id) if scoring_id is not None else None
+            return _job(session, scoring_id) if scoring_id is not None else None
 
-    def _job(self, session: Session, scoring_id: int) -> ScoringJob:
-        query = select(Exam, Scoring).join(Scoring, col(Scoring.exam_id) == Exam.id).where(Scoring.id == scoring_id)
-        exam, scoring = session.exec(query).one()
-        return ScoringJob(
-            scoring_id,
-            exam.study_uid,
-            exam.dicomweb_root,
-            exam.performed_on,
-            scoring.attempts,
-            tuple(exam.patient_identifiers),
-        )
+    def renew(self, jobs: Sequence[ScoringJob], now: datetime, lease: timedelta) -> None:
+        """Keep claimed exams for another `lease`: their worker is alive and still at them."""
+        with Session(self._engine) as session:
+            for job in jobs:
+                session.execute(update(Scoring).where(_still_held(job)).values(due_at=now + lease))
+            session.commit()
+
+    def resolve(self, job: ScoringJob, study_uid: str, root: str | None) -> None:
+        """Note which study an exam without a study UID is, as an archive told by its accession number."""
+        exam = select(Scoring.exam_id).where(_still_held(job)).scalar_subquery()
+        with Session(self._engine) as session:
+            session.execute(update(Exam).where(col(Exam.id) == exam).values(study_uid=study_uid, dicomweb_root=root))
+            session.commit()
 
     def save_score(self, job: ScoringJob, exam: ScoredExam) -> None:
-        """Keep a score and close its errand, in one transaction. A score that is there already stays as it is."""
+        """Keep a score and close its errand, in one transaction. A score of the same images stays as it is."""
         with Session(self._engine) as session:
             # Two EHRs may know the study, and two workers score it at the same moment: the first one's is kept.
             session.execute(insert_into(session, Score).values(score_values(exam)).on_conflict_do_nothing())
-            _change(session, _still_held(job), state=ScoringState.SCORED, problem=None, finished_at=exam.scored_at)
+            kept = select(Score.id).where(
+                Score.study_uid == exam.study_uid,
+                Score.model == exam.score.model.key,
+                Score.images_digest == images_digest(exam.provenance),
+            )
+            score_id = session.exec(kept).one()
+            _close(session, job, Action.SCORED, exam.scored_at, state=ScoringState.SCORED, score_id=score_id)
 
     def save_refusal(self, job: ScoringJob, exam: RefusedExam, now: datetime) -> None:
         """Keep why an exam cannot be scored."""
-        values = {"state": ScoringState.REFUSED, "problem": None, "finished_at": now}
         with Session(self._engine) as session:
-            _change(session, _still_held(job), **values, exclusions=exclusion_rows(exam))
+            _close(session, job, Action.REFUSED, now, state=ScoringState.REFUSED, exclusions=exclusion_rows(exam))
 
     def save_failure(self, job: ScoringJob, problem: str, now: datetime) -> None:
         """Leave the exam queued with the reason, to be tried again after a wait that doubles up to six hours."""
@@ -129,15 +211,29 @@ class Store:
         with Session(self._engine) as session:
             _change(session, (col(Scoring.model) == model) & is_backing_off(now), due_at=now)
 
-    def queued(self, model: str) -> dict[str | None, int]:
+    def queued(self, model: str, selection: Selection = EVERYTHING) -> dict[str | None, int]:
         """How many exams wait, by the problem of their last attempt; None for those without one."""
         query = (
             select(Scoring.problem, func.count())
             .where(Scoring.model == model, Scoring.state == ScoringState.QUEUED)
             .group_by(col(Scoring.problem))
         )
+        if selection != EVERYTHING:
+            query = query.where(col(Scoring.exam_id).in_(select(Exam.id).where(selection.exams())))
         with Session(self._engine) as session:
             return dict(session.exec(query).all())
+
+    def untried(self, model: str, since: datetime, selection: Selection = EVERYTHING) -> int:
+        """How many exams are queued of which no attempt has ended since a moment, whoever is at them."""
+        query = select(func.count()).where(
+            Scoring.model == model,
+            Scoring.state == ScoringState.QUEUED,
+            col(Scoring.finished_at).is_(None) | (col(Scoring.finished_at) < since),
+        )
+        if selection != EVERYTHING:
+            query = query.where(col(Scoring.exam_id).in_(select(Exam.id).where(selection.exams())))
+        with Session(self._engine) as session:
+            return session.exec(query).one()
 
     def count(self, model: str, state: ScoringState) -> int:
         """How many exams of this model are in this state."""
@@ -146,23 +242,41 @@ class Store:
             return session.exec(query).one()
 
 
-def _outcome(
-    exam: Exam, scoring: Scoring | None, score: Score | None, patient_id: str
-) -> ScoredExam | RefusedExam | PendingExam:
-    if exam.patient_id != patient_id:
-        return PendingExam(exam.study_uid, None, BELONGS_TO_ANOTHER)  # nothing else of the other patient's exam
-    if scoring is None:
-        return PendingExam(exam.study_uid, exam.performed_on, None, exam.imaging_study)
-    # Only an errand that is closed shows its score: another EHR's says nothing about this EHR's patient.
-    if scoring.state == ScoringState.SCORED and score is not None:
-        return scored_exam(score, exam)
-    return refused_exam(scoring, exam) if scoring.state == ScoringState.REFUSED else pending_exam(scoring, exam)
+def _is_due(latest: datetime, now: datetime) -> ColumnElement[bool]:
+    """Due, or due so far ahead that only a clock that has since been put back can have said so."""
+    return (col(Scoring.due_at) <= latest) | (col(Scoring.due_at) > now + 2 * LONGEST_RETRY)
+
+
+def _job(session: Session, scoring_id: int) -> ScoringJob:
+    query = select(Exam, Scoring).join(Scoring, col(Scoring.exam_id) == Exam.id).where(Scoring.id == scoring_id)
+    exam, scoring = session.exec(query).one()
+    return ScoringJob(
+        scoring_id,
+        exam.ehr,
+        exam.patient_id,
+        exam.study_uid,
+        exam.accession_number,
+        exam.dicomweb_root,
+        exam.performed_on,
+        scoring.attempts,
+        tuple(exam.patient_identifiers),
+    )
 
 
 def _still_held(job: ScoringJob) -> ColumnElement[bool]:
     """The job's errand, unless its lease ended and another worker has it, or the EHR has corrected the exam since."""
     claim = (col(Scoring.id) == job.scoring_id) & (col(Scoring.attempts) == job.attempts)
     return claim & (col(Scoring.state) == ScoringState.QUEUED)
+
+
+def _close(session: Session, job: ScoringJob, action: Action, now: datetime, **values: object) -> None:
+    """End an errand, and have the patient's assessment take it into account."""
+    closed = session.execute(
+        update(Scoring).where(_still_held(job)).values(problem=None, finished_at=now, assessed_at=None, **values)
+    )
+    if closed.rowcount:  # type: ignore[attr-defined] # an UPDATE's result is a CursorResult
+        note(session, action, now, job.ehr, job.patient_id, job.study_uid)
+    session.commit()
 
 
 def _change(session: Session, which: ColumnElement[bool], **values: object) -> None:

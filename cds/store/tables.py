@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, Column, DateTime, ForeignKey, Index, TypeDecorator, UniqueConstraint
+from sqlalchemy import JSON, Column, DateTime, ForeignKey, Index, TypeDecorator, UniqueConstraint, text
 from sqlalchemy.engine import Dialect
 from sqlmodel import AutoString, Field, SQLModel
 
@@ -26,21 +26,50 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value else None
 
 
+def _json_list() -> Any:
+    return Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+
+
+def _where(name: str, *columns: str, condition: str) -> Index:
+    """An index over the few rows for which a condition holds."""
+    return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
+
+
+class ExamSource(StrEnum):
+    """Who told us of an exam: the EHR's list, or an archive that was asked for the patient's earlier ones."""
+
+    EHR = "ehr"
+    PACS = "pacs"
+
+
 class Exam(SQLModel, table=True):
-    """A mammography exam that an EHR told us of. One study has one row for each EHR that knows it."""
+    """A mammography exam of one EHR's patient. One study has one row for each EHR that knows it.
+
+    `key` is the study UID, or the accession number where the EHR gives no UID; `study_uid` is then None until an
+    archive has told it. `images` is a digest of the images that the EHR lists, `listed` whether it still lists the
+    exam under this patient.
+    """
 
     __tablename__ = "exam"
-    __table_args__ = (UniqueConstraint("ehr", "study_uid"), Index("exam_of_patient", "ehr", "patient_id"))
+    __table_args__ = (
+        UniqueConstraint("ehr", "key", name="exam_once_in_each_ehr"),
+        Index("exam_of_patient", "ehr", "patient_id"),
+        Index("exam_of_study", "study_uid"),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     ehr: str
     patient_id: str
-    study_uid: str
+    key: str
+    study_uid: str | None = None
     accession_number: str | None = None
     imaging_study: str | None = None
     performed_on: date | None = None
     dicomweb_root: str | None = None
-    patient_identifiers: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    patient_identifiers: list[str] = _json_list()
+    source: ExamSource = Field(default=ExamSource.EHR, sa_type=AutoString)
+    images: str | None = None
+    listed: bool = True
     first_seen_at: datetime = Field(sa_type=UtcDateTime)
 
 
@@ -55,13 +84,16 @@ class ScoringState(StrEnum):
 class Scoring(SQLModel, table=True):
     """The errand of scoring one exam with one model: the queue, and why an exam has no score.
 
-    `finished_at` is when the last attempt ended; None before the first one and while one is under way.
+    `finished_at` is when the last attempt ended; None before the first one and while one is under way. `score_id` is
+    the score it led to, `assessed_at` when the patient's assessment took that into account.
     """
 
     __tablename__ = "scoring"
     __table_args__ = (
-        UniqueConstraint("exam_id", "model"),
+        UniqueConstraint("exam_id", "model", name="scoring_exam_id_model_key"),
         Index("scoring_queue", "model", "state", "urgent", "due_at"),
+        Index("scoring_finished", "model", "finished_at"),
+        _where("scoring_unassessed", "model", "exam_id", condition="assessed_at IS NULL AND state <> 'queued'"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -74,18 +106,24 @@ class Scoring(SQLModel, table=True):
     attempts: int = 0
     problem: str | None = None
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    exclusions: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    exclusions: list[dict[str, Any]] = _json_list()
+    score_id: int | None = Field(default=None, sa_column=Column(ForeignKey("score.id"), nullable=True))
+    assessed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class Score(SQLModel, table=True):
-    """One score of one study by one model version: written once, never changed."""
+    """One score of one set of images by one model version: written once, never changed.
+
+    `images_digest` stands for the pixels it was made from: a study whose images changed gets another score.
+    """
 
     __tablename__ = "score"
-    __table_args__ = (UniqueConstraint("study_uid", "model"),)
+    __table_args__ = (UniqueConstraint("study_uid", "model", "images_digest", name="score_once_for_each_images"),)
 
     id: int | None = Field(default=None, primary_key=True)
     study_uid: str
     model: str
+    images_digest: str
     model_name: str
     weights: str
     preprocessing: str
@@ -98,5 +136,182 @@ class Score(SQLModel, table=True):
     device_model: str = ""
     software_versions: str = ""
     image_type: str
-    warnings: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    images: list[dict[str, str]] = _json_list()
+    processor: str = ""
+    software: str = ""
+    warnings: list[str] = _json_list()
     scored_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Assessment(SQLModel, table=True):
+    """What was concluded of a patient at one of her exams: the RiskAssessment, in revisions that are never changed.
+
+    `identifier` is the RiskAssessment's own, `current` marks the patient's newest conclusion by this model.
+    """
+
+    __tablename__ = "assessment"
+    __table_args__ = (
+        UniqueConstraint("ehr", "identifier", "revision", name="assessment_revision"),
+        Index("assessment_of_patient", "ehr", "patient_id"),
+        _where("assessment_current", "model", "five_year", condition="current"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    ehr: str
+    patient_id: str
+    study_uid: str
+    model: str
+    identifier: str
+    revision: int
+    status: str
+    current: bool
+    performed_on: date
+    five_year: float
+    over_threshold: bool
+    newly_over: bool
+    rising: bool
+    change: float | None = None
+    years: float = 0.0
+    resource: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    made_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class OutboxState(StrEnum):
+    """Where something written is on its way to a system outside. `overtaken`: a newer revision went instead."""
+
+    QUEUED = "queued"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    OVERTAKEN = "overtaken"
+
+
+class Destination(StrEnum):
+    """Where an assessment is sent: the EHR's chart, or the archive as a structured report."""
+
+    CHART = "chart"
+    REPORT = "report"
+
+
+class Outbox(SQLModel, table=True):
+    """One delivery of one assessment, queued in the transaction that made the assessment.
+
+    `claimed_until` is set while somebody is at it; `reference` is the resource that the EHR made of it.
+    """
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        UniqueConstraint("assessment_id", "destination", name="outbox_once_for_each_destination"),
+        Index("outbox_queue", "state", "due_at"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    assessment_id: int = Field(sa_column=Column(ForeignKey("assessment.id"), nullable=False))
+    destination: Destination = Field(sa_type=AutoString)
+    state: OutboxState = Field(default=OutboxState.QUEUED, sa_type=AutoString)
+    due_at: datetime = Field(sa_type=UtcDateTime)
+    attempts: int = 0
+    claimed_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    problem: str | None = None
+    reference: str | None = None
+    queued_at: datetime = Field(sa_type=UtcDateTime)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class ShownCard(SQLModel, table=True):
+    """A card as a call was answered, or, in silent mode, would have been."""
+
+    __tablename__ = "card"
+    __table_args__ = (Index("card_of_patient", "ehr", "patient_id"),)
+
+    uuid: str = Field(primary_key=True)
+    ehr: str
+    patient_id: str
+    service: str
+    summary: str
+    indicator: str
+    shown: bool
+    study_uid: str | None = None
+    suggestions: list[dict[str, Any]] = _json_list()
+    made_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Feedback(SQLModel, table=True):
+    """What a clinician did with a card, as the EHR reports it."""
+
+    __tablename__ = "feedback"
+    __table_args__ = (UniqueConstraint("card", "outcome", "outcome_at", name="feedback_once"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    card: str = Field(sa_column=Column(ForeignKey("card.uuid"), nullable=False))
+    outcome: str
+    outcome_at: str
+    accepted: list[str] = _json_list()
+    override_reason: str | None = None
+    comment: str | None = None
+    received_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Run(SQLModel, table=True):
+    """One run over the site and its summary; `finished_at` is None for one under way or killed."""
+
+    __tablename__ = "run"
+
+    id: int | None = Field(default=None, primary_key=True)
+    model: str
+    started_at: datetime = Field(sa_type=UtcDateTime)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    found: int = 0
+    scored: int = 0
+    refused: dict[str, int] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    failed: dict[str, int] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    written: int = 0
+    problems: list[str] = _json_list()
+
+
+class Lease(SQLModel, table=True):
+    """Who does what only one may do, and until when, if it does not say that it goes on."""
+
+    __tablename__ = "lease"
+
+    name: str = Field(primary_key=True)
+    holder: str
+    until: datetime = Field(sa_type=UtcDateTime)
+
+
+class Watermark(SQLModel, table=True):
+    """Up to which moment, by its own clock, everything that a source has changed is safely stored."""
+
+    __tablename__ = "watermark"
+
+    source: str = Field(primary_key=True)
+    moment: datetime = Field(sa_type=UtcDateTime)
+
+
+class Arrival(SQLModel, table=True):
+    """A study as an archive lists it: since when its number of objects stands still, and whether that was acted on.
+
+    `images` is a digest of its mammograms when it was last acted on.
+    """
+
+    __tablename__ = "arrival"
+
+    study_uid: str = Field(primary_key=True)
+    instances: int
+    unchanged_since: datetime = Field(sa_type=UtcDateTime)
+    taken: bool = False
+    images: str | None = None
+
+
+class Audit(SQLModel, table=True):
+    """What was done with a patient's data, in order; rows are only ever added."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("audit_of_patient", "ehr", "patient_id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    at: datetime = Field(sa_type=UtcDateTime)
+    action: str
+    ehr: str
+    patient_id: str
+    study_uid: str | None = None
+    detail: str = ""

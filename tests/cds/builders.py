@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from cds.store.assessments import Conclusion
 from cds.store.database import open_database
 from cds.store.store import NewExam, ScoringJob, Store
 from fhir_mappings.codes import CPT
 from fhir_mappings.imaging_studies import ExamReference, ImagingHistory
 from fhir_mappings.patients import Patient, Sex
+from fhir_mappings.risk_assessments import risk_assessment
 from model.calibration import Calibration
 from model.domain import (
     AcquisitionDevice,
@@ -59,7 +61,8 @@ def memory_store() -> Store:
 
 def new_exam(study_uid: str = "1.2.1", patient_id: str = PATIENT, ehr: str = EHR, **particulars: Any) -> NewExam:
     """An exam as an EHR refers to it, with the patient ID on its images."""
-    return NewExam(ehr, patient_id, study_uid, **({"patient_identifiers": (IDENTIFIER,)} | particulars))
+    values: dict[str, Any] = {"key": study_uid, "study_uid": study_uid, "patient_identifiers": (IDENTIFIER,)}
+    return NewExam(ehr, patient_id, **(values | particulars))
 
 
 def risks(five_year: float) -> tuple[float, ...]:
@@ -87,6 +90,25 @@ def refused(study_uid: str = "1.2.1") -> RefusedExam:
     whole = Exclusion(ExclusionReason.MISSING_VIEW, "There is no usable R MLO view.")
     image = Exclusion(ExclusionReason.PARTIAL_VIEW, "It shows a part of the breast.", "1.2.1.7")
     return RefusedExam(study_uid, date(2026, 5, 3), (whole, image))
+
+
+def conclusion(study_uid: str = "1.2.1", five_year: float = 0.021, **changes: Any) -> Conclusion:
+    """What is concluded of a woman over the threshold at her only exam."""
+    values: dict[str, Any] = {
+        "identifier": f"assessment of {study_uid}",
+        "study_uid": study_uid,
+        "performed_on": date(2026, 5, 3),
+        "five_year": five_year,
+        "over_threshold": five_year > 0.017,
+        "newly_over": False,
+        "rising": False,
+        "change": None,
+        "years": 0.0,
+        "resource": risk_assessment(
+            scored(study_uid, five_year), PATIENT, identifier_system="urn:test", method_text="Demo"
+        ),
+    }
+    return Conclusion(**(values | changes))
 
 
 def claimed(store: Store, now: datetime = NOW) -> ScoringJob:

@@ -18,8 +18,7 @@ def outcome(
     store: Store, study_uid: str = "1.2.1", patient_id: str = PATIENT, ehr: str = EHR, model: str = MODEL.key
 ) -> ScoredExam | RefusedExam | PendingExam:
     """What is known of one study."""
-    (found,) = store.outcomes(ehr, patient_id, [study_uid], model)
-    return found
+    return store.outcomes(ehr, patient_id, [study_uid], model)[study_uid]
 
 
 def count(engine: Engine, table: type[Exam | Scoring | Score]) -> int:

@@ -83,7 +83,7 @@ def test_sqlite_keeps_a_write_ahead_log_and_holds_references(tmp_path: Path) -> 
 def test_errors_do_not_quote_the_values_of_their_statement(engine: Engine) -> None:
     def write() -> None:
         with Session(engine) as session:
-            session.add(Exam(ehr="e", patient_id="secret-patient", study_uid="1.2", first_seen_at=NOW))
+            session.add(Exam(ehr="e", patient_id="secret-patient", key="1.2", study_uid="1.2", first_seen_at=NOW))
             session.commit()
 
     write()

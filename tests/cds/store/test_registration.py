@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from cds.store.store import BELONGS_TO_ANOTHER, NewExam, ScoringJob, Store
-from cds.store.tables import Exam, Score, Scoring
+from cds.store.tables import Exam, ExamSource, Score, Scoring
 from model.domain import PendingExam, RefusedExam, ScoredExam
-from tests.cds.builders import LEASE, MODEL, NOW, PATIENT, claimed, new_exam, refused, scored
+from tests.cds.builders import EHR, LEASE, MODEL, NOW, PATIENT, claimed, new_exam, refused, scored
 from tests.cds.store.asking import all_at_once, count, jobs, outcome
 
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
@@ -41,7 +41,7 @@ def test_a_registered_exam_is_queued_with_all_that_its_ehr_said(store: Store) ->
     store.register([exam], MODEL.key, NOW)
 
     assert outcome(store) == PendingExam("1.2.1", day, None, "ImagingStudy/s1")
-    assert claimed(store) == ScoringJob(1, "1.2.1", "http://p", day, 1, ("MRN-1",))
+    assert claimed(store) == ScoringJob(1, EHR, PATIENT, "1.2.1", "A1", "http://p", day, 1, ("MRN-1",))
 
 
 def test_registering_nothing_is_nothing(store: Store, engine: Engine) -> None:
@@ -112,7 +112,7 @@ def test_a_study_of_another_patient_is_held_and_nothing_of_it_is_shown(store: St
 def test_one_ehr_knows_nothing_of_what_another_registered(store: Store) -> None:
     store.register([new_exam()], MODEL.key, NOW)
 
-    assert store.outcomes("ehr-2", PATIENT, ["1.2.1"], MODEL.key) == []
+    assert store.outcomes("ehr-2", PATIENT, ["1.2.1"], MODEL.key) == {}
 
 
 def test_two_ehrs_may_know_the_same_study_and_each_checks_its_own_patient(store: Store, engine: Engine) -> None:
@@ -131,11 +131,17 @@ def test_two_ehrs_may_know_the_same_study_and_each_checks_its_own_patient(store:
     assert count(engine, Score) == 1
 
 
-def test_a_study_that_the_ehr_itself_files_under_another_patient_now_is_moved_and_queued_again(store: Store) -> None:
+def her_ehr_lists(store: Store, *keys: str, patient_id: str = PATIENT) -> None:
+    """What the night does once it has read a patient's whole list."""
+    store.unlist(EHR, patient_id, keys, NOW)
+
+
+def test_a_study_that_the_ehr_no_longer_lists_under_one_patient_is_moved_to_another(store: Store) -> None:
     store.register([new_exam(accession_number="A1", performed_on=date(2026, 5, 3))], MODEL.key, NOW)
     store.save_score(claimed(store), scored(five_year=0.02))
+    her_ehr_lists(store)
 
-    store.register([new_exam(patient_id="p2", patient_identifiers=("MRN-2",), may_move=True)], MODEL.key, NOW)
+    store.register([new_exam(patient_id="p2", patient_identifiers=("MRN-2",))], MODEL.key, NOW)
 
     assert outcome(store, patient_id="p2") == PendingExam("1.2.1", None, None, None)
     assert outcome(store) == PendingExam("1.2.1", None, BELONGS_TO_ANOTHER, None)
@@ -150,7 +156,8 @@ def test_a_study_that_the_ehr_itself_files_under_another_patient_now_is_moved_an
 def test_a_moved_study_shows_no_score_before_its_images_were_compared_with_its_new_patient(store: Store) -> None:
     store.register([new_exam()], MODEL.key, NOW)
     late = claimed(store)
-    store.register([new_exam(patient_id="p2", patient_identifiers=("MRN-2",), may_move=True)], MODEL.key, NOW)
+    her_ehr_lists(store)
+    store.register([new_exam(patient_id="p2", patient_identifiers=("MRN-2",))], MODEL.key, NOW)
 
     store.save_score(late, scored())
 
@@ -161,20 +168,120 @@ def test_a_refused_or_held_study_is_queued_again_when_it_is_moved(store: Store) 
     store.register([new_exam("1.2.1"), new_exam("1.2.2")], MODEL.key, NOW)
     store.save_refusal(claimed(store), refused("1.2.1"), NOW)
     store.save_failure(claimed(store), "another patient ID", NOW)
+    her_ehr_lists(store)
 
-    store.register([new_exam(uid, "p2", may_move=True) for uid in ("1.2.1", "1.2.2")], MODEL.key, NOW)
+    store.register([new_exam(uid, "p2") for uid in ("1.2.1", "1.2.2")], MODEL.key, NOW)
 
     assert [job.study_uid for job in jobs(store)] == ["1.2.1", "1.2.2"]
     assert outcome(store, "1.2.2", "p2") == PendingExam("1.2.2", None)
 
 
-def test_a_study_may_move_that_stays_where_it_is_and_nothing_changes(store: Store) -> None:
+def test_of_a_list_that_holds_an_exam_still_nothing_changes(store: Store) -> None:
     store.register([new_exam()], MODEL.key, NOW)
     store.save_score(claimed(store), scored())
 
-    store.register([new_exam(may_move=True)], MODEL.key, NOW)
+    assert store.unlist(EHR, PATIENT, ["1.2.1"], NOW) == 0
+    assert store.unlist(EHR, "p2", [], NOW) == 0
+    assert isinstance(outcome(store), ScoredExam)
+
+
+def test_an_exam_that_the_ehr_no_longer_lists_shows_nothing_until_it_lists_it_again(store: Store) -> None:
+    store.register([new_exam()], MODEL.key, NOW)
+    store.save_score(claimed(store), scored())
+
+    her_ehr_lists(store)
+    assert outcome(store) == PendingExam("1.2.1", None, BELONGS_TO_ANOTHER)
+
+    store.register([new_exam()], MODEL.key, NOW)
+    assert isinstance(outcome(store), ScoredExam)
+
+
+# What archives bring
+
+
+def brought(study_uid: str, patient_id: str = PATIENT) -> NewExam:
+    """An exam that an archive lists by the patient's ID."""
+    return new_exam(study_uid, patient_id, source=ExamSource.PACS)
+
+
+def test_an_exam_that_an_archive_brought_is_told_with_those_that_are_asked_for(store: Store) -> None:
+    store.register([new_exam("1.2.1"), brought("1.2.2"), brought("1.2.3", "p2")], MODEL.key, NOW)
+
+    assert sorted(store.outcomes(EHR, PATIENT, ["1.2.1"], MODEL.key)) == ["1.2.1", "1.2.2"]
+
+
+def test_an_archive_does_not_bring_back_what_the_ehr_has_withdrawn(store: Store) -> None:
+    store.register([new_exam("1.2.1")], MODEL.key, NOW)
+    her_ehr_lists(store)
+
+    for patient_id in (PATIENT, "p2"):
+        assert store.register([brought("1.2.1", patient_id)], MODEL.key, NOW) == 0
+
+    assert store.outcomes(EHR, PATIENT, [], MODEL.key) == {}
+    assert store.outcomes(EHR, "p2", [], MODEL.key) == {}
+
+
+def test_an_exam_of_an_archive_is_the_ehrs_once_its_list_has_it(store: Store) -> None:
+    store.register([brought("1.2.1")], MODEL.key, NOW)
+    her_ehr_lists(store)
+    assert list(store.outcomes(EHR, PATIENT, [], MODEL.key)) == ["1.2.1"]
+
+    store.register([new_exam("1.2.1")], MODEL.key, NOW)
+    her_ehr_lists(store)
+
+    assert store.outcomes(EHR, PATIENT, [], MODEL.key) == {}
+
+
+# Images that come late or are replaced
+
+
+def test_a_scored_exam_whose_listed_images_change_is_scored_again(store: Store) -> None:
+    store.register([new_exam(images="four")], MODEL.key, NOW)
+    store.save_score(claimed(store), scored())
+
+    store.register([new_exam(images="four")], MODEL.key, NOW)
+    assert isinstance(outcome(store), ScoredExam)
+    store.register([new_exam(images="five")], MODEL.key, NOW)
+
+    assert outcome(store) == PendingExam("1.2.1", None)
+    assert claimed(store).study_uid == "1.2.1"
+
+
+def test_that_images_are_listed_at_all_is_no_change_of_them(store: Store) -> None:
+    store.register([new_exam()], MODEL.key, NOW)
+    store.save_score(claimed(store), scored())
+
+    store.register([new_exam(images="four")], MODEL.key, NOW)
+    store.register([new_exam()], MODEL.key, NOW)
 
     assert isinstance(outcome(store), ScoredExam)
+
+
+def test_a_study_that_changed_in_the_archive_is_scored_again_for_every_ehr_and_model(store: Store) -> None:
+    for model in (MODEL.key, OTHER_MODEL.key):
+        store.register([new_exam(), new_exam(ehr="ehr-2")], model, NOW)
+        for job in jobs(store, model):
+            store.save_refusal(job, refused(), NOW)
+
+    assert store.reopen_study("1.2.1", NOW) == 4
+    assert [len(jobs(store, model)) for model in (MODEL.key, OTHER_MODEL.key)] == [2, 2]
+
+
+# Exams without a study UID
+
+
+def test_an_exam_known_by_its_accession_number_alone_is_queued_with_it(store: Store) -> None:
+    nameless = replace(new_exam("accession:A1"), study_uid=None, accession_number="A1")
+    store.register([nameless], MODEL.key, NOW)
+
+    job = claimed(store)
+    assert (job.study_uid, job.accession_number) == (None, "A1")
+    store.resolve(job, "1.2.7", "http://pacs")
+    store.save_score(replace(job, study_uid="1.2.7"), scored("1.2.7"))
+
+    kept = outcome(store, "accession:A1")
+    assert isinstance(kept, ScoredExam)
+    assert kept.study_uid == "1.2.7"
 
 
 # What an EHR says better later

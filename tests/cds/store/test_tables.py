@@ -15,7 +15,7 @@ from cds.store.tables import Exam
 def keep(engine: Engine, moment: datetime) -> datetime:
     """The moment as it comes back from the database."""
     with Session(engine) as session:
-        session.add(Exam(ehr="e", patient_id="p", study_uid="1.2", first_seen_at=moment))
+        session.add(Exam(ehr="e", patient_id="p", key="k", study_uid="1.2", first_seen_at=moment))
         session.commit()
     with Session(engine) as session:
         return session.exec(select(Exam.first_seen_at)).one()

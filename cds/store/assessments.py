@@ -1,0 +1,251 @@
+"""What was concluded of each patient, in revisions, with its deliveries queued in the same transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Engine, update
+from sqlmodel import Session, col, select
+
+from cds.store import outcomes
+from cds.store.audit import Action, note
+from cds.store.outcomes import Outcome
+from cds.store.tables import Assessment, Destination, Exam, Outbox, OutboxState, Scoring, ScoringState
+from fhir_mappings.risk_assessments import retracted
+
+RETRACTED = "entered-in-error"
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """One patient's newest score and how it moved; risks and changes are fractions, `resource` is its RiskAssessment.
+
+    `newly_over` says that her index exam is the first over the threshold, `rising` that the score rose measurably.
+    """
+
+    identifier: str
+    study_uid: str
+    performed_on: date
+    five_year: float
+    over_threshold: bool
+    newly_over: bool
+    rising: bool
+    change: float | None
+    years: float
+    resource: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Written:
+    """An assessment that is in the chart already: which exam's, and the resource there."""
+
+    identifier: str
+    performed_on: date
+    reference: str
+
+
+Judge = Callable[[Sequence[Outcome], Sequence[Written]], Conclusion | None]
+"""From all that is known of one patient, and what is in her chart already, to what is concluded now."""
+
+
+class AssessmentRecords:
+    """The assessments of one database. Safe for several threads and processes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def next_patient(self, model: str) -> tuple[str, str] | None:
+        """The EHR and id of a patient with news that no assessment has taken into account; None without.
+
+        A patient of whom an exam is still on its way to its first answer waits, so that a whole history makes one
+        assessment and not one after each exam.
+        """
+        waiting = (
+            select(Scoring.id)
+            .join(other := _exam_alias(), col(Scoring.exam_id) == other.id)
+            .where(
+                Scoring.model == model,
+                Scoring.state == ScoringState.QUEUED,
+                col(Scoring.problem).is_(None),
+                other.ehr == Exam.ehr,
+                other.patient_id == Exam.patient_id,
+                other.listed,
+            )
+            .correlate(Exam)
+        )
+        query = (
+            select(Exam.ehr, Exam.patient_id)
+            .join(Scoring, col(Scoring.exam_id) == Exam.id)
+            .where(
+                Scoring.model == model,
+                col(Scoring.assessed_at).is_(None),
+                Scoring.state != ScoringState.QUEUED,
+                col(Exam.listed),
+                ~waiting.exists(),
+            )
+            .limit(1)
+        )
+        with Session(self._engine) as session:
+            found = session.exec(query).first()
+            return (found[0], found[1]) if found else None
+
+    def assess(
+        self,
+        ehr: str,
+        patient_id: str,
+        model: str,
+        now: datetime,
+        judge: Judge,
+        destinations: Collection[Destination],
+    ) -> bool:
+        """Conclude anew of one patient; whether that made a new revision, which is then queued for `destinations`."""
+        with Session(self._engine) as session:
+            rows = outcomes.of_patient(session, ehr, patient_id, model)
+            known = [outcomes.outcome(row, patient_id) for row in rows]
+            conclusion = judge(known, _written(session, ehr, patient_id))
+            _take_into_account(session, [errand for _, errand, _ in rows if errand], now)
+            is_new = _conclude(session, ehr, patient_id, model, now, conclusion, destinations)
+            session.commit()
+            return is_new
+
+    def of_patient(self, ehr: str, patient_id: str) -> list[Assessment]:
+        """Every revision on record, oldest first."""
+        query = select(Assessment).where(Assessment.ehr == ehr, Assessment.patient_id == patient_id)
+        with Session(self._engine, expire_on_commit=False) as session:
+            return list(session.exec(query.order_by(col(Assessment.id))).all())
+
+    def current(self, model: str) -> list[Assessment]:
+        """Every patient's newest conclusion by this model, highest five-year risk first."""
+        query = select(Assessment).where(Assessment.model == model, col(Assessment.current))
+        ordered = query.order_by(col(Assessment.five_year).desc(), col(Assessment.id))
+        with Session(self._engine, expire_on_commit=False) as session:
+            return list(session.exec(ordered).all())
+
+
+def _exam_alias() -> Any:
+    from sqlalchemy.orm import aliased
+
+    return aliased(Exam)
+
+
+def _take_into_account(session: Session, errands: Sequence[Scoring], now: datetime) -> None:
+    """Mark what was read. An errand that ended again since has a later end, and keeps its patient due."""
+    ended = [errand for errand in errands if errand.state != ScoringState.QUEUED and errand.finished_at]
+    if ended:
+        newest = max(errand.finished_at for errand in ended if errand.finished_at)
+        these = col(Scoring.id).in_([errand.id for errand in ended]) & (col(Scoring.finished_at) <= newest)
+        session.execute(update(Scoring).where(these).values(assessed_at=now))
+
+
+def _written(session: Session, ehr: str, patient_id: str) -> list[Written]:
+    query = (
+        select(Assessment, Outbox.reference)
+        .join(Outbox, col(Outbox.assessment_id) == Assessment.id)
+        .where(Assessment.ehr == ehr, Assessment.patient_id == patient_id, col(Outbox.reference).is_not(None))
+        .order_by(col(Assessment.id))
+    )
+    last = {kept.identifier: (kept, reference) for kept, reference in session.exec(query).all()}
+    return [
+        Written(kept.identifier, kept.performed_on, reference or "")
+        for kept, reference in last.values()
+        if kept.status != RETRACTED
+    ]
+
+
+def _conclude(
+    session: Session,
+    ehr: str,
+    patient_id: str,
+    model: str,
+    now: datetime,
+    conclusion: Conclusion | None,
+    destinations: Collection[Destination],
+) -> bool:
+    hers = (col(Assessment.ehr) == ehr) & (col(Assessment.patient_id) == patient_id) & (col(Assessment.model) == model)
+    last = _last_revision(session, ehr, conclusion.identifier) if conclusion else None
+    if conclusion and last and last.status != RETRACTED and _says_the_same(last, conclusion):
+        session.execute(update(Assessment).where(hers, col(Assessment.id) != last.id).values(current=False))
+        last.current = True
+        return False
+    session.execute(update(Assessment).where(hers).values(current=False))
+    if conclusion is None:
+        return False
+    status = "amended" if last else "final"
+    kept = Assessment(
+        **asdict(conclusion) | {"resource": {**conclusion.resource, "status": status}},
+        ehr=ehr,
+        patient_id=patient_id,
+        model=model,
+        revision=last.revision + 1 if last else 1,
+        status=status,
+        current=True,
+        made_at=now,
+    )
+    session.add(kept)
+    note(session, Action.ASSESSED, now, ehr, patient_id, conclusion.study_uid, f"revision {kept.revision}")
+    _queue(session, kept, last, destinations, now)
+    return True
+
+
+def _says_the_same(last: Assessment, conclusion: Conclusion) -> bool:
+    return {**last.resource, "status": ""} == {**conclusion.resource, "status": ""} and (
+        last.over_threshold,
+        last.newly_over,
+        last.rising,
+    ) == (conclusion.over_threshold, conclusion.newly_over, conclusion.rising)
+
+
+def _last_revision(session: Session, ehr: str, identifier: str) -> Assessment | None:
+    query = select(Assessment).where(Assessment.ehr == ehr, Assessment.identifier == identifier)
+    return session.exec(query.order_by(col(Assessment.revision).desc()).limit(1)).first()
+
+
+def _queue(
+    session: Session, kept: Assessment, last: Assessment | None, destinations: Collection[Destination], now: datetime
+) -> None:
+    """Queue the deliveries of a revision; those of earlier ones that are not out yet are overtaken by it."""
+    session.flush()
+    earlier = select(Assessment.id).where(
+        Assessment.ehr == kept.ehr, Assessment.identifier == kept.identifier, Assessment.id != kept.id
+    )
+    for destination in sorted(destinations):
+        # A report of the images is only made anew where its numbers are others.
+        if destination is Destination.REPORT and last and last.resource["prediction"] == kept.resource["prediction"]:
+            continue
+        waiting = col(Outbox.assessment_id).in_(earlier) & (col(Outbox.destination) == destination)
+        session.execute(
+            update(Outbox)
+            .where(waiting, col(Outbox.state).in_([OutboxState.QUEUED, OutboxState.DEAD]))
+            .values(state=OutboxState.OVERTAKEN)
+        )
+        session.add(Outbox(assessment_id=kept.id or 0, destination=destination, due_at=now, queued_at=now))
+
+
+def retract(session: Session, ehr: str, patient_id: str, study_uid: str, now: datetime) -> None:
+    """Take back what was concluded of a patient from a study that is not hers, also where it is in her chart."""
+    query = select(Assessment.identifier).where(
+        Assessment.ehr == ehr, Assessment.patient_id == patient_id, Assessment.study_uid == study_uid
+    )
+    for identifier in sorted(set(session.exec(query).all())):
+        last = _last_revision(session, ehr, identifier)
+        if last is None or last.status == RETRACTED:
+            continue
+        last.current = False
+        values = last.model_dump(exclude={"id"}) | {"resource": retracted(last.resource), "status": RETRACTED}
+        gone = Assessment(**values | {"revision": last.revision + 1, "current": False, "made_at": now})
+        session.add(gone)
+        note(session, Action.RETRACTED, now, ehr, patient_id, study_uid)
+        _queue(session, gone, last, _destinations(session, ehr, identifier), now)
+
+
+def _destinations(session: Session, ehr: str, identifier: str) -> set[Destination]:
+    """Where something of this assessment went, or was about to, and can be taken back from: not an archive."""
+    query = (
+        select(Outbox.destination)
+        .join(Assessment, col(Assessment.id) == Outbox.assessment_id)
+        .where(Assessment.ehr == ehr, Assessment.identifier == identifier, Outbox.destination == Destination.CHART)
+    )
+    return {Destination(destination) for destination in session.exec(query).all()}

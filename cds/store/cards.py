@@ -1,0 +1,56 @@
+"""Cards as they were shown, and what clinicians did with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Engine
+from sqlmodel import Session, col, select
+
+from cds.store.database import insert_into
+from cds.store.tables import Feedback, ShownCard
+
+
+class CardRecords:
+    """The cards and the feedback of one database. Safe for several threads and processes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def save(self, cards: Sequence[ShownCard]) -> None:
+        """Keep the cards of one answer."""
+        with Session(self._engine) as session:
+            session.add_all(cards)
+            session.commit()
+
+    def save_feedback(self, given: Sequence[Feedback]) -> int:
+        """Keep what was done with cards; what is there already, or names a card that is not, changes nothing.
+
+        Returns how many of the cards are known.
+        """
+        with Session(self._engine) as session:
+            known = set(
+                session.exec(select(ShownCard.uuid).where(col(ShownCard.uuid).in_({one.card for one in given})))
+            )
+            for one in given:
+                if one.card in known:
+                    values = one.model_dump(exclude={"id"})
+                    session.execute(insert_into(session, Feedback).values(values).on_conflict_do_nothing())
+            session.commit()
+            return len(known)
+
+    def acted_on(self, resource_type: str) -> dict[tuple[str, str], datetime]:
+        """The patients, by EHR and id, for whom a suggestion of this resource was accepted, and when last."""
+        query = (
+            select(ShownCard, Feedback.accepted, Feedback.received_at)
+            .join(Feedback, col(Feedback.card) == ShownCard.uuid)
+            .where(Feedback.outcome == "accepted")
+            .order_by(col(Feedback.received_at))
+        )
+        with Session(self._engine) as session:
+            return {
+                (card.ehr, card.patient_id): when
+                for card, accepted, when in session.exec(query).all()
+                if any(one["uuid"] in accepted and one["resource"] == resource_type for one in card.suggestions)
+            }

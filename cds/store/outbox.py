@@ -1,0 +1,182 @@
+"""What is on its way to the systems outside: claimed, delivered, tried again, given up."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Engine, exists, update
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col, func, select
+
+from cds.store.audit import Action, note
+from cds.store.tables import Assessment, Destination, Outbox, OutboxState
+
+FIRST_RETRY = timedelta(minutes=1)
+LONGEST_RETRY = timedelta(hours=6)
+MOST_ATTEMPTS = 20
+"""About four days of a system that does not answer; after that somebody has to look."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One claimed delivery: what is to be written, and where to."""
+
+    id: int
+    destination: Destination
+    attempts: int
+    ehr: str
+    patient_id: str = field(repr=False)
+    study_uid: str = field(repr=False)
+    model: str
+    revision: int
+    resource: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One row of the outbox as it is listed: nothing that names a patient."""
+
+    id: int
+    destination: Destination
+    ehr: str
+    state: OutboxState
+    attempts: int
+    queued_at: datetime
+    due_at: datetime
+    problem: str | None
+
+
+class OutboxRecords:
+    """The outbox of one database. Safe for several threads and processes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def claim(self, now: datetime, lease: timedelta) -> Delivery | None:
+        """Take the delivery that is due longest; None when nothing is.
+
+        While one revision of an assessment is being delivered no other one of it is handed out: two at once could
+        make two resources of one, or leave the older one on top.
+        """
+        other, other_kept = aliased(Outbox), aliased(Assessment)
+        under_way = exists().where(
+            other.assessment_id == other_kept.id,
+            other_kept.ehr == Assessment.ehr,
+            other_kept.identifier == Assessment.identifier,
+            other.destination == Outbox.destination,
+            other.claimed_until > now,  # type: ignore[operator] # a comparison of columns
+        )
+        due = (
+            select(Outbox.id)
+            .join(Assessment, col(Assessment.id) == Outbox.assessment_id)
+            .where(Outbox.state == OutboxState.QUEUED, _is_due(now), ~under_way)
+            .order_by(col(Outbox.due_at), col(Outbox.id))
+            .limit(1)
+            .with_for_update(skip_locked=True, of=Outbox)
+        )
+        claim = (
+            update(Outbox)
+            .where(col(Outbox.id) == due.scalar_subquery())
+            .values(claimed_until=now + lease, due_at=now + lease, attempts=col(Outbox.attempts) + 1)
+            .returning(col(Outbox.id))
+        )
+        with Session(self._engine) as session:
+            letter_id = session.execute(claim).scalar_one_or_none()
+            session.commit()
+            return _delivery(session, letter_id) if letter_id is not None else None
+
+    def delivered(self, delivery: Delivery, reference: str | None, now: datetime) -> None:
+        """Close a delivery; `reference` is the resource that the EHR made of it."""
+        with Session(self._engine) as session:
+            _change(session, delivery, state=OutboxState.DELIVERED, reference=reference, problem=None, finished_at=now)
+            detail = f"{delivery.destination} revision {delivery.revision}"
+            note(session, Action.WRITTEN, now, delivery.ehr, delivery.patient_id, delivery.study_uid, detail)
+            session.commit()
+
+    def failed(
+        self, delivery: Delivery, problem: str, now: datetime, *, wait: timedelta | None = None, final: bool = False
+    ) -> None:
+        """Have a delivery tried again later, at the earliest after `wait`; or, if `final`, only when somebody asks."""
+        doubled = min(FIRST_RETRY * 2 ** min(delivery.attempts - 1, 20), LONGEST_RETRY)
+        gives_up = final or delivery.attempts >= MOST_ATTEMPTS
+        values: dict[str, Any] = {"state": OutboxState.DEAD, "finished_at": now} if gives_up else {}
+        with Session(self._engine) as session:
+            _change(session, delivery, problem=problem, due_at=now + max(doubled, wait or doubled), **values)
+            session.commit()
+
+    def retry(self, now: datetime, ids: Collection[int] = ()) -> int:
+        """Try what was given up, or is waiting for its next attempt, at once: these, or all. How many there were."""
+        waiting = col(Outbox.state).in_([OutboxState.DEAD, OutboxState.QUEUED]) & col(Outbox.claimed_until).is_(None)
+        which = waiting & col(Outbox.id).in_(ids) if ids else waiting
+        values: dict[str, Any] = {"state": OutboxState.QUEUED, "due_at": now, "attempts": 0, "finished_at": None}
+        with Session(self._engine) as session:
+            changed = session.execute(update(Outbox).where(which).values(values))
+            session.commit()
+            return int(changed.rowcount)  # type: ignore[attr-defined] # an UPDATE's result is a CursorResult
+
+    def letters(self, states: Sequence[OutboxState]) -> list[Letter]:
+        """What is in one of these states, oldest first."""
+        query = (
+            select(Outbox, Assessment.ehr)
+            .join(Assessment, col(Assessment.id) == Outbox.assessment_id)
+            .where(col(Outbox.state).in_(states))
+            .order_by(col(Outbox.id))
+        )
+        with Session(self._engine) as session:
+            return [_letter(row, ehr) for row, ehr in session.exec(query).all()]
+
+    def count_delivered(self, since: datetime) -> int:
+        """How many deliveries were made since a moment."""
+        query = select(func.count()).where(Outbox.state == OutboxState.DELIVERED, col(Outbox.finished_at) >= since)
+        with Session(self._engine) as session:
+            return session.exec(query).one()
+
+    def is_anything_due(self, now: datetime) -> bool:
+        """Whether a delivery could be made now."""
+        query = select(Outbox.id).where(Outbox.state == OutboxState.QUEUED, _is_due(now)).limit(1)
+        with Session(self._engine) as session:
+            return session.exec(query).first() is not None
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    """Due, or due so far ahead that only a clock that has since been put back can have said so."""
+    return (col(Outbox.due_at) <= now) | (col(Outbox.due_at) > now + 2 * LONGEST_RETRY)
+
+
+def _delivery(session: Session, letter_id: int) -> Delivery:
+    query = select(Outbox, Assessment).join(Assessment, col(Assessment.id) == Outbox.assessment_id)
+    letter, kept = session.exec(query.where(Outbox.id == letter_id)).one()
+    return Delivery(
+        letter_id,
+        Destination(letter.destination),
+        letter.attempts,
+        kept.ehr,
+        kept.patient_id,
+        kept.study_uid,
+        kept.model,
+        kept.revision,
+        kept.resource,
+    )
+
+
+def _letter(row: Outbox, ehr: str) -> Letter:
+    return Letter(
+        row.id or 0,
+        Destination(row.destination),
+        ehr,
+        OutboxState(row.state),
+        row.attempts,
+        row.queued_at,
+        row.due_at,
+        row.problem,
+    )
+
+
+def _change(session: Session, delivery: Delivery, **values: Any) -> None:
+    """Close a claim. What was overtaken meanwhile, or claimed by another once the lease ended, stays as it is."""
+    mine = (col(Outbox.id) == delivery.id) & (col(Outbox.attempts) == delivery.attempts)
+    session.execute(update(Outbox).where(mine).values(claimed_until=None))
+    session.execute(update(Outbox).where(mine, col(Outbox.state) == OutboxState.QUEUED).values(values))

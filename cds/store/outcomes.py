@@ -1,0 +1,57 @@
+"""What is known of a patient's exams, read from the store and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import ColumnElement
+from sqlmodel import Session, col, select
+
+from cds.store.records import pending_exam, refused_exam, scored_exam
+from cds.store.tables import Exam, ExamSource, Score, Scoring, ScoringState
+from model.domain import PendingExam, RefusedExam, ScoredExam
+
+Outcome = ScoredExam | RefusedExam | PendingExam
+Row = tuple[Exam, Scoring | None, Score | None]
+
+BELONGS_TO_ANOTHER = (
+    "the same study is on record for another patient of this EHR; "
+    "the next nightly run clears it if the EHR moved the study"
+)
+
+
+def asked_for(session: Session, ehr: str, patient_id: str, keys: Collection[str], model: str) -> dict[str, Outcome]:
+    """The outcomes of the exams with these keys, and of the patient's further ones that an archive brought, by key."""
+    brought = (Exam.patient_id == patient_id) & (Exam.source == ExamSource.PACS) & col(Exam.listed)
+    rows = _rows(session, model, (Exam.ehr == ehr) & (col(Exam.key).in_(keys) | brought))
+    return {row[0].key: outcome(row, patient_id) for row in rows}
+
+
+def of_patient(session: Session, ehr: str, patient_id: str, model: str) -> list[Row]:
+    """Everything that is on record for the patient, locked where the database can until the transaction ends."""
+    hers = (Exam.ehr == ehr) & (Exam.patient_id == patient_id) & col(Exam.listed)
+    return _rows(session, model, hers, lock=True)
+
+
+def _rows(session: Session, model: str, which: ColumnElement[bool] | bool, *, lock: bool = False) -> list[Row]:
+    query = (
+        select(Exam, Scoring, Score)
+        .join(Scoring, (col(Scoring.exam_id) == Exam.id) & (col(Scoring.model) == model), isouter=True)
+        .join(Score, col(Score.id) == Scoring.score_id, isouter=True)
+        .where(which)  # type: ignore[arg-type] # SQLModel gives comparisons of its columns as bool
+        .order_by(col(Exam.key))
+    )
+    return list(session.exec(query.with_for_update(of=Exam) if lock else query).all())  # type: ignore[arg-type]
+
+
+def outcome(row: Row, patient_id: str) -> Outcome:
+    """One exam as this patient may see it; of another patient's exam nothing but that it is one."""
+    exam, scoring, score = row
+    if exam.patient_id != patient_id or not exam.listed:
+        return PendingExam(exam.study_uid, None, BELONGS_TO_ANOTHER)
+    if scoring is None:
+        return PendingExam(exam.study_uid, exam.performed_on, None, exam.imaging_study)
+    # Only an errand that is closed shows its score: another EHR's says nothing about this EHR's patient.
+    if scoring.state == ScoringState.SCORED and score is not None:
+        return scored_exam(score, exam)
+    return refused_exam(scoring, exam) if scoring.state == ScoringState.REFUSED else pending_exam(scoring, exam)

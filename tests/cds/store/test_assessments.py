@@ -1,0 +1,340 @@
+"""What is concluded of a patient: in revisions, with its deliveries, taken back where it was not hers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+from sqlmodel import Session, col, select
+
+from cds.store.assessments import AssessmentRecords, Conclusion, Written
+from cds.store.outbox import OutboxRecords
+from cds.store.outcomes import Outcome
+from cds.store.store import Store
+from cds.store.tables import Assessment, Destination, Outbox, OutboxState
+from model.domain import ScoredExam
+from tests.cds.builders import (
+    EHR,
+    LEASE,
+    MODEL,
+    NOW,
+    PATIENT,
+    claimed,
+    conclusion,
+    new_exam,
+    refused,
+    scored,
+)
+
+BOTH = frozenset({Destination.CHART, Destination.REPORT})
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def records(engine: Engine) -> AssessmentRecords:
+    return AssessmentRecords(engine)
+
+
+@pytest.fixture
+def outbox(engine: Engine) -> OutboxRecords:
+    return OutboxRecords(engine)
+
+
+def score(store: Store, *study_uids: str) -> None:
+    """Exams with their scores on record."""
+    store.register([new_exam(uid) for uid in study_uids], MODEL.key, NOW)
+    for _ in study_uids:
+        job = claimed(store)
+        store.save_score(job, scored(job.study_uid or ""))
+
+
+def assess(
+    records: AssessmentRecords,
+    concluded: Conclusion | None,
+    destinations: Collection[Destination] = (),
+    patient_id: str = PATIENT,
+) -> bool:
+    """Conclude this, whatever is known."""
+    return records.assess(EHR, patient_id, MODEL.key, NOW, lambda *_: concluded, destinations)
+
+
+def revisions(records: AssessmentRecords, patient_id: str = PATIENT) -> list[tuple[str, int, str, bool]]:
+    kept = records.of_patient(EHR, patient_id)
+    return [(one.study_uid, one.revision, one.status, one.current) for one in kept]
+
+
+def states(engine: Engine) -> list[tuple[str, str]]:
+    with Session(engine) as session:
+        rows = session.exec(select(Outbox).order_by(col(Outbox.id))).all()
+        return [(row.destination, row.state) for row in rows]
+
+
+# Who is to be assessed
+
+
+def test_a_patient_is_due_once_her_exam_is_scored_and_no_more_once_she_is_assessed(
+    store: Store, records: AssessmentRecords
+) -> None:
+    store.register([new_exam()], MODEL.key, NOW)
+    assert records.next_patient(MODEL.key) is None
+    store.save_score(claimed(store), scored())
+
+    assert records.next_patient(MODEL.key) == (EHR, PATIENT)
+    assess(records, conclusion())
+    assert records.next_patient(MODEL.key) is None
+
+
+def test_a_refusal_is_news_too(store: Store, records: AssessmentRecords) -> None:
+    store.register([new_exam()], MODEL.key, NOW)
+    store.save_refusal(claimed(store), refused(), NOW)
+
+    assert records.next_patient(MODEL.key) == (EHR, PATIENT)
+
+
+def test_a_patient_waits_while_another_of_her_exams_is_under_way_but_not_for_one_that_is_held(
+    store: Store, records: AssessmentRecords
+) -> None:
+    store.register([new_exam("1.2.1"), new_exam("1.2.2")], MODEL.key, NOW)
+    store.save_score(claimed(store), scored("1.2.1"))
+    assert records.next_patient(MODEL.key) is None
+
+    store.save_failure(claimed(store), "the archive does not answer", NOW)
+    assert records.next_patient(MODEL.key) == (EHR, PATIENT)
+
+
+def test_one_patients_exam_under_way_keeps_no_other_patient(store: Store, records: AssessmentRecords) -> None:
+    score(store, "1.2.1")
+    store.register([new_exam("1.2.2", "p2")], MODEL.key, NOW)
+
+    assert records.next_patient(MODEL.key) == (EHR, PATIENT)
+
+
+def test_an_exam_that_is_scored_again_is_news_again(store: Store, records: AssessmentRecords) -> None:
+    score(store, "1.2.1")
+    assess(records, conclusion())
+
+    store.reopen_study("1.2.1", NOW)
+    store.save_score(claimed(store), scored(scored_at=NOW + MINUTE))
+
+    assert records.next_patient(MODEL.key) == (EHR, PATIENT)
+
+
+def test_another_model_has_its_own_news(store: Store, records: AssessmentRecords) -> None:
+    score(store, "1.2.1")
+
+    assert records.next_patient("another") is None
+
+
+# What is concluded
+
+
+def test_the_judge_sees_every_exam_of_the_patient_and_nobody_elses(store: Store, records: AssessmentRecords) -> None:
+    score(store, "1.2.1", "1.2.2")
+    store.register([new_exam("1.2.3", "p2")], MODEL.key, NOW)
+    store.save_score(claimed(store), scored("1.2.3"))
+    seen: list[Outcome] = []
+
+    def judge(known: Sequence[Outcome], written: Sequence[Written]) -> None:
+        seen.extend(known)
+
+    records.assess(EHR, PATIENT, MODEL.key, NOW, judge, ())
+
+    assert [exam.study_uid for exam in seen] == ["1.2.1", "1.2.2"]
+    assert all(isinstance(exam, ScoredExam) for exam in seen)
+
+
+def test_the_same_conclusion_twice_is_one_revision_and_one_delivery(
+    store: Store, records: AssessmentRecords, engine: Engine
+) -> None:
+    score(store, "1.2.1")
+
+    assert assess(records, conclusion(), BOTH) is True
+    assert assess(records, conclusion(), BOTH) is False
+
+    assert revisions(records) == [("1.2.1", 1, "final", True)]
+    assert states(engine) == [("chart", "queued"), ("report", "queued")]
+
+
+def test_another_conclusion_of_the_same_exam_amends_it_and_overtakes_what_is_not_out_yet(
+    store: Store, records: AssessmentRecords, engine: Engine
+) -> None:
+    score(store, "1.2.1")
+    assess(records, conclusion(), BOTH)
+
+    assess(records, conclusion(five_year=0.05), BOTH)
+
+    assert revisions(records) == [("1.2.1", 1, "final", False), ("1.2.1", 2, "amended", True)]
+    assert records.of_patient(EHR, PATIENT)[-1].resource["status"] == "amended"
+    assert states(engine) == [
+        ("chart", "overtaken"),
+        ("report", "overtaken"),
+        ("chart", "queued"),
+        ("report", "queued"),
+    ]
+
+
+def test_a_report_is_made_anew_only_where_its_numbers_are_others(
+    store: Store, records: AssessmentRecords, engine: Engine
+) -> None:
+    score(store, "1.2.1")
+    first = conclusion()
+    assess(records, first, BOTH)
+
+    noted = replace(first, resource={**first.resource, "note": [{"text": "A change."}]})
+    assess(records, noted, BOTH)
+
+    assert states(engine) == [("chart", "overtaken"), ("report", "queued"), ("chart", "queued")]
+
+
+def test_a_newer_exam_is_concluded_beside_the_older_one_and_is_the_current_one(
+    store: Store, records: AssessmentRecords
+) -> None:
+    score(store, "1.2.1")
+    assess(records, conclusion("1.2.1"))
+    assess(records, conclusion("1.2.2"))
+
+    assert revisions(records) == [("1.2.1", 1, "final", False), ("1.2.2", 1, "final", True)]
+    assert [one.study_uid for one in records.current(MODEL.key)] == ["1.2.2"]
+
+
+def test_going_back_to_an_older_exam_makes_that_the_current_one_again(store: Store, records: AssessmentRecords) -> None:
+    for uid in ("1.2.1", "1.2.2", "1.2.1"):
+        assess(records, conclusion(uid))
+
+    assert revisions(records) == [("1.2.1", 1, "final", True), ("1.2.2", 1, "final", False)]
+
+
+def test_of_a_patient_of_whom_nothing_can_be_concluded_nothing_is_current(
+    store: Store, records: AssessmentRecords
+) -> None:
+    assess(records, conclusion())
+    assess(records, None)
+
+    assert records.current(MODEL.key) == []
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from((0.01, 0.02))), min_size=1, max_size=8))
+def test_whatever_is_concluded_in_whatever_order_one_is_current_and_revisions_have_no_gap(
+    records: AssessmentRecords, steps: list[tuple[str, float]]
+) -> None:
+    patient = f"p{abs(hash(tuple(steps)))}"
+    for exam, five_year in steps:
+        assess(records, conclusion(f"{patient}.{exam}", five_year), patient_id=patient)
+
+    kept = records.of_patient(EHR, patient)
+    (current,) = [one for one in kept if one.current]
+    assert (current.study_uid, current.five_year) == (f"{patient}.{steps[-1][0]}", steps[-1][1])
+    for exam in {one.identifier for one in kept}:
+        numbers = [one.revision for one in kept if one.identifier == exam]
+        assert numbers == list(range(1, len(numbers) + 1))
+
+
+# What is in the chart already
+
+
+def deliver(outbox: OutboxRecords, reference: str | None) -> None:
+    delivery = outbox.claim(NOW, LEASE)
+    assert delivery is not None
+    outbox.delivered(delivery, reference, NOW)
+
+
+def test_the_judge_is_told_what_is_in_the_chart_already(
+    store: Store, records: AssessmentRecords, outbox: OutboxRecords
+) -> None:
+    score(store, "1.2.1")
+    assess(records, conclusion("1.2.1", performed_on=date(2025, 5, 3)), {Destination.CHART})
+    deliver(outbox, "RiskAssessment/7")
+    told: list[Written] = []
+
+    def judge(known: Sequence[Outcome], written: Sequence[Written]) -> None:
+        told.extend(written)
+
+    records.assess(EHR, PATIENT, MODEL.key, NOW, judge, ())
+
+    assert told == [Written("assessment of 1.2.1", date(2025, 5, 3), "RiskAssessment/7")]
+
+
+# What is not hers
+
+
+def test_of_a_study_that_the_ehr_no_longer_lists_as_hers_everything_is_taken_back(
+    store: Store, records: AssessmentRecords, outbox: OutboxRecords, engine: Engine
+) -> None:
+    score(store, "1.2.1")
+    assess(records, conclusion(), BOTH)
+    for reference in ("RiskAssessment/7", None):
+        deliver(outbox, reference)
+
+    store.unlist(EHR, PATIENT, [], NOW)
+
+    assert revisions(records) == [("1.2.1", 1, "final", False), ("1.2.1", 2, "entered-in-error", False)]
+    assert states(engine)[-1] == ("chart", "queued")
+    delivery = outbox.claim(NOW, LEASE)
+    assert delivery is not None
+    assert delivery.resource["status"] == "entered-in-error"
+    assert records.current(MODEL.key) == []
+
+
+def test_what_was_never_meant_for_a_chart_is_taken_back_in_the_store_alone(
+    store: Store, records: AssessmentRecords, engine: Engine
+) -> None:
+    score(store, "1.2.1")
+    assess(records, conclusion())
+
+    store.unlist(EHR, PATIENT, [], NOW)
+
+    assert revisions(records)[-1][2] == "entered-in-error"
+    assert states(engine) == []
+
+
+def test_what_waits_for_its_delivery_is_not_delivered_after_it_was_taken_back(
+    store: Store, records: AssessmentRecords, outbox: OutboxRecords, engine: Engine
+) -> None:
+    score(store, "1.2.1")
+    assess(records, conclusion(), {Destination.CHART})
+
+    store.unlist(EHR, PATIENT, [], NOW)
+
+    assert states(engine) == [("chart", "overtaken"), ("chart", "queued")]
+
+
+def test_a_study_taken_back_and_listed_again_is_concluded_as_amended(store: Store, records: AssessmentRecords) -> None:
+    score(store, "1.2.1")
+    assess(records, conclusion())
+    store.unlist(EHR, PATIENT, [], NOW)
+    store.register([new_exam()], MODEL.key, NOW)
+
+    assert records.next_patient(MODEL.key) == (EHR, PATIENT)
+    assess(records, conclusion())
+
+    assert [revision[2] for revision in revisions(records)] == ["final", "entered-in-error", "amended"]
+
+
+def test_an_assessment_and_its_delivery_are_there_together_or_not_at_all(
+    store: Store, records: AssessmentRecords, engine: Engine
+) -> None:
+    def judge(known: Sequence[Outcome], written: Sequence[Written]) -> Conclusion:
+        raise RuntimeError("ended in the middle")
+
+    score(store, "1.2.1")
+    with pytest.raises(RuntimeError):
+        records.assess(EHR, PATIENT, MODEL.key, NOW, judge, BOTH)
+
+    assert (revisions(records), states(engine)) == ([], [])
+    assert records.next_patient(MODEL.key) == (EHR, PATIENT)
+
+
+def test_what_is_over_another_patients_head_is_not_hers(records: AssessmentRecords, engine: Engine) -> None:
+    assess(records, conclusion("1.2.1"))
+    assess(records, conclusion("1.2.2", 0.05), patient_id="p2")
+
+    assert [(one.patient_id, one.five_year) for one in records.current(MODEL.key)] == [("p2", 0.05), (PATIENT, 0.021)]
+    with Session(engine) as session:
+        assert len(session.exec(select(Assessment)).all()) == 2
+    assert OutboxState.QUEUED not in states(engine)
