@@ -3,89 +3,101 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from cds.store.outcomes import Outcome
 from cds.store.store import NewExam, Store
 from fhir_mappings.imaging_studies import ExamReference, ImagingHistory
 from fhir_mappings.patients import Patient
-from model.domain import Assessment, ModelVersion, PendingExam, RefusedExam, ScoredExam
-from model.trajectory import trajectory
+from model.domain import Assessment, ModelVersion, PendingExam, RefusedExam, ScoredExam, Trajectory
 
 POLL_S = 0.05
-NO_STUDY_UID = "the EHR gives no DICOM study UID for it, so its images cannot be found"
+NO_STUDY_UID = "the EHR gives neither a DICOM study UID nor an accession number for it, so its images cannot be found"
 
-Outcome = ScoredExam | RefusedExam | PendingExam
+Join = Callable[[Iterable[ScoredExam]], Trajectory | None]
+"""Scores to the line that they make, by the site's rules: `model.trajectory.trajectory` with its settings."""
 
 
 @dataclass(frozen=True)
 class Assessor:
     """Looks up what is stored, queues what is not, and waits for the worker no longer than it is allowed.
 
-    `is_over` says whether a five-year risk (a fraction) is over the site's threshold; `now` is the clock, `sleep` and
-    `monotonic_s` are for waiting.
+    `now` is the clock, `sleep` and `monotonic_s` are for waiting.
     """
 
     store: Store
     model: ModelVersion
-    is_over: Callable[[float], bool]
+    join: Join
     now: Callable[[], datetime]
     sleep: Callable[[float], None] = time.sleep
     monotonic_s: Callable[[], float] = time.monotonic
 
-    def assess(
-        self,
-        ehr: str,
-        patient: Patient,
-        exams: ImagingHistory,
-        *,
-        wait_s: float,
-        urgent: bool,
-        hers_alone: Collection[str] = (),
-    ) -> Assessment:
-        """All that is known of the patient's exams after at most `wait_s` seconds. Scores nothing itself.
-
-        `hers_alone` are the study UIDs that the EHR, read by ourselves just now, files under this patient and no
-        other: those on record for another patient are moved to her. What came with a call moves nothing.
-        """
-        found = {exam.study_uid: exam for exam in exams.exams if exam.study_uid}
-        new = [_new_exam(ehr, patient, exam, study_uid, study_uid in hers_alone) for study_uid, exam in found.items()]
-        self.store.register(new, self.model.key, self.now(), urgent=urgent)
-        by_study = {outcome.study_uid: outcome for outcome in self._outcomes(ehr, patient, list(found), wait_s)}
+    def assess(self, ehr: str, patient: Patient, exams: ImagingHistory, *, wait_s: float, urgent: bool) -> Assessment:
+        """All that is known of the patient's exams after at most `wait_s` seconds. Scores nothing itself."""
+        found = {exam.key: exam for exam in exams.exams if exam.key}
+        # A call may carry a part of what the EHR lists of an exam's images: only who reads the EHR can compare them.
+        self.store.register(
+            [replace(exam, images=None) for exam in new_exams(ehr, patient, exams)],
+            self.model.key,
+            self.now(),
+            urgent=urgent,
+        )
+        by_key = self._outcomes(ehr, patient, list(found), wait_s)
         # In the order of the references, so that the same exams read the same whatever the database's order.
-        outcomes = [_dated(by_study[study_uid], exam) for study_uid, exam in found.items()]
+        listed = [_dated(by_key.pop(key), exam) for key, exam in found.items()]
         lost = [
-            PendingExam(None, exam.performed_on, NO_STUDY_UID, exam.resource)
-            for exam in exams.exams
-            if not exam.study_uid
+            PendingExam(None, exam.performed_on, NO_STUDY_UID, exam.resource) for exam in exams.exams if not exam.key
         ]
-        return self._assessment([*outcomes, *lost])
+        return assessment([*listed, *by_key.values(), *lost], self.join)
 
-    def make_due(self, now: datetime) -> None:
-        """Have every exam whose last attempt failed tried again now."""
-        self.store.make_due(self.model.key, now)
-
-    def queued(self) -> dict[str | None, int]:
-        """How many exams wait, by the problem of their last attempt; None for those without one."""
-        return self.store.queued(self.model.key)
-
-    def _outcomes(self, ehr: str, patient: Patient, study_uids: Sequence[str], wait_s: float) -> list[Outcome]:
+    def _outcomes(self, ehr: str, patient: Patient, keys: list[str], wait_s: float) -> dict[str, Outcome]:
         """Polls: a worker may be another process, and its commit is the only sign it gives."""
         ends = self.monotonic_s() + wait_s
         while True:
-            outcomes = self.store.outcomes(ehr, patient.id, study_uids, self.model.key) if study_uids else []
+            outcomes = self.store.outcomes(ehr, patient.id, keys, self.model.key)
             left = ends - self.monotonic_s()
-            if left <= 0 or not any(_is_under_way(outcome) for outcome in outcomes):
+            if left <= 0 or not any(_is_under_way(outcome) for outcome in outcomes.values()):
                 return outcomes
             self.sleep(min(POLL_S, left))
 
-    def _assessment(self, outcomes: Sequence[Outcome]) -> Assessment:
-        return Assessment(
-            trajectory=trajectory([exam for exam in outcomes if isinstance(exam, ScoredExam)], self.is_over),
-            refused=tuple(exam for exam in outcomes if isinstance(exam, RefusedExam)),
-            pending=tuple(exam for exam in outcomes if isinstance(exam, PendingExam)),
-        )
+
+def new_exams(ehr: str, patient: Patient, exams: ImagingHistory) -> list[NewExam]:
+    """A patient's exams as they are registered; those that nothing could be found by are left out."""
+    return [_new_exam(ehr, patient, exam, exam.key) for exam in exams.exams if exam.key]
+
+
+def _new_exam(ehr: str, patient: Patient, exam: ExamReference, key: str) -> NewExam:
+    return NewExam(
+        ehr=ehr,
+        patient_id=patient.id,
+        key=key,
+        study_uid=exam.study_uid,
+        accession_number=exam.accession_number,
+        imaging_study=exam.resource,
+        performed_on=exam.performed_on,
+        dicomweb_root=exam.dicomweb_root,
+        patient_identifiers=patient.identifiers,
+        images=exam.images,
+    )
+
+
+def assessment(outcomes: Iterable[Outcome], join: Join) -> Assessment:
+    """What the outcomes of a patient's exams come to; a study that is on record under two keys counts once."""
+    told = list(_each_study_once(outcomes))
+    return Assessment(
+        trajectory=join([exam for exam in told if isinstance(exam, ScoredExam)]),
+        refused=tuple(exam for exam in told if isinstance(exam, RefusedExam)),
+        pending=tuple(exam for exam in told if isinstance(exam, PendingExam)),
+    )
+
+
+def _each_study_once(outcomes: Iterable[Outcome]) -> Iterable[Outcome]:
+    by_study: dict[object, Outcome] = {}
+    for number, outcome in enumerate(outcomes):
+        by_study.setdefault(outcome.study_uid or number, outcome)
+    return by_study.values()
 
 
 def _is_under_way(outcome: Outcome) -> bool:
@@ -98,17 +110,3 @@ def _dated(outcome: Outcome, exam: ExamReference) -> Outcome:
     if isinstance(outcome, ScoredExam) or outcome.performed_on is not None:
         return outcome
     return replace(outcome, performed_on=exam.performed_on, imaging_study=exam.resource)
-
-
-def _new_exam(ehr: str, patient: Patient, exam: ExamReference, study_uid: str, may_move: bool) -> NewExam:
-    return NewExam(
-        ehr=ehr,
-        patient_id=patient.id,
-        study_uid=study_uid,
-        accession_number=exam.accession_number,
-        imaging_study=exam.resource,
-        performed_on=exam.performed_on,
-        dicomweb_root=exam.dicomweb_root,
-        patient_identifiers=patient.identifiers,
-        may_move=may_move,
-    )

@@ -1,27 +1,34 @@
-"""The nightly run: find the site's exams and queue what has no score, by the same pipeline that the hook uses."""
+"""Finding the exams that an EHR has changed since it was last read, patient by patient."""
 
 from __future__ import annotations
 
-import logging
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from urllib.parse import quote
 
-from cds.assessment import Assessor
+from cds.assessment import new_exams
 from cds.ehr.client import Ehr
-from cds.errors import EhrError, SettingsError, UntrustedServer
+from cds.errors import EhrError, EhrNotFound, SettingsError, UntrustedServer
+from cds.night import Found
+from cds.store.runs import RunRecords
+from cds.store.store import Store
 from fhir_mappings.bundles import bundle_resources
+from fhir_mappings.dates import instant, last_updated
 from fhir_mappings.elements import Json, counted
+from fhir_mappings.endpoints import endpoint_references
 from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.imaging_studies import ImagingHistory, read_imaging_studies
-from fhir_mappings.patients import read_patient
+from fhir_mappings.patients import Patient, read_patient
 from fhir_mappings.subjects import subject_id
-from model.domain import Assessment
 
-log = logging.getLogger(__name__)
+CHANGED = "ImagingStudy?modality=MG&_count=200"
+HERS = "ImagingStudy?patient={patient_id}&modality=MG&_count=200"
+OVERLAP = timedelta(minutes=10)
+"""A server may show a change some minutes after the moment that it writes on it."""
 
-MAMMOGRAMS = "ImagingStudy?modality=MG&_count=200"
+COULD_NOT_LOOK = (EhrError, UntrustedServer, ResourceProblem, SettingsError)
 
 
 @dataclass(frozen=True)
@@ -33,106 +40,145 @@ class NightEhr:
 
 
 @dataclass(frozen=True)
-class NightSummary:
-    """What one run found. `problems` are patients or EHRs that could not be looked at, in words without identifiers.
+class EhrChanges:
+    """Registers the exams of every patient of whom an EHR has changed a mammography study since the last look.
 
-    `held` counts the pending exams by what their last attempt met, None for those not tried yet.
+    One EHR that fails does not stop the others, and one patient that fails is looked at again the next time.
     """
 
-    patients: int = 0
-    scored: int = 0
-    refused: int = 0
-    pending: int = 0
-    problems: tuple[str, ...] = ()
-    held: Mapping[str | None, int] = field(default_factory=dict)
+    ehrs: Sequence[NightEhr]
+    store: Store
+    runs: RunRecords
+    model: str
+    now: Callable[[], datetime]
+
+    def __call__(self, found: Found) -> None:
+        """Look at every EHR."""
+        for ehr in self.ehrs:
+            try:
+                with ehr.open() as client:
+                    self._look(ehr.name, client, found)
+            except COULD_NOT_LOOK as problem:
+                found.problems.append(f"{ehr.name}: {problem}")
+
+    def _look(self, ehr: str, client: Ehr, found: Found) -> None:
+        since = self.runs.watermark(_source(ehr))
+        changes = _Changes()
+        try:
+            for page in client.pages(_changed_since(since)):
+                changes.add(page)
+        finally:
+            # What was listed before an answer failed is not listed in vain.
+            found.problems.extend(f"{ehr}: {problem}" for problem in changes.problems())
+            failed = list(self._look_at_patients(ehr, client, changes, found))
+        self._move_watermark(ehr, since, changes, failed)
+
+    def _look_at_patients(self, ehr: str, client: Ehr, changes: _Changes, found: Found) -> Iterator[str]:
+        """Register the exams of each patient; yields those who could not be looked at."""
+        reader = PatientReader(ehr, client, self.store, self.model, self.now)
+        for patient_id in changes.patients:
+            try:
+                problems = reader.look_at(patient_id, found)
+            except COULD_NOT_LOOK as problem:
+                found.problems.append(f"{ehr}: a patient: {problem}")
+                yield patient_id
+            else:
+                found.problems.extend(f"{ehr}: a patient: {problem}" for problem in problems)
+
+    def _move_watermark(self, ehr: str, since: datetime | None, changes: _Changes, failed: Sequence[str]) -> None:
+        """Only over what is safely stored, and never past our own clock: an EHR's may have been ahead for a while."""
+        moments = [changes.patients[patient_id] for patient_id in failed]
+        if changes.newest is None or None in moments:
+            return
+        reached = min([changes.newest, self.now(), *(moment for moment in moments if moment)])
+        if since is None or reached > since:
+            self.runs.move_watermark(_source(ehr), reached)
+
+
+@dataclass
+class _Changes:
+    """The patients of a list of changed studies, each with the earliest moment of her changes."""
+
+    patients: dict[str, datetime | None] = field(default_factory=dict)
+    newest: datetime | None = None
+    nobodys: int = 0
+    unread: list[str] = field(default_factory=list)
+
+    def add(self, page: object) -> None:
+        listing = bundle_resources(page, "ImagingStudy")
+        self.unread.extend(problem for problem in listing.problems if "further pages" not in problem)
+        for study in listing.resources:
+            moment, patient_id = last_updated(study), subject_id(study)
+            if moment and (self.newest is None or moment > self.newest):
+                self.newest = moment
+            if patient_id is None:
+                self.nobodys += 1
+            elif patient_id not in self.patients:
+                self.patients[patient_id] = moment
+            else:
+                self.patients[patient_id] = _earlier(self.patients[patient_id], moment)
+
+    def problems(self) -> list[str]:
+        named = [counted(self.nobodys, "study names", "studies name") + " no patient"] if self.nobodys else []
+        return [*dict.fromkeys(self.unread), *named]
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min(one, other) if one and other else None
 
 
 @dataclass(frozen=True)
-class Night:
-    """Goes through every EHR; one that fails does not stop the others."""
+class PatientReader:
+    """Reads one patient's whole list of mammograms from her EHR and brings the store in line with it."""
 
-    ehrs: Sequence[NightEhr]
-    assessor: Assessor
+    ehr: str
+    client: Ehr
+    store: Store
+    model: str
+    now: Callable[[], datetime]
+    endpoints: dict[str, Json] = field(default_factory=dict)
 
-    def find_exams(self) -> NightSummary:
-        """Queue every exam that has no score yet; the worker does the scoring."""
-        assessments: list[Assessment] = []
-        problems: list[str] = []
-        for ehr in self.ehrs:
-            for found in self._look(ehr):
-                if isinstance(found, Assessment):
-                    assessments.append(found)
-                else:
-                    problems.append(f"{ehr.name}: {found}")
-        for said in problems:
-            log.warning("the night could not look at everything: %s", said)
-        return _summary(assessments, problems)
+    def look_at(self, patient_id: str, found: Found) -> tuple[str, ...]:
+        """Register the patient's exams; returns what of her list could not be read. Raises what is COULD_NOT_LOOK."""
+        patient, exams = self._read(patient_id)
+        news = new_exams(self.ehr, patient, exams)
+        # A study on record for somebody else is hers only if the EHR no longer lists it there.
+        for other in sorted(self.store.other_owners(self.ehr, patient_id, [exam.key for exam in news])):
+            self._unlist(other, self._list(other))
+        found.patients += 1
+        found.exams += self.store.register(news, self.model, self.now())
+        self._unlist(patient_id, exams)
+        still = self.store.other_owners(self.ehr, patient_id, [exam.key for exam in news])
+        shared = ("a study is filed under another patient too; correct the EHR",) if still else ()
+        return (*exams.problems, *shared)
 
-    def _look(self, ehr: NightEhr) -> Iterator[Assessment | str]:
-        """Every patient's assessment, and in words whatever could not be looked at."""
-        try:
-            with ehr.open() as client:
-                listing = bundle_resources(client.search(MAMMOGRAMS), "ImagingStudy")
-                yield from listing.problems
-                yield from self._look_at_patients(ehr.name, client, listing.resources)
-        except (EhrError, UntrustedServer, ResourceProblem, SettingsError) as problem:
-            yield str(problem)
+    def _read(self, patient_id: str) -> tuple[Patient, ImagingHistory]:
+        return read_patient(self.client.read(f"Patient/{patient_id}"), patient_id), self._list(patient_id)
 
-    def _look_at_patients(self, ehr: str, client: Ehr, studies: Sequence[Json]) -> Iterator[Assessment | str]:
-        by_patient, nobodys = _studies_by_patient(studies)
-        if nobodys:
-            yield counted(nobodys, "study names", "studies name") + " no patient"
-        histories = {patient_id: read_imaging_studies(hers, patient_id) for patient_id, hers in by_patient.items()}
-        shared = _shared(histories.values())
-        if shared:
-            yield (
-                counted(len(shared), "study is", "studies are") + " filed under more than one patient; correct the EHR"
-            )
-        for patient_id, exams in histories.items():
-            yield from self._look_at_patient(ehr, client, patient_id, exams, shared)
+    def _list(self, patient_id: str) -> ImagingHistory:
+        query = HERS.format(patient_id=quote(patient_id, safe=""))
+        bundle = self.client.search(query)
+        endpoints = [self._endpoint(reference) for reference in endpoint_references(bundle)]
+        return read_imaging_studies(bundle, patient_id, endpoints)
 
-    def _look_at_patient(
-        self, ehr: str, client: Ehr, patient_id: str, exams: ImagingHistory, shared: Set[str]
-    ) -> Iterator[Assessment | str]:
-        try:
-            patient = read_patient(client.read(f"Patient/{patient_id}"), patient_id)
-        except (EhrError, UntrustedServer, ResourceProblem) as problem:
-            yield f"a patient: {problem}"
-            return
-        hers_alone = {exam.study_uid for exam in exams.exams if exam.study_uid} - shared
-        yield self.assessor.assess(ehr, patient, exams, wait_s=0, urgent=False, hers_alone=hers_alone)
-        yield from (f"a patient: {problem}" for problem in exams.problems)
+    def _endpoint(self, reference: str) -> Json:
+        """Read by itself, once a run: an EHR that does not know `_include` for it would refuse the whole search."""
+        if reference not in self.endpoints:
+            try:
+                self.endpoints[reference] = self.client.read(reference)
+            except EhrNotFound:
+                self.endpoints[reference] = {"resourceType": "Endpoint", "id": reference.partition("/")[2]}
+        return self.endpoints[reference]
+
+    def _unlist(self, patient_id: str, exams: ImagingHistory) -> None:
+        # A list that could not be read whole says nothing of what it lacks.
+        if not exams.problems:
+            self.store.unlist(self.ehr, patient_id, [exam.key for exam in exams.exams if exam.key], self.now())
 
 
-def _studies_by_patient(studies: Iterable[Json]) -> tuple[dict[str, list[Json]], int]:
-    """The studies of each patient, and how many name none."""
-    by_patient: dict[str, list[Json]] = defaultdict(list)
-    nobodys = 0
-    for study in studies:
-        patient_id = subject_id(study)
-        if patient_id is None:
-            nobodys += 1
-        else:
-            by_patient[patient_id].append(study)
-    return by_patient, nobodys
+def _source(ehr: str) -> str:
+    return f"ehr {ehr}"
 
 
-def _shared(histories: Iterable[ImagingHistory]) -> set[str]:
-    """The studies that the EHR files under more than one patient: whose they are, it does not know itself."""
-    # A history lists each study once, so a study counted twice has two patients.
-    patients = Counter(exam.study_uid for history in histories for exam in history.exams if exam.study_uid)
-    return {study_uid for study_uid, count in patients.items() if count > 1}
-
-
-def _summary(assessments: Iterable[Assessment], problems: Sequence[str]) -> NightSummary:
-    assessments = list(assessments)
-    lines = [assessment.trajectory for assessment in assessments if assessment.trajectory]
-    pending = [exam for assessment in assessments for exam in assessment.pending]
-    return NightSummary(
-        patients=len(assessments),
-        scored=sum(len(line.points) + len(line.apart) for line in lines),
-        refused=sum(len(assessment.refused) for assessment in assessments),
-        pending=len(pending),
-        problems=tuple(problems),
-        held=Counter(exam.problem for exam in pending),
-    )
+def _changed_since(since: datetime | None) -> str:
+    return CHANGED if since is None else f"{CHANGED}&_lastUpdated=ge{instant(since - OVERLAP)}"

@@ -1,62 +1,131 @@
-"""The nightly run at a terminal: find, score with a progress bar, sum up."""
+"""A run over the site at a terminal: find, score with a progress bar, write, sum up."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
+from threading import Event
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
-from cds.night import Night, NightSummary
-from cds.scoring.worker import Worker
+from cds.clerk import Clerk
+from cds.night import Night
+from cds.scoring.pipeline import ScoringPipeline
+from cds.store.runs import RunSummary
+from cds.store.store import EVERYTHING, Selection
 
-UNTRIED = "no attempt has come to an end yet: another worker has it, or was ended before it was done"
+log = logging.getLogger(__name__)
+
+LINE_EVERY_S = 30.0
+ELSEWHERE_S = 1.0
+
+
+class _Rate(ProgressColumn):
+    """Exams in an hour."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{3600 * speed:.0f} an hour" if speed else "")
 
 
 def progress_bar(console: Console) -> Progress:
-    """Exams done of exams to do, and the time left."""
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
-    )
+    """Exams done of exams to do, how many in an hour, and the time left."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    return Progress(*columns, console=console)
 
 
-def rescore_site(night: Night, worker: Worker, console: Console) -> NightSummary:
-    """Queue every exam without a score, try whatever is queued, and print what came of it and why the rest is held."""
-    night.find_exams()
-    started = night.assessor.now()
-    _score(night, worker, console, started)
-    found = night.find_exams()
-    # Queued exams that the EHRs did not list this time are tried too, and told of.
-    held = Counter(found.held) | Counter(night.assessor.queued())
-    summary = replace(found, pending=held.total(), held=held)
-    _print(summary, console)
-    return summary
+class SiteRun:
+    """One run over the site in this process, which shows how far it is."""
+
+    def __init__(self, night: Night, pipeline: ScoringPipeline, clerk: Clerk, console: Console) -> None:
+        self._night, self._pipeline, self._clerk, self._console = night, pipeline, clerk, console
+
+    def run(self, stop: Event, selection: Selection = EVERYTHING) -> RunSummary:
+        """Find every exam, try each that is queued once, assess, write, and print what came of it."""
+        summary = self._night.run(lambda started: self._settle(started, selection, stop), selection)
+        for line in summary_lines(summary, self._left(selection)):
+            self._console.print(line, markup=False, highlight=False)
+        return summary
+
+    def _settle(self, started: datetime, selection: Selection, stop: Event) -> None:
+        self._score(started, selection, stop)
+        while not stop.is_set() and self._clerk.work_next():
+            pass
+
+    def _score(self, started: datetime, selection: Selection, stop: Event) -> None:
+        """Until every exam has been tried: also those that a worker, dead or alive, had at the beginning."""
+        night = self._night
+        with _progress(self._console, night.store.untried(night.model, started, selection)) as advance:
+            while not stop.is_set():
+                self._pipeline.drain(stop, night.now(), selection, advance)
+                if not night.store.untried(night.model, started, selection):
+                    return
+                stop.wait(ELSEWHERE_S)
+
+    def _left(self, selection: Selection) -> int:
+        return sum(self._night.store.queued(self._night.model, selection).values())
 
 
-def _score(night: Night, worker: Worker, console: Console, started: datetime) -> None:
-    """Every queued exam once: what fails is due again after `started`, so it does not keep the run from ending."""
-    night.assessor.make_due(started)
-    with progress_bar(console) as progress:
-        task = progress.add_task("Scoring exams", total=sum(night.assessor.queued().values()))
-        while worker.score_next(due_by=started):
-            progress.advance(task)
+@contextmanager
+def _progress(console: Console, total: int) -> Iterator[object]:
+    """Something to call after each exam: a bar at a terminal, a line in the log now and then elsewhere."""
+    if console.is_terminal:
+        with progress_bar(console) as progress:
+            task = progress.add_task("Scoring exams", total=total)
+            yield lambda: progress.advance(task)
+        return
+    lines = _Lines(total)
+    yield lines.advance
+    lines.say()
 
 
-def _print(summary: NightSummary, console: Console) -> None:
-    lines = [
-        f"{summary.patients} patients: {summary.scored} exams scored, {summary.refused} refused, "
-        f"{summary.pending} still queued.",
-        *_reasons(summary.held),
+class _Lines:
+    """Progress as lines of the log, at most one in `LINE_EVERY_S` seconds."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done = total, 0
+        self._began = self._said = time.monotonic()
+        self._lock = threading.Lock()
+
+    def advance(self) -> None:
+        with self._lock:
+            self._done += 1
+            if time.monotonic() - self._said >= LINE_EVERY_S:
+                self.say()
+
+    def say(self) -> None:
+        self._said = time.monotonic()
+        rate = self._done / max(self._said - self._began, 1e-9)
+        left_s = (self._total - self._done) / rate if rate else 0.0
+        log.info("%d of %d exams, %.0f an hour, %.0f s left", self._done, self._total, 3600 * rate, max(left_s, 0.0))
+
+
+def summary_lines(summary: RunSummary, queued: int) -> list[str]:
+    """What a run came to, in words without identifiers."""
+    refused, failed = sum(summary.refused.values()), sum(summary.failed.values())
+    return [
+        f"Found {summary.found} new exams. Scored {summary.scored}, refused {refused}, failed {failed}; "
+        f"wrote {summary.written} assessments. {queued} still queued.",
+        *(f"Refused, {said}" for said in _by_count(summary.refused)),
+        *(f"Held, {said}" for said in _by_count(summary.failed)),
         *(f"Could not look: {problem}" for problem in summary.problems),
     ]
-    for line in lines:
-        console.print(line, markup=False, highlight=False)
 
 
-def _reasons(held: Mapping[str | None, int]) -> list[str]:
+def _by_count(reasons: Mapping[str, int]) -> list[str]:
     """The commonest reason first."""
-    by_count = sorted(held.items(), key=lambda reason: (-reason[1], reason[0] or ""))
-    return [f"Held, {count}: {problem or UNTRIED}" for problem, count in by_count]
+    return [f"{count}: {reason}" for reason, count in sorted(reasons.items(), key=lambda said: (-said[1], said[0]))]

@@ -1,31 +1,88 @@
-"""The nightly run by the clock, beside a worker that is scoring already."""
+"""What happens by the clock, beside a worker that is scoring already: the nightly run, and looking into archives."""
 
 from __future__ import annotations
 
 import logging
-from functools import partial
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from threading import Event
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+from sqlalchemy.exc import SQLAlchemyError
 
+from cds.clerk import Clerk
 from cds.errors import SettingsError
-from cds.night import Night
+from cds.night import Found, Look, Night, RunUnderWay
+from cds.rescore import summary_lines
 from cds.settings import NightSettings
 
 log = logging.getLogger(__name__)
 
 LATE_S = 3600
 """A run that could not start on time (a sleeping machine, a restart) still starts within the hour."""
+LOOK_EVERY_S = 5.0
 
 
-def schedule_night(night: Night, settings: NightSettings) -> BackgroundScheduler | None:
-    """A scheduler with the nightly run in it, not yet started; None where the site has switched it off."""
-    if not settings.cron.strip():
-        return None
-    scheduler = BackgroundScheduler(timezone=settings.time_zone)
-    job = partial(_run, night)
-    scheduler.add_job(job, _trigger(settings), id="night", max_instances=1, coalesce=True, misfire_grace_time=LATE_S)
-    return scheduler
+class Schedule:
+    """The site's timetable; started and shut down with the worker. Raises SettingsError for what is no timetable."""
+
+    def __init__(
+        self, night: Night, clerk: Clerk, settings: NightSettings, poll: Look | None, poll_every: timedelta
+    ) -> None:
+        self._night, self._clerk = night, clerk
+        self._stop = Event()
+        self._scheduler = BackgroundScheduler(timezone=settings.time_zone)
+        if settings.cron.strip():
+            self._add(self._run_night, _trigger(settings), "night")
+        if poll is not None:
+            self._poll = poll
+            self._add(self._run_poll, IntervalTrigger(seconds=poll_every.total_seconds()), "poll")
+
+    @property
+    def jobs(self) -> list[str]:
+        """What is on it."""
+        return sorted(job.id for job in self._scheduler.get_jobs())
+
+    def start(self) -> None:
+        """Begin to look at the clock."""
+        self._scheduler.start()
+
+    def shutdown(self) -> None:
+        """End, also a run under way: what it has queued stays queued."""
+        self._stop.set()
+        self._scheduler.shutdown()
+
+    def _add(self, job: Callable[[], None], trigger: object, name: str) -> None:
+        self._scheduler.add_job(job, trigger, id=name, max_instances=1, coalesce=True, misfire_grace_time=LATE_S)
+
+    def _run_night(self) -> None:
+        try:
+            summary = self._night.run(self._settle)
+        except RunUnderWay as problem:
+            log.info("the nightly run is left out: %s", problem)
+        except SQLAlchemyError as fault:
+            log.error("the nightly run ended: the store failed: %s", type(fault).__name__)
+        else:
+            for line in summary_lines(summary, sum(self._night.store.queued(self._night.model).values())):
+                log.info("the night: %s", line)
+
+    def _settle(self, started: datetime) -> None:
+        """Wait while the worker and the clerk of this process, or of others, do what the run has queued."""
+        night = self._night
+        while night.store.untried(night.model, started) or self._clerk.has_work():
+            if self._stop.wait(LOOK_EVERY_S):
+                return
+
+    def _run_poll(self) -> None:
+        found = Found()
+        try:
+            self._poll(found)
+        except SQLAlchemyError as fault:
+            log.error("the archives could not be looked into: the store failed: %s", type(fault).__name__)
+        for said in dict.fromkeys(found.problems):
+            log.warning("not everything could be taken from the archives: %s", said)
 
 
 def _trigger(settings: NightSettings) -> CronTrigger:
@@ -36,11 +93,3 @@ def _trigger(settings: NightSettings) -> CronTrigger:
         return CronTrigger.from_crontab(settings.cron, timezone=settings.time_zone)
     except ValueError as e:
         raise SettingsError(f"night.cron: {settings.cron!r} is not five cron fields: {e}") from e
-
-
-def _run(night: Night) -> None:
-    summary = night.find_exams()
-    log.info(
-        "night: %d patients, %d exams scored, %d refused, %d queued, %d problems",
-        summary.patients, summary.scored, summary.refused, summary.pending, len(summary.problems),
-    )  # fmt: skip

@@ -1,43 +1,70 @@
-"""The worker: takes queued exams one by one, fetches, scores and stores them. The only part that needs torch."""
+"""The worker: finds, fetches, scores and stores queued exams, in steps. The only part that needs torch."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from threading import Event
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydicom import Dataset
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds.errors import MammoTrendError, StudyIncomplete
 from cds.pacs.archive import ImageArchive
-from cds.store.store import ScoringJob, Store
+from cds.store.store import EVERYTHING, ScoringJob, Selection, Store
 from model.domain import STANDARD_VIEWS, ExclusionReason, RefusedExam, ScoredExam
 from model.views import view_of
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(minutes=10)
-IDLE_S = 0.2
+LEASE = timedelta(minutes=3)
+"""How long a claimed exam stays with a worker that gives no sign of life."""
 SETTLED = timedelta(days=2)
 A_DAY_AHEAD = timedelta(days=1)
 """As far as a clinic's date may be ahead of UTC; a date beyond it is wrong, and no reason to wait."""
 
 
-class ExamScorer(Protocol):
-    """What scores the images of an exam: `model.scorer.Scorer`, or a fake of it."""
+class Prepared(Protocol):
+    """An exam that is ready for the network: `model.scorer.PreparedExam`, or a fake of it."""
 
-    def score_exam(
-        self, images: Sequence[Dataset], *, at: datetime, performed_on: date | None = None, gate: bool = True
-    ) -> ScoredExam | RefusedExam:
-        """The exam's score, or why it has none."""
+    @property
+    def bytes_held(self) -> int:
+        """How much memory its pictures take."""
         ...
 
 
+class ExamScorer(Protocol):
+    """What scores the images of exams: `model.scorer.Scorer`, or a fake of it."""
+
+    batch_exams: int
+
+    def prepare(
+        self, images: Sequence[Dataset], *, at: datetime, performed_on: date | None = None, gate: bool = True
+    ) -> Any:
+        """The exam made ready, as Prepared, or a RefusedExam that says why it has no score. For any thread."""
+        ...
+
+    def score(self, exams: Sequence[Any]) -> list[ScoredExam | RefusedExam]:
+        """The scores of what was prepared, in its order. For one thread."""
+        ...
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A claimed exam whose pictures wait for the network."""
+
+    job: ScoringJob
+    exam: Prepared
+
+
 class Worker:
-    """Scores what is queued for one model. An exam that fails stays queued with its reason."""
+    """The steps of scoring what is queued for one model. An exam that fails stays queued with its reason.
+
+    Every step raises SQLAlchemyError where the store itself fails. `prepare` is for any thread, `finish` for one.
+    """
 
     def __init__(
         self,
@@ -48,52 +75,99 @@ class Worker:
         now: Callable[[], datetime],
         *,
         check_patient_id: bool = True,
-        store_down_s: float = 5.0,
     ) -> None:
         self._store, self._archive, self._scorer = store, archive, scorer
         self._model, self._now = model, now
-        self._check_patient_id, self._store_down_s = check_patient_id, store_down_s
+        self._check_patient_id = check_patient_id
 
-    def run(self, stop: Event) -> None:
-        """Score until told to stop; the exam in hand is finished first. A database that is down is waited for."""
-        log.info("scoring with %s", self._model)
-        while not stop.is_set():
-            try:
-                wait_s = 0.0 if self.score_next() else IDLE_S
-            except SQLAlchemyError as fault:
-                log.error("the store failed: %s", type(fault).__name__)
-                wait_s = self._store_down_s
-            stop.wait(wait_s)
+    @property
+    def batch_exams(self) -> int:
+        """How many exams are best scored together."""
+        return self._scorer.batch_exams
 
-    def score_next(self, due_by: datetime | None = None) -> bool:
-        """Score one exam that is due, or was by `due_by`; False when there is none.
-
-        Raises SQLAlchemyError where the store itself fails.
-        """
-        job = self._store.claim(self._model, self._now(), LEASE, due_by)
+    def score_next(self, due_by: datetime | None = None, selection: Selection = EVERYTHING) -> bool:
+        """Take one exam that is due, or was by `due_by`, through all steps; False when there is none."""
+        job = self.claim(due_by, selection)
         if job is None:
             return False
-        try:
-            self._score(job)
-        except MammoTrendError as problem:
-            self._store.save_failure(job, str(problem), self._now())
-            log.warning("an exam is held: %s: %s", type(problem).__name__, problem)
-        except Exception as fault:  # noqa: BLE001 # one exam's unforeseen fault must not stop the others; it stays queued
-            self._store.save_failure(job, f"an unforeseen fault ({type(fault).__name__})", self._now())
-            log.error("an exam is held: %s", type(fault).__name__)
+        ready = self.prepare(job)
+        if ready:
+            self.finish([ready])
         return True
 
-    def _score(self, job: ScoringJob) -> None:
+    def claim(self, due_by: datetime | None = None, selection: Selection = EVERYTHING) -> ScoringJob | None:
+        """The next exam that is due, which is then this worker's for the length of a lease."""
+        return self._store.claim(self._model, self._now(), LEASE, due_by, selection)
+
+    def keep(self, jobs: Sequence[ScoringJob]) -> None:
+        """Have claimed exams stay with this worker for another lease."""
+        self._store.renew(jobs, self._now(), LEASE)
+
+    def prepare(self, job: ScoringJob) -> Ready | None:
+        """Find, fetch and check an exam and make its pictures; None where it was refused or is held."""
+        with self._holding(job):
+            found = self._located(job)
+            images = self._fetched(found)
+            exam = self._scorer.prepare(images, at=self._now(), performed_on=found.performed_on)
+            if not isinstance(exam, RefusedExam):
+                return Ready(found, exam)
+            if _may_still_arrive(exam, images, self._now()):
+                raise StillArriving("not all four standard views have reached the archive yet; it is tried again")
+            self._refuse(found, exam)
+        return None
+
+    def finish(self, ready: Sequence[Ready]) -> None:
+        """Score prepared exams together and store what comes of each."""
+        try:
+            exams = self._scorer.score([one.exam for one in ready])
+        except Exception as fault:  # noqa: BLE001 # an exam's unforeseen fault must not stop the others; it stays queued
+            if len(ready) > 1:  # whose fault it was shows one by one
+                for one in ready:
+                    self.finish([one])
+                return
+            self._hold(ready[0].job, fault)
+            return
+        for one, exam in zip(ready, exams, strict=True):
+            if isinstance(exam, RefusedExam):
+                self._refuse(one.job, exam)
+            else:
+                self._store.save_score(one.job, exam)
+
+    def _located(self, job: ScoringJob) -> ScoringJob:
+        """The job with the study that its exam is."""
+        if job.study_uid is not None:
+            return job
+        study = self._archive.find_by_accession(job.accession_number or "", job.patient_identifiers)
+        self._store.resolve(job, study.study_uid, study.root)
+        return replace(job, study_uid=study.study_uid, dicomweb_root=study.root)
+
+    def _fetched(self, job: ScoringJob) -> list[Dataset]:
+        assert job.study_uid is not None  # noqa: S101 # it has been located
         images = self._archive.retrieve_study(job.study_uid, job.dicomweb_root)
         if self._check_patient_id:
             _check_patient(images, job.patient_identifiers)
         _check_study(images, job.study_uid)
-        exam = self._scorer.score_exam(images, at=self._now(), performed_on=job.performed_on)
-        if isinstance(exam, ScoredExam):
-            self._store.save_score(job, exam)
-            return
-        if _may_still_arrive(exam, images, self._now()):
-            raise StillArriving("not all four standard views have reached the archive yet; it is tried again")
+        return images
+
+    @contextmanager
+    def _holding(self, job: ScoringJob) -> Iterator[None]:
+        """Whatever goes wrong with one exam leaves it queued with the reason."""
+        try:
+            yield
+        except SQLAlchemyError:
+            raise
+        except Exception as fault:  # noqa: BLE001 # one exam's unforeseen fault must not stop the others
+            self._hold(job, fault)
+
+    def _hold(self, job: ScoringJob, fault: Exception) -> None:
+        if isinstance(fault, MammoTrendError):
+            self._store.save_failure(job, str(fault), self._now())
+            log.warning("an exam is held: %s: %s", type(fault).__name__, fault)
+        else:
+            self._store.save_failure(job, f"an unforeseen fault ({type(fault).__name__})", self._now())
+            log.error("an exam is held: %s", type(fault).__name__)
+
+    def _refuse(self, job: ScoringJob, exam: RefusedExam) -> None:
         self._store.save_refusal(job, exam, self._now())
         log.info("an exam is refused: %s", ", ".join(sorted({exclusion.reason for exclusion in exam.exclusions})))
 

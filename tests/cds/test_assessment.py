@@ -10,6 +10,7 @@ import pytest
 
 from cds.assessment import NO_STUDY_UID, POLL_S, Assessor
 from cds.store.store import BELONGS_TO_ANOTHER, Store
+from cds.store.tables import ExamSource
 from model.domain import Assessment, PendingExam, RefusedExam
 from tests.cds.builders import (
     EHR,
@@ -18,6 +19,8 @@ from tests.cds.builders import (
     Clock,
     claimed,
     history,
+    join,
+    new_exam,
     memory_store,
     patient,
     reference,
@@ -42,7 +45,7 @@ class Waiting:
 
 def assessor(store: Store, waiting: Waiting) -> Assessor:
     clock = waiting.clock
-    return Assessor(store, MODEL, lambda risk: risk > 0.017, clock, waiting.sleep, clock.monotonic_s)
+    return Assessor(store, MODEL, join, clock, waiting.sleep, clock.monotonic_s)
 
 
 @pytest.fixture
@@ -63,8 +66,8 @@ def assess(store: Store, waiting: Waiting, *study_uids: str, wait_s: float = 2.0
 def score_everything(store: Store, five_year: float = 0.021) -> None:
     """What a worker does meanwhile."""
     while job := store.claim(MODEL.key, NOW + timedelta(hours=1), timedelta(hours=9)):
-        day = job.performed_on or date(2026, 5, 3)
-        store.save_score(job, scored(job.study_uid, five_year, day))
+        day, study_uid = job.performed_on or date(2026, 5, 3), job.study_uid or "1.2.77"
+        store.save_score(job, scored(study_uid, five_year, day))
 
 
 def test_stored_scores_answer_at_once(store: Store, waiting: Waiting) -> None:
@@ -168,15 +171,65 @@ def test_another_patients_study_is_held_under_the_date_that_this_patients_ehr_gi
     assert found.pending == (PendingExam("1.2.1", date(2020, 5, 3), BELONGS_TO_ANOTHER, "ImagingStudy/s-1.2.1"),)
 
 
-def test_only_a_study_that_its_ehr_files_under_this_patient_alone_is_moved_to_her(
-    store: Store, waiting: Waiting
-) -> None:
-    hers = history(reference("1.2.1"), reference("1.2.2"))
+def test_a_call_takes_no_study_from_another_patient(store: Store, waiting: Waiting) -> None:
+    hers = history(reference("1.2.1"))
     assessor(store, waiting).assess(EHR, patient("p2"), hers, wait_s=0, urgent=False)
 
-    found = assessor(store, waiting).assess(EHR, patient(), hers, wait_s=0, urgent=False, hers_alone={"1.2.2", "1.2.3"})
+    found = assessor(store, waiting).assess(EHR, patient(), hers, wait_s=0, urgent=False)
 
-    assert [exam.problem for exam in found.pending] == [BELONGS_TO_ANOTHER, None]
+    assert [exam.problem for exam in found.pending] == [BELONGS_TO_ANOTHER]
+
+
+def test_what_a_call_says_of_an_exams_images_is_not_compared_with_what_the_ehr_lists(
+    store: Store, waiting: Waiting
+) -> None:
+    store.register([new_exam("1.2.1", images="four")], MODEL.key, NOW)
+    score_everything(store)
+
+    exams = history(reference("1.2.1", images="a part of them"))
+    found = assessor(store, waiting).assess(EHR, patient(), exams, wait_s=0, urgent=True)
+
+    assert found.trajectory is not None
+    assert found.pending == ()
+
+
+def test_an_exam_without_a_study_uid_is_known_by_its_accession_number(store: Store, waiting: Waiting) -> None:
+    exams = history(reference(None, accession_number="A1"))
+    assessor(store, waiting).assess(EHR, patient(), exams, wait_s=0, urgent=True)
+    store.resolve(claimed(store), "1.2.77", None)
+    later = NOW + timedelta(hours=1)
+    job = store.claim(MODEL.key, later, timedelta(hours=9))
+    assert job is not None
+    store.save_score(job, scored("1.2.77"))
+
+    found = assessor(store, waiting).assess(EHR, patient(), exams, wait_s=0, urgent=True)
+
+    assert found.trajectory is not None
+    assert found.trajectory.latest.study_uid == "1.2.77"
+
+
+def test_a_study_on_record_by_its_uid_and_by_its_accession_number_counts_once(store: Store, waiting: Waiting) -> None:
+    exams = history(reference("1.2.77"), reference(None, accession_number="A1"))
+    assessor(store, waiting).assess(EHR, patient(), exams, wait_s=0, urgent=True)
+    while job := store.claim(MODEL.key, NOW, timedelta(hours=9)):
+        if job.study_uid is None:
+            store.resolve(job, "1.2.77", None)
+        store.save_refusal(job, refused("1.2.77"), NOW)
+
+    found = assessor(store, waiting).assess(EHR, patient(), exams, wait_s=0, urgent=True)
+
+    assert [exam.study_uid for exam in found.refused] == ["1.2.77"]
+
+
+def test_an_exam_that_an_archive_brought_is_part_of_what_is_known(store: Store, waiting: Waiting) -> None:
+    store.register([new_exam("1.2.9", source=ExamSource.PACS, performed_on=date(2019, 5, 3))], MODEL.key, NOW)
+    assess(store, waiting, "1.2.1", wait_s=0)
+    score_everything(store)
+
+    found = assess(store, waiting, "1.2.1")
+
+    assert found.trajectory is not None
+    assert [exam.study_uid for exam in found.trajectory.points] == ["1.2.9", "1.2.1"]
 
 
 def test_the_hook_and_the_night_say_the_same_of_the_same_exams(store: Store, waiting: Waiting) -> None:
@@ -185,9 +238,9 @@ def test_the_hook_and_the_night_say_the_same_of_the_same_exams(store: Store, wai
     for number in range(6):
         job = claimed(store)
         if number % 3 == 0:
-            store.save_refusal(job, refused(job.study_uid), NOW)
+            store.save_refusal(job, refused(job.study_uid or ""), NOW)
         if number % 3 == 1:
-            store.save_score(job, scored(job.study_uid, 0.01 * number, job.performed_on or date.min))
+            store.save_score(job, scored(job.study_uid or "", 0.01 * number, job.performed_on or date.min))
 
     night = assess(store, waiting, *uids, wait_s=0, urgent=False)
     hook = assess(store, waiting, *uids, wait_s=0.1, urgent=True)

@@ -1,0 +1,81 @@
+"""The nightly run: find the site's new exams, have them scored, and say what came of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from cds.errors import MammoTrendError
+from cds.lease import held
+from cds.store.runs import RunRecords, RunSummary
+from cds.store.store import EVERYTHING, Selection, Store
+
+log = logging.getLogger(__name__)
+
+LEASE = "night"
+
+
+class RunUnderWay(MammoTrendError):
+    """Another process is at the same run."""
+
+
+@dataclass
+class Found:
+    """What a look at the site's systems found: how many patients and new exams, and what it could not look at.
+
+    `problems` are sentences without identifiers.
+    """
+
+    patients: int = 0
+    exams: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+class Look(Protocol):
+    """One way of finding new exams: the EHRs' lists, or the archives'."""
+
+    def __call__(self, found: Found) -> None:
+        """Register what is new, and add to `found` what that was and what could not be looked at."""
+        ...
+
+
+@dataclass(frozen=True)
+class Night:
+    """One run over the site at a time, across all processes; what a killed one had done stays done."""
+
+    looks: Sequence[Look]
+    store: Store
+    runs: RunRecords
+    model: str
+    now: Callable[[], datetime]
+    holder: str
+
+    def run(self, settle: Callable[[datetime], None], selection: Selection = EVERYTHING) -> RunSummary:
+        """Find, `settle`, sum up; raises RunUnderWay where another process is at it.
+
+        `settle` is given the moment at which the run began, and returns once every exam of the selection that was
+        queued has been tried since, and what came of it is on its way.
+        """
+        with held(self.runs, LEASE, self.holder, self.now) as alone:
+            if not alone:
+                raise RunUnderWay("another process is at the nightly run; wait for its end")
+            started = self.now()
+            run_id = self.runs.start(self.model, started)
+            found = self._find()
+            self.store.queue_known(self.model, selection, self.now())
+            self.store.make_due(self.model, started)
+            settle(started)
+            summary = self.runs.sum_up(self.model, started, found.exams, tuple(dict.fromkeys(found.problems)))
+            self.runs.finish(run_id, summary, self.now())
+            return summary
+
+    def _find(self) -> Found:
+        found = Found()
+        for look in self.looks:
+            look(found)
+        for said in dict.fromkeys(found.problems):
+            log.warning("the night could not look at everything: %s", said)
+        return found

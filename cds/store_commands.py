@@ -1,0 +1,107 @@
+"""The commands `mammotrend db | outbox | worklist | runs`: what is in the store, and what to do about it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cds.command_line import Config, keep_files_private, plain_errors, set_up_logging
+from cds.errors import MammoTrendError
+from cds.settings import read_settings
+from cds.store.database import connect, open_database
+from cds.store.outbox import OutboxRecords
+from cds.store.runs import RunRecords
+from cds.store.tables import OutboxState
+from cds.store.upgrade import database_revision, newest_revision, upgrade_database
+
+db_app = typer.Typer(help="See and bring up to date the layout of the database.", no_args_is_help=True)
+outbox_app = typer.Typer(
+    help="See what is on its way to the EHRs and archives, and try it again.", no_args_is_help=True
+)
+
+
+@db_app.command("upgrade")
+def upgrade(config: Config = None) -> None:
+    """Bring the database to the layout of this program. Back it up first."""
+    keep_files_private()
+    set_up_logging("WARNING")
+    with plain_errors():
+        before = upgrade_database(connect(read_settings(config).database_url))
+    _say(f"the database had the layout {before or 'of an empty one'}; it now has {newest_revision()}")
+
+
+@db_app.command("status")
+def status(config: Config = None) -> None:
+    """Say which layout the database has. Ends with status 1 where this program needs another."""
+    set_up_logging("WARNING")
+    with plain_errors():
+        found = database_revision(connect(read_settings(config).database_url))
+    _say(f"layout {found or 'none: the database is empty'}; this program needs {newest_revision()}")
+    if found != newest_revision():
+        raise typer.Exit(1)
+
+
+class NoSuchLetter(MammoTrendError):
+    """`outbox retry` was given a number that is not waiting."""
+
+
+@outbox_app.command("list")
+def list_outbox(
+    everything: Annotated[bool, typer.Option("--all", help="Also what was delivered or overtaken.")] = False,
+    config: Config = None,
+) -> None:
+    """List what waits to be delivered and what was given up. Ends with status 1 where anything was given up."""
+    set_up_logging("WARNING")
+    states = list(OutboxState) if everything else [OutboxState.QUEUED, OutboxState.DEAD]
+    with plain_errors():
+        letters = OutboxRecords(open_database(read_settings(config).database_url)).letters(states)
+    table = Table("Number", "To", "EHR", "State", "Attempts", "Queued", "Next attempt", "Problem")
+    for letter in letters:
+        due = f"{letter.due_at:%Y-%m-%d %H:%M}" if letter.state is OutboxState.QUEUED else ""
+        queued = f"{letter.queued_at:%Y-%m-%d %H:%M}"
+        cells = (letter.destination, letter.ehr, letter.state, str(letter.attempts), queued, due, letter.problem or "")
+        table.add_row(str(letter.id), *cells)
+    Console().print(table if letters else "nothing waits")
+    if any(letter.state is OutboxState.DEAD for letter in letters):
+        raise typer.Exit(1)
+
+
+@outbox_app.command("retry")
+def retry_outbox(
+    numbers: Annotated[list[int] | None, typer.Argument(help="Which ones; without numbers all.")] = None,
+    config: Config = None,
+) -> None:
+    """Have the worker try again at once what was given up or waits for its next attempt."""
+    from cds.services import utc_now
+
+    set_up_logging("WARNING")
+    with plain_errors():
+        records = OutboxRecords(open_database(read_settings(config).database_url))
+        count = records.retry(utc_now(), numbers or ())
+        if count < len(set(numbers or ())):
+            raise NoSuchLetter(
+                f"{count} are tried again; the other numbers are not waiting: see `mammotrend outbox list`"
+            )
+    _say(f"{count} are tried again")
+
+
+def list_runs(config: Config = None) -> None:
+    """List the last runs over the site, newest first."""
+    set_up_logging("WARNING")
+    with plain_errors():
+        runs = RunRecords(open_database(read_settings(config).database_url)).last()
+    table = Table("Begun", "Ended", "Found", "Scored", "Refused", "Failed", "Written", "Could not look")
+    for run in runs:
+        ended = f"{run.finished_at:%Y-%m-%d %H:%M}" if run.finished_at else "not ended"
+        refused, failed = sum(run.refused.values()), sum(run.failed.values())
+        counts = (run.found, run.scored, refused, failed, run.written, len(run.problems))
+        table.add_row(f"{run.started_at:%Y-%m-%d %H:%M}", ended, *map(str, counts))
+    Console().print(table)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")

@@ -1,0 +1,101 @@
+"""Who comes first, where a site has fewer MRI places than women over its threshold."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.table import Table
+
+from cds.store.assessments import AssessmentRecords
+from cds.store.cards import CardRecords
+
+MRI_ORDER = "ServiceRequest"
+
+
+class Form(StrEnum):
+    """How a list is written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One woman over the threshold; the score is in percent, the change in percentage points."""
+
+    ehr: str
+    patient_id: str
+    exam_date: str
+    five_year_percent: float
+    change_points: float | None
+    over_years: float
+    newly_over: bool
+    rising: bool
+    model: str
+
+
+def worklist(
+    assessments: AssessmentRecords, cards: CardRecords, model: str, is_over: Callable[[float], bool]
+) -> list[Entry]:
+    """Everyone whose newest score is over the threshold, highest first, unless an MRI suggestion was accepted since."""
+    acted_on = cards.acted_on(MRI_ORDER)
+    entries = []
+    for kept in assessments.current(model):
+        accepted = acted_on.get((kept.ehr, kept.patient_id))
+        is_done = accepted is not None and accepted.date() >= kept.performed_on
+        if is_over(kept.five_year) and not is_done:
+            change = None if kept.change is None else 100 * kept.change
+            entries.append(
+                Entry(
+                    kept.ehr,
+                    kept.patient_id,
+                    kept.performed_on.isoformat(),
+                    100 * kept.five_year,
+                    change,
+                    kept.years,
+                    kept.newly_over,
+                    kept.rising,
+                    kept.model,
+                )
+            )
+    return entries
+
+
+def write(entries: Sequence[Entry], form: Form, out: TextIO) -> None:
+    """Write the list as a table for people, or as CSV or JSON for programs, with the numbers as they are."""
+    rows = [asdict(entry) for entry in entries]
+    if form is Form.JSON:
+        out.write(json.dumps(rows, indent=2) + "\n")
+    elif form is Form.CSV:
+        writer = csv.DictWriter(out, [*Entry.__dataclass_fields__], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: _not_a_formula(value) for name, value in row.items()} for row in rows)
+    else:
+        Console(file=out).print(_table(entries))
+
+
+def _not_a_formula(value: Any) -> Any:
+    """A spreadsheet would run a text that begins like a formula, and ids come from outside."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+def _table(entries: Iterable[Entry]) -> Table:
+    table = Table(title="Over the threshold, without an MRI suggestion acted on")
+    for heading in ("EHR", "Patient", "Exam"):
+        table.add_column(heading)
+    for heading in ("5-year score", "Change"):
+        table.add_column(heading, justify="right")
+    table.add_column("Remarks")
+    for entry in entries:
+        change = "" if entry.change_points is None else f"{entry.change_points:+.1f} in {entry.over_years:.1f} years"
+        remarks = [word for word, said in (("newly over", entry.newly_over), ("rising", entry.rising)) if said]
+        score = f"{entry.five_year_percent:.2f} %"
+        table.add_row(entry.ehr, entry.patient_id, entry.exam_date, score, change, ", ".join(remarks))
+    return table

@@ -1,0 +1,50 @@
+"""What goes into the chart of a patient's newest score: its RiskAssessment, with the line it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fhir_mappings.risk_assessments import assessment_identifier, risk_assessment
+from hooks.card_details import banners, method_text
+from hooks.markdown import plain
+from hooks.percentages import points
+from hooks.site import Site
+from model.domain import ScoredExam, Trajectory
+
+
+def chart_entry(
+    trajectory: Trajectory, patient_id: str, site: Site, earlier: Sequence[str] = (), notes: Sequence[str] = ()
+) -> tuple[str, dict[str, Any]]:
+    """The identifier and the RiskAssessment of the index exam; raises ResourceProblem where it cannot be written.
+
+    `earlier` are references to the assessments of earlier exams in the same chart, `notes` sentences beside it.
+    """
+    exam = trajectory.latest
+    said = (*banners(site, exam.score.model), *exam.warnings, *_change(trajectory), *notes)
+    return assessment_identifier(exam, patient_id), exam_assessment(exam, patient_id, site, said, earlier)
+
+
+def exam_assessment(
+    exam: ScoredExam, patient_id: str, site: Site, said: Sequence[str], earlier: Sequence[str] = ()
+) -> dict[str, Any]:
+    """One exam's RiskAssessment. What is `said` goes with it into the chart: it outlives every card."""
+    return risk_assessment(
+        exam,
+        patient_id,
+        identifier_system=site.identifier_system,
+        method_text=plain(method_text(exam.score.model)),
+        note=" ".join(plain(text) for text in said) or None,
+        earlier=earlier,
+    )
+
+
+def _change(trajectory: Trajectory) -> tuple[str, ...]:
+    """How the score moved over the comparable exams, in one sentence; nothing for a single exam."""
+    if trajectory.change is None:
+        return ()
+    first, count = trajectory.points[0].performed_on, len(trajectory.points)
+    if trajectory.change_is_measurable is False:
+        return (f"No measurable change of the score over {count} comparable exams since {first.isoformat()}.",)
+    moved = points(trajectory.change)
+    return (f"Change of the score over {count} comparable exams since {first.isoformat()}: {moved} percentage points.",)

@@ -1,0 +1,67 @@
+"""What only one process may do is held by a lease that outlives no holder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+
+import pytest
+from sqlalchemy import Engine
+
+from cds.lease import held, holder_name
+from cds.store.database import open_database
+from cds.store.runs import RunRecords
+from tests.cds.builders import Clock
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_database(f"sqlite:///{tmp_path / 'lease.sqlite'}")
+    yield engine
+    engine.dispose()
+
+
+def test_while_one_holds_it_nobody_else_can_and_afterwards_anybody(engine: Engine) -> None:
+    runs, clock = RunRecords(engine), Clock()
+
+    with held(runs, "night", "one", clock) as mine:
+        with held(runs, "night", "two", clock) as theirs:
+            assert (mine, theirs) == (True, False)
+    with held(runs, "night", "two", clock) as theirs:
+        assert theirs is True
+
+
+def test_a_fault_within_gives_it_up_too(engine: Engine) -> None:
+    runs, clock = RunRecords(engine), Clock()
+
+    with pytest.raises(RuntimeError), held(runs, "night", "one", clock):
+        raise RuntimeError("the run broke")
+
+    with held(runs, "night", "two", clock) as theirs:
+        assert theirs is True
+
+
+def test_it_is_kept_as_long_as_its_holder_is_at_it(engine: Engine) -> None:
+    kept = Event()
+
+    class Watched(RunRecords):
+        """Tells when the lease was taken again."""
+
+        times = 0
+
+        def take_lease(self, *arguments: object) -> bool:  # type: ignore[override] # handed on as it is
+            self.times += 1
+            if self.times > 2:
+                kept.set()
+            return super().take_lease(*arguments)  # type: ignore[arg-type]
+
+    runs, clock = Watched(engine), Clock()
+    with held(runs, "night", "one", clock, timedelta(milliseconds=30)):
+        assert kept.wait(20)
+        clock.advance(timedelta(milliseconds=25))
+
+
+def test_every_holder_has_a_name_of_its_own() -> None:
+    assert holder_name() != holder_name()
