@@ -83,7 +83,9 @@ class Reporter:
 
         def judge(outcomes: Sequence[Outcome], written: Sequence[Written]) -> Conclusion | None:
             trajectory = assessment(outcomes, self._join).trajectory
-            return _conclusion(trajectory, patient_id, told.site, written, notes) if trajectory else None
+            if trajectory is None or not trajectory.points:
+                return None
+            return _conclusion(trajectory, patient_id, told.site, written, notes)
 
         try:
             self._records.assess(ehr, patient_id, self._model.key, self._now(), judge, told.destinations)

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, TextIO
 
@@ -51,13 +52,13 @@ def worklist(
         accepted = acted_on.get((kept.ehr, kept.patient_id))
         is_done = accepted is not None and accepted.date() >= kept.performed_on
         if is_over(kept.five_year) and not is_done:
-            change = None if kept.change is None else 100 * kept.change
+            change = None if kept.change is None else _percent(kept.change)
             entries.append(
                 Entry(
                     kept.ehr,
                     kept.patient_id,
                     kept.performed_on.isoformat(),
-                    100 * kept.five_year,
+                    _percent(kept.five_year),
                     change,
                     kept.years,
                     kept.newly_over,
@@ -66,6 +67,11 @@ def worklist(
                 )
             )
     return entries
+
+
+def _percent(fraction: float) -> float:
+    """Exact: 100 * 0.066 would be 6.6000000000000005."""
+    return float(Decimal(repr(fraction)) * 100)
 
 
 def write(entries: Sequence[Entry], form: Form, out: TextIO) -> None:

@@ -4,58 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
-from threading import Event, Thread
+from dataclasses import replace
+from datetime import date, timedelta
 
 import pytest
 from pydicom import Dataset
-from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
 
-from cds.errors import MammoTrendError, PacsUnreachable, StudyIncomplete, StudyNotFound
-from cds.scoring.worker import SETTLED, Worker
-from cds.store.store import ScoringJob, Store
+from cds.errors import MammoTrendError, PacsUnreachable, StudyAmbiguous, StudyIncomplete, StudyNotFound
+from cds.pacs.archive import FoundStudy
+from cds.scoring.worker import LEASE, SETTLED, Worker
+from cds.store.store import Store
 from model.domain import Exclusion, ExclusionReason, PendingExam, RefusedExam, ScoredExam
 from tests.builders import mammogram, screening_exam
-from tests.cds.builders import EHR, LEASE, MODEL, NOW, PATIENT, Clock, claimed, memory_store, new_exam, refused, scored
+from tests.cds.builders import EHR, IDENTIFIER, MODEL, NOW, PATIENT, Clock, claimed, memory_store, new_exam, refused
+from tests.cds.scoring.fakes import FakeScorer
 from tests.fakes import FakeArchive
 
 TODAY = NOW.date()
 SECRETS = ("MRN-1", "STRANGER", "Ada", "p1", "1.2.")
-
-
-class FakeScorer:
-    """An ExamScorer that scores every study alike, except those given."""
-
-    def __init__(self, **answers: RefusedExam | Exception) -> None:
-        self.answers = answers
-        self.asked: list[tuple[str, date | None]] = []
-
-    def score_exam(
-        self, images: Sequence[Dataset], *, at: datetime, performed_on: date | None = None, gate: bool = True
-    ) -> ScoredExam | RefusedExam:
-        """The answer given for the study, which is raised if it is an error."""
-        study_uid = str(images[0].StudyInstanceUID)
-        self.asked.append((study_uid, performed_on))
-        answer = self.answers.get("s" + study_uid.replace(".", "_"), scored(study_uid, scored_at=at))
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-class BrokenStore(Store):
-    """A store whose database fails the given number of times before it works."""
-
-    def __init__(self, engine: Engine, failures: int) -> None:
-        super().__init__(engine)
-        self.failures = failures
-
-    def claim(self, model: str, now: datetime, lease: timedelta, due_by: datetime | None = None) -> ScoringJob | None:
-        """Fails as a database that is down does."""
-        if self.failures:
-            self.failures -= 1
-            raise OperationalError("SELECT secret", {}, Exception("the connection is lost"))
-        return super().claim(model, now, lease, due_by)
 
 
 @pytest.fixture
@@ -80,7 +46,7 @@ def work(store: Store, archive: FakeArchive, scorer: FakeScorer | None = None, *
 def outcomes(store: Store) -> list[ScoredExam | RefusedExam | PendingExam]:
     """What is known of both studies."""
     found = store.outcomes(EHR, PATIENT, ["1.2.1", "1.2.2"], MODEL.key)
-    return sorted(found, key=lambda exam: exam.study_uid or "")
+    return [found["1.2.1"], found["1.2.2"]]
 
 
 def test_queued_exams_are_fetched_scored_and_stored_in_turn(store: Store) -> None:
@@ -304,31 +270,81 @@ def test_nothing_that_names_a_patient_is_logged(store: Store, caplog: pytest.Log
     assert all(record.exc_info is None for record in caplog.records)
 
 
-def test_told_to_stop_it_stops(store: Store) -> None:
-    stop = Event()
-    stop.set()
+def test_an_exam_without_a_study_uid_is_found_by_its_accession_number(store: Store) -> None:
+    nameless = replace(new_exam("accession:A1"), study_uid=None, accession_number="A1")
+    store.register([nameless], MODEL.key, NOW, urgent=True)
+    pacs, scorer = archive(), FakeScorer()
+    pacs.studies["1.2.7"] = screening_exam("1.2.7")
+    pacs.by_accession["A1"] = FoundStudy("1.2.7", "http://other", IDENTIFIER, "A1", None, 4)
 
-    Worker(store, archive(), FakeScorer(), MODEL.key, Clock()).run(stop)
+    work(store, pacs, scorer)
 
-    assert all(isinstance(exam, PendingExam) for exam in outcomes(store))
+    assert pacs.asked[0] == ("1.2.7", "http://other")
+    kept = store.outcomes(EHR, PATIENT, ["accession:A1"], MODEL.key)["accession:A1"]
+    assert isinstance(kept, ScoredExam)
+    assert kept.study_uid == "1.2.7"
 
 
-def test_a_database_that_fails_for_a_while_does_not_end_the_worker(
-    engine: Engine, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    "problem", [StudyNotFound("the archive does not have it"), StudyAmbiguous("two studies have the number")]
+)
+def test_an_accession_number_of_no_or_of_several_studies_is_held_and_nothing_is_guessed(
+    store: Store, problem: MammoTrendError
 ) -> None:
-    store = BrokenStore(engine, failures=2)
-    store.register([new_exam("1.2.1")], MODEL.key, NOW)
-    stop, worker = Event(), Worker(store, archive(), FakeScorer(), MODEL.key, Clock(), store_down_s=0.01)
-    thread = Thread(target=worker.run, args=(stop,))
-    thread.start()
-    try:
-        for _ in range(500):
-            if isinstance(store.outcomes(EHR, PATIENT, ["1.2.1"], MODEL.key)[0], ScoredExam):
-                break
-            stop.wait(0.01)
-    finally:
-        stop.set()
-        thread.join(10)
+    nameless = replace(new_exam("accession:A1"), study_uid=None, accession_number="A1")
+    store.register([nameless], MODEL.key, NOW)
+    pacs, scorer = archive(), FakeScorer()
+    pacs.by_accession["A1"] = problem
 
-    assert isinstance(store.outcomes(EHR, PATIENT, ["1.2.1"], MODEL.key)[0], ScoredExam)
-    assert [record.getMessage() for record in caplog.records] == ["the store failed: OperationalError"] * 2
+    work(store, pacs, scorer)
+
+    assert store.outcomes(EHR, PATIENT, ["accession:A1"], MODEL.key)["accession:A1"] == PendingExam(
+        None, None, str(problem)
+    )
+    assert sorted(study for study, _ in scorer.asked) == ["1.2.1", "1.2.2"]
+
+
+def test_of_exams_scored_together_the_one_whose_fault_it_is_is_held_and_the_others_are_scored(store: Store) -> None:
+    store.register([new_exam("1.2.3")], MODEL.key, NOW)
+    pacs = archive()
+    pacs.studies["1.2.3"] = screening_exam("1.2.3")
+    worker = Worker(store, pacs, FakeScorer(fails={"1.2.2": RuntimeError("MRN-1")}), MODEL.key, Clock())
+    jobs = [worker.claim() for _ in range(3)]
+
+    worker.finish([ready for job in jobs if job and (ready := worker.prepare(job))])
+
+    found = store.outcomes(EHR, PATIENT, ["1.2.1", "1.2.2", "1.2.3"], MODEL.key)
+    assert [type(found[uid]) for uid in ("1.2.1", "1.2.2", "1.2.3")] == [ScoredExam, PendingExam, ScoredExam]
+
+
+def test_an_exam_that_its_worker_keeps_is_not_handed_out_when_its_lease_would_have_ended(store: Store) -> None:
+    clock = Clock()
+    worker = Worker(store, archive(), FakeScorer(), MODEL.key, clock)
+    first, second = worker.claim(), worker.claim()
+    assert first is not None
+    assert second is not None
+    clock.advance(LEASE * 2 / 3)
+    worker.keep([first])
+    clock.advance(LEASE * 2 / 3)
+
+    again = worker.claim()
+
+    assert again is not None
+    assert again.scoring_id == second.scoring_id
+    assert worker.claim() is None
+
+
+def test_a_late_worker_does_not_write_over_what_another_has_made_of_its_exam(store: Store) -> None:
+    clock = Clock()
+    slow, quick = (Worker(store, archive(), FakeScorer(), MODEL.key, clock) for _ in range(2))
+    job = slow.claim()
+    assert job is not None
+    clock.advance(LEASE)
+    while quick.score_next():
+        pass
+
+    ready = slow.prepare(job)
+    assert ready is not None
+    slow.finish([ready])
+
+    assert isinstance(outcomes(store)[0], ScoredExam)

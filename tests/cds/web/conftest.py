@@ -15,13 +15,14 @@ from werkzeug.test import TestResponse
 
 from cds.assessment import Assessor
 from cds.services import CallingEhr, WebServices
+from cds.store.cards import CardRecords
 from cds.store.database import open_database
 from cds.store.store import Store
 from cds.web.app import create_app
 from fhir_mappings.codes import DEFAULT_MRI_ORDER, Coding
 from hooks import SERVICES
 from hooks.site import Mode, Site
-from tests.cds.builders import EHR, MODEL, Clock, claimed, new_exam, scored
+from tests.cds.builders import EHR, MODEL, Clock, claimed, join, new_exam, scored
 from tests.cds.model_card import BANNER
 from tests.fakes import FakeEhr
 
@@ -56,6 +57,7 @@ class Service:
     """The application with its parts in reach."""
 
     store: Store
+    kept: CardRecords
     clock: Clock = field(default_factory=Clock)
     ehr: OpenedEhr = field(default_factory=OpenedEhr)
     mode: Mode = Mode.RESEARCH
@@ -71,10 +73,8 @@ class Service:
     def parts(self) -> WebServices:
         """What the application is made of."""
         calling = CallingEhr(EHR, FHIR_SERVER, self._site(), ZoneInfo("UTC"), self.ehr.open)
-        assessor = Assessor(
-            self.store, MODEL, self._site().policy.is_crossed_by, self.clock, self._sleep, self.clock.monotonic_s
-        )
-        return WebServices(SERVICES, (calling, *self.others), assessor, self.budget_s, now=self.clock)
+        assessor = Assessor(self.store, MODEL, join, self.clock, self._sleep, self.clock.monotonic_s)
+        return WebServices(SERVICES, (calling, *self.others), assessor, self.kept, self.budget_s, now=self.clock)
 
     def call(self, body: Any, **options: Any) -> TestResponse:
         """POST one hook call."""
@@ -119,4 +119,4 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 @pytest.fixture
 def service(engine: Engine) -> Service:
     """The application in research mode over an empty store."""
-    return Service(Store(engine))
+    return Service(Store(engine), CardRecords(engine))

@@ -1,0 +1,39 @@
+"""Taking in what clinicians did with cards. Parse, keep, answer."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from flask import Blueprint
+
+from cds.store.tables import Feedback
+from cds.web.cds_hooks import asked_service, json_body, services
+from hooks.feedback import CardFeedback, read_feedback
+
+log = logging.getLogger(__name__)
+
+routes = Blueprint("feedback", __name__)
+
+
+@routes.post("/cds-services/<service_id>/feedback")
+def take_in(service_id: str) -> dict[str, object]:
+    """Keep every report; what is there already changes nothing, so that an EHR may send it again."""
+    asked_service(service_id)
+    reports = read_feedback(json_body())
+    parts = services()
+    known = parts.cards.save_feedback([_row(report, parts.now()) for report in reports])
+    log.info("feedback on %d cards, %d of them known", len({report.card for report in reports}), known)
+    return {}
+
+
+def _row(report: CardFeedback, now: datetime) -> Feedback:
+    return Feedback(
+        card=report.card,
+        outcome=report.outcome,
+        outcome_at=report.outcome_at,
+        accepted=list(report.accepted),
+        override_reason=report.reason,
+        comment=report.comment,
+        received_at=now,
+    )

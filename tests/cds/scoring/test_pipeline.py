@@ -1,0 +1,249 @@
+"""Fetching and scoring side by side: every exam once, within the budget, whatever fails."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+from pydicom import Dataset
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from cds.errors import PacsUnreachable
+from cds.scoring.budget import ByteBudget
+from cds.scoring.pipeline import STUDY_BYTES, ScoringPipeline
+from cds.scoring.worker import Worker
+from cds.store.database import open_database
+from cds.store.store import EVERYTHING, ScoringJob, Selection, Store
+from cds.store.tables import ScoringState
+from model.domain import RefusedExam, ScoredExam
+from tests.builders import screening_exam
+from tests.cds.builders import MODEL, NOW, Clock, new_exam, refused
+from tests.cds.scoring.fakes import FakePrepared, FakeScorer
+from tests.fakes import FakeArchive
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_database(f"sqlite:///{tmp_path / 'pipeline.sqlite'}")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def store(engine: Engine) -> Store:
+    return Store(engine)
+
+
+UIDS = [f"1.2.{number}" for number in range(12)]
+
+
+def archive(*missing: str) -> FakeArchive:
+    return FakeArchive(
+        {uid: PacsUnreachable("no answer") if uid in missing else screening_exam(uid, rows=8, columns=8) for uid in UIDS}
+    )
+
+
+def pipeline(
+    store: Store, pacs: FakeArchive, scorer: FakeScorer, budget: ByteBudget | None = None, fetchers: int = 3
+) -> ScoringPipeline:
+    worker = Worker(store, pacs, scorer, MODEL.key, Clock())
+    return ScoringPipeline(worker, budget or ByteBudget(8 * STUDY_BYTES), fetchers=fetchers, store_down_s=0.01)
+
+
+def drain(line: ScoringPipeline, selection: Selection = EVERYTHING) -> int:
+    """Try everything once; how many exams were done."""
+    done: list[int] = []
+    line.drain(Event(), NOW, selection, lambda: done.append(1))
+    return len(done)
+
+
+def test_every_exam_is_tried_once_and_what_comes_of_each_is_stored(store: Store) -> None:
+    store.register([new_exam(uid) for uid in UIDS], MODEL.key, NOW)
+    scorer = FakeScorer(s1_2_3=refused("1.2.3"), fails={"1.2.4": RuntimeError("a fault")})
+
+    assert drain(pipeline(store, archive("1.2.5"), scorer)) == len(UIDS)
+
+    states = [store.count(MODEL.key, state) for state in (ScoringState.SCORED, ScoringState.REFUSED)]
+    assert states == [9, 1]
+    assert store.queued(MODEL.key) == {"no answer": 1, "an unforeseen fault (RuntimeError)": 1}
+
+
+def test_with_nothing_queued_it_ends_at_once(store: Store) -> None:
+    assert drain(pipeline(store, archive(), FakeScorer())) == 0
+
+
+def test_of_a_selection_only_its_exams_are_tried(store: Store) -> None:
+    store.register([new_exam("1.2.1"), new_exam("1.2.2", "p2", patient_identifiers=())], MODEL.key, NOW)
+
+    assert drain(pipeline(store, archive(), FakeScorer()), Selection(patient_id="p2")) == 1
+    assert store.queued(MODEL.key) == {None: 1}
+
+
+def test_two_pipelines_beside_each_other_score_nothing_twice(engine: Engine, store: Store) -> None:
+    store.register([new_exam(uid) for uid in UIDS], MODEL.key, NOW)
+    scorers = [FakeScorer(), FakeScorer()]
+    threads = [Thread(target=drain, args=(pipeline(Store(engine), archive(), scorer),)) for scorer in scorers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    asked = [study for scorer in scorers for study, _ in scorer.asked]
+    assert sorted(asked) == sorted(UIDS)
+    assert store.count(MODEL.key, ScoringState.SCORED) == len(UIDS)
+
+
+def test_exams_that_are_ready_are_scored_together_up_to_the_batch(store: Store) -> None:
+    gate = Event()
+
+    class Slow(FakeScorer):
+        """Waits with its first batch until others are ready."""
+
+        def score(self, exams: Sequence[FakePrepared]) -> list[ScoredExam | RefusedExam]:
+            gate.wait(10)
+            return super().score(exams)
+
+        def prepare(self, *arguments: object, **options: object) -> FakePrepared | RefusedExam:  # type: ignore[override]
+            prepared = super().prepare(*arguments, **options)  # type: ignore[arg-type]
+            if len(self.asked) == len(UIDS):
+                gate.set()
+            return prepared
+
+    store.register([new_exam(uid) for uid in UIDS], MODEL.key, NOW)
+    scorer = Slow(batch_exams=4)
+    drain(pipeline(store, archive(), scorer, ByteBudget(99 * STUDY_BYTES)))
+
+    assert sum(scorer.batches) == len(UIDS)
+    assert max(scorer.batches) == 4
+    assert len(scorer.batches) < len(UIDS)
+
+
+class CountingArchive(FakeArchive):
+    """Tells how many studies were being fetched or waited to be scored at the same time."""
+
+    def __init__(self, budget: ByteBudget) -> None:
+        super().__init__(archive().studies)
+        self.budget, self.most, self.lock = budget, 0, threading.Lock()
+
+    def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+        """Notes how much is taken while a study is on its way."""
+        with self.lock:
+            self.most = max(self.most, self.budget.taken)
+        return super().retrieve_study(study_uid, root)
+
+
+def test_what_is_in_flight_stays_within_the_budget_and_all_of_it_is_given_back(store: Store) -> None:
+    store.register([new_exam(uid) for uid in UIDS], MODEL.key, NOW)
+    budget = ByteBudget(2 * STUDY_BYTES)
+    pacs = CountingArchive(budget)
+
+    drain(pipeline(store, pacs, FakeScorer(s1_2_3=refused("1.2.3")), budget, fetchers=4))
+
+    assert STUDY_BYTES <= pacs.most <= 2 * STUDY_BYTES
+    assert budget.taken == 0
+
+
+def test_a_budget_smaller_than_one_study_still_lets_one_at_a_time_through(store: Store) -> None:
+    store.register([new_exam(uid) for uid in UIDS], MODEL.key, NOW)
+
+    assert drain(pipeline(store, archive(), FakeScorer(), ByteBudget(1))) == len(UIDS)
+
+
+class BrokenStore(Store):
+    """A store whose database fails the given number of times before it works."""
+
+    def __init__(self, engine: Engine, failures: int) -> None:
+        super().__init__(engine)
+        self.failures = failures
+
+    def claim(
+        self,
+        model: str,
+        now: datetime,
+        lease: timedelta,
+        due_by: datetime | None = None,
+        selection: Selection = EVERYTHING,
+    ) -> ScoringJob | None:
+        """Fails as a database that is down does."""
+        if self.failures:
+            self.failures -= 1
+            raise OperationalError("SELECT secret", {}, Exception("the connection is lost"))
+        return super().claim(model, now, lease, due_by, selection)
+
+
+def until(line: ScoringPipeline, store: Store, scored: int) -> None:
+    """Let it run until so many exams are scored, then tell it to stop."""
+    stop = Event()
+    thread = Thread(target=line.run, args=(stop,))
+    thread.start()
+    try:
+        for _ in range(2000):
+            if store.count(MODEL.key, ScoringState.SCORED) >= scored:
+                break
+            stop.wait(0.01)
+    finally:
+        stop.set()
+        thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_a_database_that_fails_for_a_while_does_not_end_it(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = BrokenStore(engine, failures=2)
+    store.register([new_exam("1.2.1")], MODEL.key, NOW)
+
+    until(pipeline(store, archive(), FakeScorer(), fetchers=1), store, scored=1)
+
+    assert store.count(MODEL.key, ScoringState.SCORED) == 1
+    assert [record.getMessage() for record in caplog.records] == ["the store failed: OperationalError"] * 2
+
+
+def test_a_run_whose_database_fails_ends_with_that_and_loses_nothing(engine: Engine) -> None:
+    store = BrokenStore(engine, failures=1)
+    store.register([new_exam(uid) for uid in UIDS], MODEL.key, NOW)
+
+    with pytest.raises(OperationalError):
+        drain(pipeline(store, archive(), FakeScorer(), fetchers=1))
+
+    drain(pipeline(store, archive(), FakeScorer()))
+    assert store.count(MODEL.key, ScoringState.SCORED) == len(UIDS)
+
+
+def test_told_to_stop_it_finishes_what_is_in_hand_and_takes_nothing_more(store: Store) -> None:
+    store.register([new_exam("1.2.1")], MODEL.key, NOW)
+    stop = Event()
+
+    class Stopping(FakeArchive):
+        """Is told to stop in the middle of the first fetch."""
+
+        def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+            store.register([new_exam("1.2.2")], MODEL.key, NOW)
+            stop.set()
+            return super().retrieve_study(study_uid, root)
+
+    pipeline(store, Stopping(archive().studies), FakeScorer(), fetchers=1).run(stop)
+
+    assert store.count(MODEL.key, ScoringState.SCORED) == 1
+    assert store.queued(MODEL.key) == {None: 1}
+
+
+def test_a_fault_of_scoring_itself_ends_the_run_and_every_thread(store: Store) -> None:
+    class Broken(Worker):
+        def finish(self, ready: object) -> None:
+            raise RuntimeError("not foreseen")
+
+    store.register([new_exam(uid) for uid in UIDS], MODEL.key, NOW)
+    before = threading.active_count()
+    line = ScoringPipeline(
+        Broken(store, archive(), FakeScorer(), MODEL.key, Clock()), ByteBudget(2 * STUDY_BYTES), fetchers=2
+    )
+
+    with pytest.raises(RuntimeError, match="not foreseen"):
+        drain(line)
+    assert threading.active_count() == before
