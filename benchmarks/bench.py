@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import decoding, hook, scoring
+from benchmarks import decoding, gpu, hook, scoring
 from benchmarks.timing import Row, machine
 
 RESULTS = Path(__file__).parent / "results"
@@ -19,9 +19,12 @@ RESULTS = Path(__file__).parent / "results"
 
 def main() -> None:
     """Measure everything once."""
-    rows = [*hook.rows(rounds=100), *scoring.rows(rounds=3), *decoding.rows(rounds=3)]
+    on_a_gpu = gpu.rows(scoring.FULL_EXAM, rounds=10)
+    rows = [*hook.rows(rounds=100), *scoring.rows(rounds=3), *on_a_gpu, *decoding.rows(rounds=3)]
     console = Console(width=160)
     console.print(_table(rows))
+    if machine()["device"] == "cpu":
+        console.print("No GPU here: nothing was measured on one.")
     console.print(machine())
     day = datetime.now(UTC).date().isoformat()
     record = {"date": day, "machine": machine(), "rows": [asdict(row) for row in rows]}

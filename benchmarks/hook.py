@@ -57,11 +57,12 @@ def _store_scores(parts: WebServices, exams: list[PhantomExam]) -> None:
     store.register(
         [NewExam("bench", WOMAN, exam.study_uid, patient_identifiers=(WOMAN,)) for exam in exams], model.key, now
     )
-    by_study = {exam.study_uid: exam for exam in exams}
+    by_study: dict[str | None, PhantomExam] = {exam.study_uid: exam for exam in exams}
     while job := store.claim(model.key, now, timedelta(minutes=1)):
         score = RiskScore((0.01, 0.02, 0.03, 0.04, 0.05), (0.1, 0.2, 0.3, 0.4, 0.5), model)
-        day = by_study[job.study_uid].performed_on
-        store.save_score(job, ScoredExam(job.study_uid, day, score, now, AcquisitionDevice("Phantom Imaging")))
+        exam = by_study[job.study_uid]
+        device = AcquisitionDevice("Phantom Imaging")
+        store.save_score(job, ScoredExam(exam.study_uid, exam.performed_on, score, now, device))
 
 
 def _call(exams: list[PhantomExam]) -> dict[str, Any]:

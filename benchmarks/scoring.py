@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,7 +23,8 @@ from benchmarks.timing import Row, copy_seconds, matrix_rate, median_seconds, me
 from cds.demo.dicom_folder import DicomFolder
 from cds.demo.dicomweb_server import dicomweb_app
 from cds.demo.loopback import serve
-from cds.pacs.dicomweb import ArchiveRoot, DicomWebArchive
+from cds.pacs.connection import ArchiveRoot
+from cds.pacs.dicomweb import DicomWebArchive
 from model.card import DEMO_MODEL, ModelCard, read_card
 from model.checkpoint import load_network, save_network
 from model.decoding import stored_pixels
@@ -31,9 +32,11 @@ from model.inference import optimised
 from model.network import Mirai, NetworkConfig
 from model.phantom import PhantomExam, dicom_images, file_bytes
 from model.preprocessing import PictureFormat, picture
+from model.provenance import pixel_digest
+from model.scorer import Scorer
 from model.stages import Stage
 
-Pixels = TypeVar("Pixels", bound=NDArray[Any])
+Result = TypeVar("Result")
 
 CPU = torch.device("cpu")
 DEMO_EXAM = PhantomExam(9_100_001, date(2026, 1, 1), 0.3)
@@ -67,6 +70,11 @@ def _stages(name: str, exam: PhantomExam, model: Path, rate: float, rounds: int)
     plain, forward = _forwards(network, batch, rounds)
     share = f"{100 * (both - decode) / forward:.1f} % of the forward"
     yield Row(f"{name}: {Stage.PREPROCESS}", both - decode, copy_seconds(size), COPY, share)
+    scorer = Scorer(model, "cpu")
+    prepare = median_seconds(lambda: scorer.prepare(images, at=datetime.now(UTC)), rounds)
+    digests = median_seconds(lambda: _in_threads(lambda image: pixel_digest(stored_pixels(image)), images), rounds)
+    share = f"{1000 * (digests - decode):.0f} ms of it are the digests of the pixels"
+    yield Row(f"{name}: prepare, with the gate and the digests", prepare, copy_seconds(size), COPY, share)
     flop = _flop(network, batch)
     floor = f"matrix product, {rate / 1e9:.0f} GFLOP/s"
     yield Row(f"{name}: reference {Stage.FORWARD} ({flop / 1e9:.0f} GFLOP)", plain, flop / rate, floor)
@@ -93,7 +101,7 @@ def _pictures(images: Sequence[Dataset], form: PictureFormat) -> list[NDArray[np
     return _in_threads(lambda image: picture(image, form), images)
 
 
-def _in_threads(work: Callable[[Dataset], Pixels], images: Sequence[Dataset]) -> list[Pixels]:
+def _in_threads(work: Callable[[Dataset], Result], images: Sequence[Dataset]) -> list[Result]:
     """As the scorer does it: a view each, on as many threads as the network has."""
     with ThreadPoolExecutor(torch.get_num_threads()) as threads:
         return list(threads.map(work, images))
@@ -137,5 +145,5 @@ def _archive(images: list[Dataset]) -> Iterator[DicomWebArchive]:
         store = DicomFolder(Path(folder))
         for image in images:
             store.add(image)
-        with serve(dicomweb_app(store)) as root, DicomWebArchive(ArchiveRoot(root)) as archive:
-            yield archive
+        with serve(dicomweb_app(store)) as root:
+            yield DicomWebArchive(ArchiveRoot(root))

@@ -62,7 +62,23 @@ def machine() -> dict[str, str]:
     }
 
 
-def matrix_rate(size: int = 2048, rounds: int = 5) -> float:
-    """Floating point operations a second of a float32 matrix product here: what no network can beat."""
-    a = torch.randn(size, size)
-    return 2 * size**3 / median_seconds(lambda: a @ a, rounds)
+def matrix_rate(
+    size: int = 2048,
+    rounds: int = 5,
+    device: torch.device = torch.device("cpu"),  # noqa: B008 - a device is a value and never changes
+    kind: torch.dtype = torch.float32,
+) -> float:
+    """Floating point operations a second of a matrix product here: what no network can beat."""
+    a = torch.randn(size, size, device=device, dtype=kind)
+    return 2 * size**3 / median_seconds(waiting(device, lambda: a @ a), rounds)
+
+
+def waiting(device: torch.device, work: Callable[[], Any]) -> Callable[[], None]:
+    """A GPU works on after its call has returned: the clock stops when it is done."""
+
+    def done() -> None:
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    return done

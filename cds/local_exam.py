@@ -37,11 +37,14 @@ class NotDicom(MammoTrendError):
     """A file that is not DICOM."""
 
 
-def score_files(files: Sequence[Path], model_folder: Path, *, gate: bool) -> dict[str, Any]:
-    """The exam's risks, or `refused` with the reasons, ready for JSON. Risks are fractions (0.017 is 1.7 %)."""
+def score_files(files: Sequence[Path], model_folder: Path, *, gate: bool, device: str = "") -> dict[str, Any]:
+    """The exam's risks, or `refused` with the reasons, ready for JSON. Risks are fractions (0.017 is 1.7 %).
+
+    Always in float32: a faster precision saves nothing for one exam. Without a `device` on CUDA where there is one.
+    """
     images = [_read(file) for file in files]
     try:
-        scorer = Scorer(model_folder)
+        scorer = Scorer(model_folder, device or None)
     except ModelError as e:
         raise ModelNotUsable(str(e)) from e
     exam = scorer.score_exam(images, at=datetime.now(UTC), gate=gate)
@@ -59,11 +62,14 @@ def _read(file: Path) -> pydicom.Dataset:
 
 
 def _risks(exam: ScoredExam) -> dict[str, Any]:
+    made_from = exam.provenance
     return {
         "exam_date": exam.performed_on.isoformat(),
         "risk_calibrated": dict(zip(_YEARS, exam.score.calibrated, strict=True)),
         "risk_raw": dict(zip(_YEARS, exam.score.raw, strict=True)),
         "views": [str(view) for view in STANDARD_VIEWS],
+        "images": [{"view": str(image.view), "uid": image.uid, "sha256": image.sha256} for image in made_from.images],
+        "computed_by": [made_from.processor, made_from.software],
         "device": str(exam.device),
         "warnings": list(exam.warnings),
     }

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from cds.settings import read_settings
 from model.card import read_card
 from model.domain import YEARS
 from model.installed import installed_models, model_folder
+from model.precision import Precision
 
 EXPECTED_WITHIN = 0.0005
 """Published risks are printed with four decimals; another decoder or resampling differs by more than this."""
@@ -93,17 +95,26 @@ def verify(
         bool, typer.Option("--golden", help="Score the built-in exam; the default without --exam.")
     ] = False,
     gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Without the gate: research only.")] = True,
+    precision: Annotated[
+        Precision | None, typer.Option(help="Check how far this precision moves the risks, and record it.")
+    ] = None,
     config: Config = None,
 ) -> None:
-    """Check a model's files and its risks on this machine. Ends with status 1 where an expected risk is not met."""
+    """Check a model's files and its risks on this machine.
+
+    Ends with status 1 where an expected risk is not met, or a precision is not accurate enough for this model.
+    """
     set_up_logging("WARNING")
     images = [*(exam or []), *(files or [])]
     with plain_errors():
-        folder = model_folder(name, read_settings(config).models_folder)
+        settings = read_settings(config)
+        folder, device = model_folder(name, settings.models_folder), settings.scoring.device
         expected = _expected(expect, images)
-        if golden or not images:
-            _verify_golden(folder)
-        if images and not _verify_exam(folder, images, expected, gate=gate):
+        if golden or not (images or precision):
+            _verify_golden(folder, device)
+        if precision and not _verify_precision(folder, device, precision, settings.models_folder):
+            raise typer.Exit(1)
+        if images and not _verify_exam(folder, images, expected, gate=gate, device=device):
             raise typer.Exit(1)
 
 
@@ -127,19 +138,39 @@ def _expected(text: str | None, images: Sequence[Path]) -> tuple[float, ...] | N
     return risks
 
 
-def _verify_golden(folder: Path) -> None:
+def _verify_golden(folder: Path, device: str) -> None:
     from model.scorer import Scorer
     from model.self_check import TOLERANCE, check
 
-    scorer = Scorer(folder)
+    scorer = Scorer(folder, device or None)
     difference = check(scorer)
-    _say(f"self-check passed on {scorer.device}: largest difference {difference:.1e}, {TOLERANCE:.0e} is allowed")
+    _say(f"self-check passed on {scorer.processor}: largest difference {difference:.1e}, {TOLERANCE:.0e} is allowed")
 
 
-def _verify_exam(folder: Path, images: list[Path], expected: tuple[float, ...] | None, *, gate: bool) -> bool:
+def _verify_precision(folder: Path, device: str, precision: Precision, models_folder: Path) -> bool:
+    from model.accuracy import check_accuracy
+    from model.accuracy_records import LARGEST_SHIFT
+    from model.processor import processor
+
+    if precision is Precision.FLOAT32:
+        _say("float32 is what the others are compared with; there is nothing to check")
+        return True
+    place = processor(device or None, precision)
+    if precision is Precision.TF32 and place.device.type == "cpu":
+        _say("TF32 changes nothing on a CPU: torch computes in float32 there")
+    record = check_accuracy(folder, place, models_folder, at=datetime.now(UTC))
+    word = "passed" if record.passed else "failed"
+    found = f"largest difference from float32 {100 * record.largest_difference:.4f} percentage points"
+    _say(f"accuracy check {word} on {place}: {found}, {100 * LARGEST_SHIFT:.2f} is allowed")
+    return record.passed
+
+
+def _verify_exam(
+    folder: Path, images: list[Path], expected: tuple[float, ...] | None, *, gate: bool, device: str
+) -> bool:
     from cds.local_exam import score_files
 
-    result = score_files(_files(images), folder, gate=gate)
+    result = score_files(_files(images), folder, gate=gate, device=device)
     if "refused" in result:
         for reason in result["refused"]:
             _say(f"refused ({reason['reason']}): {reason['sentence']}")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import calendar
+from dataclasses import astuple, dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from math import isclose
 
 YEARS = (1, 2, 3, 4, 5)
 
 SHORTEST_RATE_YEARS = 273 / 365.25
 """Exams less than nine months apart give a change but no annual rate: over so short a time it is mostly noise."""
+GAP_MONTHS = 18
+"""More than this between two exams is a gap: midway from one yearly round, as in Lehman et al., to a missed one."""
 
 
 class Laterality(StrEnum):
@@ -97,6 +101,16 @@ class AcquisitionDevice:
     def __str__(self) -> str:
         return " ".join(part for part in (self.manufacturer, self.model_name, self.software_versions) if part)
 
+    @property
+    def is_fully_named(self) -> bool:
+        """Whether a change of it could be seen at all."""
+        return all(astuple(self))
+
+    def differs_from(self, other: AcquisitionDevice) -> bool:
+        """Whether a part that both name is another; a part that one leaves out tells nothing."""
+        parts = zip(astuple(self), astuple(other), strict=True)
+        return any(mine and theirs and mine != theirs for mine, theirs in parts)
+
 
 @dataclass(frozen=True)
 class ModelVersion:
@@ -157,6 +171,18 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class Comparability:
+    """What two scores share that may be joined into one line: the whole model version and the kind of image.
+
+    `model` is ModelVersion.key. A change of device or software shifts scores too, but is marked, not cut: it would cut
+    most women's lines.
+    """
+
+    model: str
+    image_type: ImageType = ImageType.FFDM
+
+
+@dataclass(frozen=True)
 class ScoredExam:
     """One exam's score with what is needed to judge whether it may be compared with another."""
 
@@ -169,6 +195,11 @@ class ScoredExam:
     warnings: tuple[str, ...] = ()
     imaging_study: str | None = None
     provenance: Provenance = Provenance()
+
+    @property
+    def comparability(self) -> Comparability:
+        """The class inside which this score may be compared."""
+        return Comparability(self.score.model.key, self.image_type)
 
 
 @dataclass(frozen=True)
@@ -193,7 +224,7 @@ class PendingExam:
 
 @dataclass(frozen=True)
 class Interval:
-    """Two consecutive comparable exams; `change` is a fraction of risk (0.01 is one percentage point)."""
+    """Two comparable exams; `change` is a fraction of risk (0.01 is one percentage point)."""
 
     earlier: ScoredExam
     later: ScoredExam
@@ -206,14 +237,21 @@ class Interval:
     def years(self) -> float:
         return years_between(self.earlier.performed_on, self.later.performed_on)
 
+    @property
+    def annual_change(self) -> float | None:
+        """A fraction per year; None under nine months, where it would be mostly noise."""
+        return self.change / self.years if self.years >= SHORTEST_RATE_YEARS else None
+
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Comparable five-year scores over time, oldest first, and the exams that may not be joined to them.
+    """Comparable five-year scores over time, oldest first, and the exams that are not joined to them.
 
-    `slope_per_year` is least squares over `points`, None for fewer than two distinct dates or under nine months.
-    `steepest` is the interval with the fastest rise per year among the recent ones; `first_over` the first exam
-    over the threshold.
+    `points` are the index exam and its priors, and every figure is over them: `slope_per_year` (least squares, None
+    for fewer than two distinct dates or under nine months), `steepest` (the recent interval with the fastest
+    measurable rise per year), `first_over` (the first over the threshold), `gaps` and `device_changes`. `older` exams
+    are comparable but before the priors, `apart` of another class. `points` is empty where every exam is apart.
+    `minimum_detectable_change` is a fraction, None where the site has not measured it.
     """
 
     points: tuple[ScoredExam, ...]
@@ -222,19 +260,37 @@ class Trajectory:
     first_over: ScoredExam | None = None
     apart: tuple[ScoredExam, ...] = ()
     device_changes: tuple[Interval, ...] = ()
+    gaps: tuple[Interval, ...] = ()
+    older: tuple[ScoredExam, ...] = ()
+    minimum_detectable_change: float | None = None
 
     @property
     def latest(self) -> ScoredExam:
         return self.points[-1]
 
     @property
+    def span(self) -> Interval | None:
+        """From the first exam of the line to the latest; None without two."""
+        return Interval(self.points[0], self.points[-1]) if len(self.points) > 1 else None
+
+    @property
     def change(self) -> float | None:
         """Latest minus first five-year risk, a fraction; None for a single exam."""
-        return Interval(self.points[0], self.points[-1]).change if len(self.points) > 1 else None
+        return self.span.change if self.span else None
 
     @property
     def years(self) -> float:
-        return years_between(self.points[0].performed_on, self.points[-1].performed_on)
+        return self.span.years if self.span else 0.0
+
+    @property
+    def annual_change(self) -> float | None:
+        """The change per year, a fraction; None under nine months and for a single exam."""
+        return self.span.annual_change if self.span else None
+
+    @property
+    def change_is_measurable(self) -> bool | None:
+        """Whether the change is at least the site's minimum detectable one; None where either is not known."""
+        return None if self.change is None else is_measurable(self.change, self.minimum_detectable_change)
 
 
 @dataclass(frozen=True)
@@ -250,3 +306,17 @@ class Assessment:
 def years_between(earlier: date, later: date) -> float:
     """Years of 365.25 days."""
     return (later - earlier).days / 365.25
+
+
+def is_measurable(change: float, minimum: float | None) -> bool | None:
+    """Whether a change is at least the minimum detectable one, both fractions; None without a minimum."""
+    # 0.03 - 0.02 is a float just under 0.01, so equality needs its tolerance.
+    return None if minimum is None else abs(change) >= minimum or isclose(abs(change), minimum)
+
+
+def months_before(day: date, months: int) -> date:
+    """The same day of the month so many months ago, or that month's last day where it is shorter."""
+    years, month = divmod(day.year * 12 + day.month - 1 - months, 12)
+    if years < date.min.year:
+        return date.min
+    return date(years, month + 1, min(day.day, calendar.monthrange(years, month + 1)[1]))

@@ -4,7 +4,9 @@ ModelError
 ├── PicturesUnusable     an image that cannot be decoded or turned into a picture
 ├── CheckpointBroken     weights or card that are missing, altered or of another format
 ├── ReleaseRefused       a published release that is not the one expected, or not safe to read
-└── SelfCheckFailed      this machine does not compute what the model card promises
+├── SelfCheckFailed      this machine does not compute what the model card promises
+├── PrecisionNotChecked  a lower precision that was not found accurate enough for this model on this machine
+└── DeviceNotUsable      a device that is not in this machine
 """
 
 
@@ -26,3 +28,11 @@ class ReleaseRefused(ModelError):
 
 class SelfCheckFailed(ModelError):
     """The scores of the built-in exam differ from the model card: do not score patients here."""
+
+
+class PrecisionNotChecked(ModelError):
+    """No passing accuracy check is on record for this model, precision, device and torch: patients are not scored."""
+
+
+class DeviceNotUsable(ModelError):
+    """The device that was asked for is not there, or torch cannot use it."""

@@ -13,18 +13,35 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.network import BasicBlock, ImageEncoder, Mirai
+from model.processor import Processor
 
 STRIP: Final = 16
 """Rows of the pooled first feature map computed together: some megabytes, which stay near the processor."""
 
 
-def optimised(network: Mirai, pictures_at_once: int = 1) -> Mirai:
+class RiskNetwork:
+    """A network on its processor: pictures of exams in, raw risks out. For one thread at a time."""
+
+    def __init__(self, network: Mirai, processor: Processor) -> None:
+        self._processor = processor
+        self._network = optimised(network, processor.pictures_at_once, processor.encoder_type).to(processor.device)
+
+    @torch.inference_mode()
+    def raw_risks(self, exams: Tensor) -> list[tuple[float, ...]]:
+        """Five raw risks (fractions) of each exam: pictures (B, 4, 1, H, W) in the order of STANDARD_VIEWS."""
+        self._processor.set_rounding()
+        raw = torch.sigmoid(self._network(exams.to(self._processor.device))).double().cpu().numpy()
+        return [tuple(map(float, row)) for row in raw]
+
+
+def optimised(network: Mirai, pictures_at_once: int = 1, encoder_type: torch.dtype = torch.float32) -> Mirai:
     """A copy of `network` for inference on its device: (B, V, 1, H, W) -> logits (B, 5), as before.
 
-    More `pictures_at_once` only pays where a single one does not fill the device; memory grows with it.
+    More `pictures_at_once` only pays where a single one does not fill the device; memory grows with it. What follows
+    the encoder is little work and stays float32.
     """
     fast = copy.deepcopy(network)
-    fast.add_module("encoder", FoldedEncoder(network.encoder, pictures_at_once))
+    fast.add_module("encoder", FoldedEncoder(network.encoder, pictures_at_once).to(encoder_type))
     return fast.eval().requires_grad_(False)
 
 
@@ -46,7 +63,8 @@ class FoldedEncoder(nn.Module):
         return torch.cat([self._features(pictures) for pictures in torch.split(x[:, :1], self.pictures_at_once)])
 
     def _features(self, x: Tensor) -> Tensor:
-        return torch.amax(self.blocks(F.relu_(self._pooled_stem(x))), dim=(2, 3))
+        x = x.to(self.stem.weight.dtype)
+        return torch.amax(self.blocks(F.relu_(self._pooled_stem(x))), dim=(2, 3)).float()
 
     def _pooled_stem(self, x: Tensor) -> Tensor:
         """Stem and 3x3 maximum of stride 2, strip by strip: (N, 1, H, W) -> (N, widths[0], H/4, W/4)."""

@@ -40,20 +40,65 @@ class PictureFormat:
     std: float = 12005.5
 
 
+@dataclass(frozen=True, eq=False)
+class Windowed:
+    """A decoded picture, (rows, columns) of stored values, and the grey level of every value from `lowest` on.
+
+    The table gives the same numbers as the formula on every pixel, and can be looked up here or on a GPU.
+    """
+
+    stored: NDArray[np.integer]
+    lowest: int
+    table: NDArray[np.int32]
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that it takes."""
+        return self.stored.nbytes + self.table.nbytes
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether all pixels are of one grey."""
+        # The lowest and the highest value do occur; only where they look alike does it matter what lies between.
+        return bool(self.table[0] == self.table[-1] and (self.grey() == self.table[0]).all())
+
+    def grey(self) -> NDArray[np.int32]:
+        """Grey levels 0 to 65535, brightest tissue white; some rows at a time, whose indices fit the CPU's cache."""
+        grey = np.empty(self.stored.shape, dtype=np.int32)
+        for top in range(0, len(grey), ROWS_AT_ONCE):
+            rows = slice(top, top + ROWS_AT_ONCE)
+            index = self.stored[rows].astype(np.intp)
+            index -= self.lowest
+            np.take(self.table, index, out=grey[rows], mode="clip")  # clips nothing; other modes make NumPy copy `out`
+        return grey
+
+
 def picture(image: Dataset, form: PictureFormat) -> NDArray[np.float32]:
     """One view as the network wants it, shape (1, rows, columns); raises PicturesUnusable."""
-    grey = window(stored_pixels(image), image)
-    if grey.min() == grey.max():
+    return finished(opened(image), form)
+
+
+def opened(image: Dataset) -> Windowed:
+    """One view decoded, with its grey levels; raises PicturesUnusable, also where there is nothing to see."""
+    view = windowed(stored_pixels(image), image)
+    if view.is_blank:
         # The original scores a blank picture as if it showed a breast.
         raise PicturesUnusable("the picture is blank: all its pixels have the same value")
-    return normalise(chest_wall_right(resize(grey, form)), form)
+    return view
+
+
+def finished(view: Windowed, form: PictureFormat) -> NDArray[np.float32]:
+    """What is left to do after `opened`; `model.device_pictures` does the same on a GPU."""
+    return normalise(chest_wall_right(resize(view.grey(), form)), form)
 
 
 def window(stored: NDArray[np.integer], image: Dataset) -> NDArray[np.int32]:
-    """Stored values -> grey levels 0 to 65535, brightest tissue white, by the picture's own minimum and maximum.
+    """Stored values -> grey levels 0 to 65535, brightest tissue white, by the picture's own minimum and maximum."""
+    return windowed(stored, image).grey()
 
-    Works through a table over the stored values, which gives the same numbers as the formula on every pixel.
-    """
+
+def windowed(stored: NDArray[np.integer], image: Dataset) -> Windowed:
+    """The grey level of every stored value, by the picture's own minimum and maximum; raises PicturesUnusable."""
     lowest, highest = int(stored.min()), int(stored.max())
     values = _modality_values(np.arange(lowest, highest + 1, dtype=np.int32), image)
     if "ModalityLUTSequence" in image:
@@ -64,18 +109,7 @@ def window(stored: NDArray[np.integer], image: Dataset) -> NDArray[np.int32]:
     if text(image, "PhotometricInterpretation") == "MONOCHROME1":
         # The training pictures were all "bright is dense"; the original's pydicom path forgets this.
         table = (WHITE - table).astype(np.uint16)
-    return _looked_up(stored, lowest, table.astype(np.int32))
-
-
-def _looked_up(stored: NDArray[np.integer], lowest: int, table: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The table's entry of every stored value; some rows at a time, whose 64-bit indices fit the processor's cache."""
-    grey = np.empty(stored.shape, dtype=np.int32)
-    for top in range(0, len(stored), ROWS_AT_ONCE):
-        rows = slice(top, top + ROWS_AT_ONCE)
-        index = stored[rows].astype(np.intp)
-        index -= lowest
-        np.take(table, index, out=grey[rows], mode="clip")  # nothing is clipped; NumPy copies `out` in other modes
-    return grey
+    return Windowed(stored, lowest, table.astype(np.int32))
 
 
 def _modality_values(levels: NDArray[np.int32], image: Dataset) -> NDArray[np.float64]:
@@ -132,9 +166,13 @@ def _is_ge(image: Dataset) -> bool:
 
 
 def resize(grey: NDArray[np.int32], form: PictureFormat) -> NDArray[np.int32]:
-    """To the network's size, aspect not kept: bilinear with antialias, each pass rounded, which is Pillow's mode I."""
-    resized = Image.fromarray(grey).resize((form.columns, form.rows), Image.Resampling.BILINEAR)
-    return np.asarray(resized, dtype=np.int32)
+    """To the network's size, aspect not kept: bilinear with antialias, each pass rounded, which is Pillow's mode I.
+
+    The columns come first, as in training. Asked for both at once, a current Pillow takes the cheaper order, and then
+    a narrow picture is off by one grey level in places.
+    """
+    narrow = Image.fromarray(grey).resize((form.columns, len(grey)), Image.Resampling.BILINEAR)
+    return np.asarray(narrow.resize((form.columns, form.rows), Image.Resampling.BILINEAR), dtype=np.int32)
 
 
 def chest_wall_right(grey: NDArray[np.int32]) -> NDArray[np.int32]:

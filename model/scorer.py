@@ -7,12 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydicom import Dataset
+from torch import Tensor
 
+from model.accuracy_records import require_checked
 from model.checkpoint import load_network
+from model.device_pictures import finished_on
 from model.devices import not_validated
 from model.domain import (
     STANDARD_VIEWS,
@@ -22,12 +23,17 @@ from model.domain import (
     RefusedExam,
     RiskScore,
     ScoredExam,
+    SourceImage,
     View,
 )
 from model.errors import CheckpointBroken, PicturesUnusable
 from model.headers import text, values
-from model.inference import optimised
-from model.preprocessing import PictureFormat, picture
+from model.inference import RiskNetwork
+from model.precision import Precision
+from model.prepared import PreparedExam, WaitingPicture
+from model.preprocessing import PictureFormat, Windowed, finished, opened
+from model.processor import processor
+from model.provenance import software, source_image
 from model.views import exam_date, image_type, select_views, select_views_for_research
 
 EARLIEST_EXAM = date(1980, 1, 1)
@@ -35,21 +41,31 @@ EARLIEST_EXAM = date(1980, 1, 1)
 
 
 class Scorer:
-    """One model on one device. Not for several threads at once: give each its own, or a queue."""
+    """One model on one device. `prepare` is for any thread; `score` for one at a time."""
 
     def __init__(
-        self, model_folder: Path, device: str | None = None, *, refuse_unvalidated_devices: bool = False
+        self,
+        model_folder: Path,
+        device: str | None = None,
+        *,
+        precision: Precision = Precision.FLOAT32,
+        models_folder: Path | None = None,
+        batch_exams: int | None = None,
+        refuse_unvalidated_devices: bool = False,
     ) -> None:
-        """Load the model in `model_folder`; without a `device` on CUDA where there is one. Raises CheckpointBroken.
+        """Load the model in `model_folder`; without a `device` on CUDA where there is one. Raises ModelError.
 
-        A mammography unit that the model was not validated on is a warning on the score, or, if asked, a refusal.
+        A lower `precision` than float32 needs a passing record of its accuracy check in `models_folder`.
+        `batch_exams` is how many exams to give to `score` together; without it, what suits the device. A mammography
+        unit that the model was not validated on is a warning on the score, or, if asked, a refusal.
         """
+        self.processor = processor(device, precision)
+        self.batch_exams = batch_exams or self.processor.exams_at_once
         self._refuse_unvalidated_devices = refuse_unvalidated_devices
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        # Torch lets convolutions on CUDA round to 10 bits (TF32) unless told otherwise; nobody has checked that here.
-        torch.backends.cudnn.allow_tf32 = False
-        network, self.card = load_network(model_folder, self.device)
-        self._network = optimised(network)
+        network, self.card = load_network(model_folder, self.processor.device)
+        require_checked(self.card, self.processor, models_folder)
+        self._network = RiskNetwork(network, self.processor)
+        self._software = software()
         try:
             self._format = PictureFormat(**self.card.picture)
         except TypeError as e:
@@ -58,7 +74,14 @@ class Scorer:
     def score_exam(
         self, images: Sequence[Dataset], *, at: datetime, performed_on: date | None = None, gate: bool = True
     ) -> ScoredExam | RefusedExam:
-        """Score the images of one exam, or say why not.
+        """`prepare` and `score` of a single exam."""
+        exam = self.prepare(images, at=at, performed_on=performed_on, gate=gate)
+        return exam if isinstance(exam, RefusedExam) else self.score([exam])[0]
+
+    def prepare(
+        self, images: Sequence[Dataset], *, at: datetime, performed_on: date | None = None, gate: bool = True
+    ) -> PreparedExam | RefusedExam:
+        """Check and decode the images of one exam, or say why it cannot be scored.
 
         `at` is the moment of scoring, `performed_on` the exam's day where the headers do not give it. `gate=False`
         turns the clinical gate's refusals into warnings, for research only.
@@ -71,42 +94,53 @@ class Scorer:
         objections = (*undated, *(unvalidated if self._refuse_unvalidated_devices else ()))
         if selection.refusals or day is None or (objections and gate):
             return RefusedExam(study_uid, None if undated else day, (*objections, *selection.exclusions))
-        pictures, unreadable = self.pictures(selection.images)
+        sources, pictures, unreadable = self._opened(selection.images)
         if unreadable:
             return RefusedExam(study_uid, day, (*unreadable, *selection.left_out))
-        score = self.score_pictures([pictures])[0]
         device, kind = _device(selection.images[STANDARD_VIEWS[0]]), image_type(selection.images.values())
         warnings = (*selection.warnings, *(objection.sentence for objection in (*unvalidated, *undated)))
-        return ScoredExam(study_uid, day, score, at, device, kind, warnings)
+        return PreparedExam(study_uid, day, at, device, kind, warnings, sources, pictures)
 
     def _unvalidated(self, images: Iterable[Dataset]) -> tuple[Exclusion, ...]:
         sentences = (not_validated(_device(image), self.card.validated_devices) for image in images)
         said = dict.fromkeys(sentence for sentence in sentences if sentence)
         return tuple(Exclusion(ExclusionReason.DEVICE_NOT_VALIDATED, sentence) for sentence in said)
 
-    def pictures(self, images: Mapping[View, Dataset]) -> tuple[NDArray[np.float32], tuple[Exclusion, ...]]:
-        """The network's input, (4, 1, rows, columns) in the order of STANDARD_VIEWS, or why images are unreadable."""
-        # Decoders, Pillow and NumPy let go of Python's lock, so the views do not wait for each other.
+    def _opened(
+        self, images: Mapping[View, Dataset]
+    ) -> tuple[tuple[SourceImage, ...], tuple[WaitingPicture, ...], tuple[Exclusion, ...]]:
+        """Digests and pictures of the four views, and which of them are unreadable."""
+        # Decoders, SHA-256, Pillow and NumPy let go of Python's lock, so the views do not wait for each other.
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-            outcomes = list(threads.map(self._picture, STANDARD_VIEWS, (images[view] for view in STANDARD_VIEWS)))
+            outcomes = list(threads.map(self._open, STANDARD_VIEWS, (images[view] for view in STANDARD_VIEWS)))
+        readable = [outcome for outcome in outcomes if not isinstance(outcome, Exclusion)]
         unreadable = tuple(outcome for outcome in outcomes if isinstance(outcome, Exclusion))
-        if unreadable:
-            return np.empty((0, 1, self._format.rows, self._format.columns), dtype=np.float32), unreadable
-        return np.stack([outcome for outcome in outcomes if not isinstance(outcome, Exclusion)]), ()
+        return tuple(source for source, _ in readable), tuple(picture for _, picture in readable), unreadable
 
-    def _picture(self, view: View, image: Dataset) -> NDArray[np.float32] | Exclusion:
+    def _open(self, view: View, image: Dataset) -> tuple[SourceImage, WaitingPicture] | Exclusion:
         try:
-            return picture(image, self._format)
+            picture = opened(image)
         except PicturesUnusable as e:
             uid = text(image, "SOPInstanceUID") or None
             return Exclusion(ExclusionReason.UNREADABLE_PIXELS, f"{view}: {e}.", uid)
+        source = source_image(view, image, picture.stored)
+        return source, picture if self.processor.makes_pictures else finished(picture, self._format)
 
-    @torch.inference_mode()
-    def score_pictures(self, exams: Sequence[NDArray[np.float32]]) -> list[RiskScore]:
-        """Risks of a batch of exams, each (4, 1, rows, columns) in the order of STANDARD_VIEWS."""
-        batch = torch.from_numpy(np.stack(exams)).to(self.device)
-        raw = torch.sigmoid(self._network(batch)).double().cpu().numpy()
-        return [self._calibrated(tuple(map(float, row))) for row in raw]
+    def score(self, exams: Sequence[PreparedExam]) -> list[ScoredExam | RefusedExam]:
+        """Score a batch of prepared exams, in their order."""
+        if not exams:
+            return []
+        pictures = [self._on_device(picture) for exam in exams for picture in exam.pictures]
+        batch = torch.stack(pictures).view(len(exams), len(STANDARD_VIEWS), *pictures[0].shape)
+        scores = [self._calibrated(raw) for raw in self._network.raw_risks(batch)]
+        made_by = str(self.processor), self._software
+        return [exam.scored(score, *made_by) for exam, score in zip(exams, scores, strict=True)]
+
+    def _on_device(self, picture: WaitingPicture) -> Tensor:
+        """The network's input of one view, (1, rows, columns)."""
+        if isinstance(picture, Windowed):
+            return finished_on(self.processor.device, picture, self._format)
+        return torch.from_numpy(picture).to(self.processor.device)
 
     def _calibrated(self, raw: tuple[float, ...]) -> RiskScore:
         return RiskScore(self.card.calibration.risks(raw), raw, self.card.version)

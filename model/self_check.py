@@ -13,15 +13,19 @@ import numpy as np
 import torch
 from pydicom import Dataset
 
+from model.accuracy_records import LARGEST_SHIFT
 from model.card import ModelCard
-from model.domain import RefusedExam, ScoredExam
+from model.domain import RefusedExam, RiskScore, ScoredExam
 from model.errors import SelfCheckFailed
 from model.network import Mirai
 from model.phantom import PhantomExam, dicom_images
+from model.precision import Precision
 from model.preprocessing import PictureFormat, picture
+from model.processor import Processor
 
 TOLERANCE: Final = 1e-4
-"""Largest difference of a raw risk (a fraction): far more than rounding on any device, far less than any decision."""
+"""Largest difference of a raw risk (a fraction) in float32: far more than rounding on any device, far less than any
+decision. A lower precision is held to the tolerance of its accuracy check, on calibrated risks."""
 
 WOMAN: Final = 8_000_001
 DAY: Final = date(2026, 1, 15)
@@ -29,9 +33,10 @@ SIGNAL: Final = 0.5
 
 
 class ExamScorer(Protocol):
-    """What is checked: `model.scorer.Scorer`, with the card of its model."""
+    """What is checked: `model.scorer.Scorer`, with the card of its model and what it computes on."""
 
     card: ModelCard
+    processor: Processor
 
     def score_exam(
         self, images: Sequence[Dataset], *, at: datetime, performed_on: date | None = None, gate: bool = True
@@ -68,11 +73,19 @@ def check(scorer: ExamScorer) -> float:
         ) from e
     if isinstance(result, RefusedExam):
         raise SelfCheckFailed(f"{card.name!r} refuses the built-in exam: {result.exclusions[0].sentence}")
-    difference = float(np.abs(np.subtract(result.score.raw, card.self_check)).max())
+    difference, allowed = _difference(result.score, card, scorer.processor.precision)
     # Written so that not a number, which NumPy's maximum hands on, is not within the tolerance either.
-    if not difference <= TOLERANCE:
+    if not difference <= allowed:
         raise SelfCheckFailed(
             f"{card.name!r} gives risks on this machine that differ by {difference:.2g} from those of its card "
-            f"({TOLERANCE:.0e} is allowed); no patient is scored here. Check the GPU driver and the installed libraries"
+            f"({allowed:.0e} is allowed); no patient is scored here. Check the GPU driver and the installed libraries"
         )
     return difference
+
+
+def _difference(score: RiskScore, card: ModelCard, precision: Precision) -> tuple[float, float]:
+    """How far a score is from what the card promises, and how far it may be."""
+    if precision is Precision.FLOAT32:
+        return float(np.abs(np.subtract(score.raw, card.self_check)).max()), TOLERANCE
+    promised = card.calibration.risks(card.self_check)
+    return float(np.abs(np.subtract(score.calibrated, promised)).max()), LARGEST_SHIFT

@@ -7,58 +7,89 @@ per-patient threshold for a rise has been published: a trajectory shows, it does
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
-from model.domain import SHORTEST_RATE_YEARS, Interval, ScoredExam, Trajectory, years_between
+from model.domain import (
+    GAP_MONTHS,
+    SHORTEST_RATE_YEARS,
+    Comparability,
+    Interval,
+    ScoredExam,
+    Trajectory,
+    is_measurable,
+    months_before,
+    years_between,
+)
 
+MOST_PRIORS: Final = 6
+"""The study's design: an index exam and up to six prior annual ones (Lehman et al., Radiology 2026)."""
 RECENT_YEARS: Final = 3.0
 """How far before the latest exam an interval may end and still be called recent."""
 
 
-def trajectory(exams: Iterable[ScoredExam], is_over: Callable[[float], bool]) -> Trajectory | None:
-    """Join the scores that are comparable with the latest exam's; None without any.
+def trajectory(
+    exams: Iterable[ScoredExam],
+    is_over: Callable[[float], bool],
+    *,
+    line_of: Comparability | None = None,
+    minimum_detectable_change: float | None = None,
+    gap_months: int = GAP_MONTHS,
+) -> Trajectory | None:
+    """Join the scores of one comparability class into a line; None without any score.
 
-    `is_over` says of a five-year risk (a fraction) whether it is over the site's threshold. Order of arrival and
-    repeats of the same study do not matter: of one study and model the last scoring counts.
+    `line_of` is the class that the site judges by: its current model, on the kind of image which that was made for.
+    The line is then of that class alone, and no exam of another, performed whenever, changes it: a later one stands
+    apart as an exam whose score cannot be used. Without `line_of` the class is the latest exam's, so that a later exam
+    of another class does begin a line of its own.
+
+    `is_over` says of a five-year risk (a fraction) whether it is over the site's threshold;
+    `minimum_detectable_change` is a fraction too. Order of arrival and repeats of the same study do not matter: of one
+    study and class the last scoring counts.
     """
-    ordered = sorted(_last_scorings(exams), key=lambda exam: (exam.performed_on, exam.scored_at, exam.study_uid))
+    ordered = sorted(_last_scorings(exams), key=_place)
     if not ordered:
         return None
-    latest = ordered[-1]
-    points = tuple(exam for exam in ordered if _comparable(exam, latest))
+    joined = line_of or ordered[-1].comparability
+    comparable = [exam for exam in ordered if exam.comparability == joined]
+    older, points = tuple(comparable[: -1 - MOST_PRIORS]), tuple(comparable[-1 - MOST_PRIORS :])
+    pairs = [Interval(earlier, later) for earlier, later in pairwise(points)]
     return Trajectory(
         points=points,
         slope_per_year=_slope(points),
-        steepest=_steepest(points),
+        steepest=_steepest(pairs, minimum_detectable_change),
         first_over=next((exam for exam in points if is_over(exam.score.five_year)), None),
-        apart=tuple(exam for exam in ordered if not _comparable(exam, latest)),
-        device_changes=tuple(pair for pair in _intervals(points) if pair.earlier.device != pair.later.device),
+        apart=tuple(exam for exam in ordered if exam.comparability != joined),
+        device_changes=tuple(pair for pair in pairs if pair.later.device.differs_from(pair.earlier.device)),
+        gaps=tuple(pair for pair in pairs if _is_gap(pair, gap_months)),
+        older=older,
+        minimum_detectable_change=minimum_detectable_change,
     )
 
 
 def _last_scorings(exams: Iterable[ScoredExam]) -> Iterable[ScoredExam]:
-    last: dict[tuple[str, str], ScoredExam] = {}
+    last: dict[tuple[str, Comparability], ScoredExam] = {}
     for exam in exams:
-        key = (exam.study_uid, exam.score.model.key)
+        key = (exam.study_uid, exam.comparability)
         if key not in last or _recency(exam) > _recency(last[key]):
             last[key] = exam
     return last.values()
 
 
-def _recency(exam: ScoredExam) -> tuple[datetime, date, tuple[float, ...]]:
+def _recency(exam: ScoredExam) -> tuple[datetime, str]:
     """Of two scorings at one instant any may count, but always the same one."""
-    return exam.scored_at, exam.performed_on, exam.score.calibrated
+    return exam.scored_at, repr(exam)
 
 
-def _comparable(exam: ScoredExam, other: ScoredExam) -> bool:
-    """Same weights, preprocessing, calibration and kind of image. A change of device is marked, not cut."""
-    return exam.score.model.key == other.score.model.key and exam.image_type == other.image_type
+def _place(exam: ScoredExam) -> tuple[object, ...]:
+    """By date; what follows it tells apart all that `_last_scorings` leaves, so that no order depends on arrival."""
+    shared = exam.comparability
+    return exam.performed_on, exam.scored_at, exam.study_uid, shared.model, shared.image_type
 
 
-def _intervals(points: Sequence[ScoredExam]) -> Iterable[Interval]:
-    return (Interval(earlier, later) for earlier, later in pairwise(points))
+def _is_gap(pair: Interval, gap_months: int) -> bool:
+    return pair.earlier.performed_on < months_before(pair.later.performed_on, gap_months)
 
 
 def _slope(points: Sequence[ScoredExam]) -> float | None:
@@ -72,13 +103,14 @@ def _slope(points: Sequence[ScoredExam]) -> float | None:
     return covariance / sum((y - mean_year) ** 2 for y in years)
 
 
-def _steepest(points: Sequence[ScoredExam]) -> Interval | None:
-    """The recent interval with the fastest rise per year; None where nothing rose."""
+def _steepest(pairs: Sequence[Interval], minimum: float | None) -> Interval | None:
+    """The recent interval with the fastest rise per year; None where nothing rose measurably."""
     recent = [
         pair
-        for pair in _intervals(points)
+        for pair in pairs
         if pair.change > 0
-        and pair.years >= SHORTEST_RATE_YEARS
-        and years_between(pair.later.performed_on, points[-1].performed_on) <= RECENT_YEARS
+        and pair.annual_change is not None
+        and is_measurable(pair.change, minimum) is not False
+        and years_between(pair.later.performed_on, pairs[-1].later.performed_on) <= RECENT_YEARS
     ]
-    return max(recent, key=lambda pair: pair.change / pair.years, default=None)
+    return max(recent, key=lambda pair: pair.annual_change or 0.0, default=None)

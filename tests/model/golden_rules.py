@@ -1,5 +1,6 @@
-"""The deterministic weights, inputs and pictures behind `golden/mirai.json`, which hold the original model's answers.
+"""The deterministic weights and pictures behind `golden/mirai.json`, which hold the original model's answers.
 
+Its inputs come from `model.accuracy.noise_pictures`.
 Recorded from the original code (onconet 0.14.1, torch 2.13.0 CPU, NumPy 1.26.4, Pillow 9.5.0).
 """
 
@@ -30,12 +31,6 @@ def golden_network(heads: int = 8, relu_after_pool: bool = True) -> Mirai:
             state[ours] = _weight(original_key(ours), tuple(state[ours].shape))
     network.load_state_dict(state)
     return network.eval()
-
-
-def golden_pictures(tag: str, rows: int, columns: int) -> Tensor:
-    """Normalised input of one exam, (1, 4, 1, rows, columns), in the order LCC, RCC, LMLO, RMLO."""
-    values = np.random.default_rng(zlib.crc32(tag.encode())).standard_normal((4, 1, rows, columns))
-    return torch.from_numpy(values.astype(np.float32))[None]
 
 
 def golden_mammogram(rows: int, columns: int, side: str) -> NDArray[np.uint16]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from statistics import median
 
 import pytest
 
 from model.card import DEMO_MODEL, WEIGHTS_NAME, read_card
+from model.domain import ScoredExam
 from model.phantom import BOREALIS, PhantomExam, dicom_images, signal_for
 from model.preprocessing import VERSION
 from model.scorer import Scorer
-from model.views import select_views
 
+AT = datetime(2026, 1, 6, 3, 15, tzinfo=UTC)
 FIRST_UNSEEN_WOMAN = 9_000_000
 """Training, calibration and measurement used women from one, two and three million on."""
 
@@ -23,9 +24,9 @@ def scorer() -> Scorer:
 
 
 def five_year_percent(scorer: Scorer, exam: PhantomExam) -> float:
-    pictures, unreadable = scorer.pictures(select_views(list(dicom_images(exam))).images)
-    assert not unreadable
-    return 100 * scorer.score_pictures([pictures])[0].five_year
+    scored = scorer.score_exam(list(dicom_images(exam)), at=AT)
+    assert isinstance(scored, ScoredExam), scored
+    return 100 * scored.score.five_year
 
 
 def planted(woman: int, risk: float, year: int = 2025) -> PhantomExam:

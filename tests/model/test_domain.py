@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 import model.domain
-from model.domain import STANDARD_VIEWS, AcquisitionDevice, Laterality, ModelVersion, RiskScore, years_between
+from model.domain import (
+    STANDARD_VIEWS,
+    AcquisitionDevice,
+    Laterality,
+    ModelVersion,
+    RiskScore,
+    is_measurable,
+    months_before,
+    years_between,
+)
 
 MODEL = ModelVersion("m", "a" * 64, "p1", "c1")
 
@@ -60,3 +69,53 @@ def test_a_view_reads_as_a_radiographer_writes_it() -> None:
 def test_a_device_is_named_by_what_it_says_of_itself() -> None:
     assert str(AcquisitionDevice("Maker", "", "2.0")) == "Maker 2.0"
     assert str(AcquisitionDevice()) == ""
+
+
+@pytest.mark.parametrize(
+    ("day", "months", "earlier"),
+    [
+        (date(2026, 5, 20), 12, date(2025, 5, 20)),
+        (date(2028, 2, 29), 12, date(2027, 2, 28)),
+        (date(2026, 3, 31), 1, date(2026, 2, 28)),
+        (date(2026, 1, 15), 1, date(2025, 12, 15)),
+        (date(2026, 5, 20), 99999, date.min),
+    ],
+)
+def test_months_are_counted_by_the_calendar(day: date, months: int, earlier: date) -> None:
+    assert months_before(day, months) == earlier
+
+
+UNIT = AcquisitionDevice("Maker", "Unit", "1.0")
+
+
+@pytest.mark.parametrize(
+    ("other", "differs"),
+    [
+        (AcquisitionDevice("Other", "Unit", "1.0"), True),
+        (AcquisitionDevice("Maker", "Unit II", "1.0"), True),
+        (AcquisitionDevice("Maker", "Unit", "1.1"), True),
+        (AcquisitionDevice("Maker", "", "1.1"), True),
+        (AcquisitionDevice("Maker", "Unit", ""), False),
+        (AcquisitionDevice(), False),
+        (UNIT, False),
+    ],
+)
+def test_devices_differ_only_in_what_both_name(other: AcquisitionDevice, differs: bool) -> None:
+    assert UNIT.differs_from(other) is differs
+    assert other.differs_from(UNIT) is differs
+
+
+def test_a_device_is_fully_named_by_maker_model_and_software() -> None:
+    assert UNIT.is_fully_named
+    assert not AcquisitionDevice("Maker", "Unit").is_fully_named
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "measurable"),
+    [(0.02, 0.03, True), (0.03, 0.02, True), (0.02, 0.0299999, False), (0.0299999, 0.02, False), (0.02, 0.02, False)],
+)
+def test_a_change_is_measurable_from_the_minimum_on_in_both_directions(
+    earlier: float, later: float, measurable: bool
+) -> None:
+    assert is_measurable(later - earlier, 0.01) is measurable
+    assert is_measurable(later - earlier, None) is None

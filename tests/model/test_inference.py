@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from model.accuracy import noise_pictures
 from model.card import DEMO_MODEL
 from model.checkpoint import load_network
 from model.inference import optimised
 from model.network import Mirai, NetworkConfig
-from tests.model.golden_rules import GOLDEN, golden_network, golden_pictures
+from tests.model.golden_rules import GOLDEN, golden_network
 
 TINY = NetworkConfig(widths=(4, 4, 8, 8), hidden=8, embedding=2, heads=2)
 
@@ -36,20 +37,20 @@ def exams(n: int, rows: int = 48, columns: int = 40, seed: int = 0) -> Tensor:
 
 @torch.inference_mode()
 def test_the_logits_are_those_of_the_original_on_small_pictures() -> None:
-    logits = optimised(golden_network())(golden_pictures("input.small", 256, 208))[0]
+    logits = optimised(golden_network())(noise_pictures("input.small", 256, 208))[0]
     assert logits.tolist() == pytest.approx(GOLDEN["small_256x208_heads8"]["logits"], abs=1e-5)
 
 
 @torch.inference_mode()
 def test_the_variant_without_a_relu_after_the_pool_stays_that_variant() -> None:
-    logits = optimised(golden_network(relu_after_pool=False))(golden_pictures("input.small", 256, 208))[0]
+    logits = optimised(golden_network(relu_after_pool=False))(noise_pictures("input.small", 256, 208))[0]
     assert logits.tolist() == pytest.approx(GOLDEN["small_256x208_heads8_NO_RELU_variant_logits"], abs=1e-5)
 
 
 @pytest.mark.slow
 @torch.inference_mode()
 def test_the_logits_are_those_of_the_original_on_full_size_pictures() -> None:
-    logits = optimised(golden_network())(golden_pictures("input.full", 2048, 1664))[0]
+    logits = optimised(golden_network())(noise_pictures("input.full", 2048, 1664))[0]
     assert logits.tolist() == pytest.approx(GOLDEN["full_2048x1664_heads8"]["logits"], abs=1e-5)
 
 

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from model.accuracy import noise_pictures
 from model.domain import STANDARD_VIEWS
 from model.network import CumulativeHazard, Mirai, NetworkConfig
 from model.release.names import original_key
-from tests.model.golden_rules import GOLDEN, golden_network, golden_pictures
+from tests.model.golden_rules import GOLDEN, golden_network
 
 TINY = NetworkConfig(widths=(4, 4, 8, 8), hidden=8, embedding=2, heads=2)
 
@@ -31,7 +32,7 @@ def golden() -> Mirai:
 
 @torch.inference_mode()
 def test_the_logits_are_those_of_the_original_on_small_pictures(golden: Mirai) -> None:
-    logits = golden(golden_pictures("input.small", 256, 208))[0]
+    logits = golden(noise_pictures("input.small", 256, 208))[0]
     assert logits.tolist() == pytest.approx(GOLDEN["small_256x208_heads8"]["logits"], abs=1e-5)
     assert logits.sigmoid().tolist() == pytest.approx(GOLDEN["small_256x208_heads8"]["probs"], abs=1e-5)
 
@@ -39,13 +40,13 @@ def test_the_logits_are_those_of_the_original_on_small_pictures(golden: Mirai) -
 @pytest.mark.slow
 @torch.inference_mode()
 def test_the_logits_are_those_of_the_original_on_full_size_pictures(golden: Mirai) -> None:
-    logits = golden(golden_pictures("input.full", 2048, 1664))[0]
+    logits = golden(noise_pictures("input.full", 2048, 1664))[0]
     assert logits.tolist() == pytest.approx(GOLDEN["full_2048x1664_heads8"]["logits"], abs=1e-5)
 
 
 @torch.inference_mode()
 def test_what_the_views_are_pooled_to_is_what_the_original_pools_them_to(golden: Mirai) -> None:
-    features = golden.encode(golden_pictures("input.small", 256, 208))
+    features = golden.encode(noise_pictures("input.small", 256, 208))
     positions, sides = torch.tensor([[0, 0, 1, 1]]), torch.tensor([[1, 0, 1, 0]])
     pooled = golden.pool(golden.transformer(features, positions, sides))
     expected = GOLDEN["small_256x208_heads8"]["pool_hidden_first16"]
@@ -55,7 +56,7 @@ def test_what_the_views_are_pooled_to_is_what_the_original_pools_them_to(golden:
 
 @torch.inference_mode()
 def test_without_the_relu_after_the_pool_the_logits_are_those_of_that_variant() -> None:
-    logits = golden_network(relu_after_pool=False)(golden_pictures("input.small", 256, 208))[0]
+    logits = golden_network(relu_after_pool=False)(noise_pictures("input.small", 256, 208))[0]
     assert logits.tolist() == pytest.approx(GOLDEN["small_256x208_heads8_NO_RELU_variant_logits"], abs=1e-5)
 
 
@@ -66,7 +67,7 @@ def test_every_parameter_has_a_name_of_its_own_in_the_published_release(golden: 
 
 @torch.inference_mode()
 def test_the_order_of_the_pictures_does_not_matter_when_their_views_are_told(golden: Mirai) -> None:
-    pictures = golden_pictures("input.small", 256, 208)
+    pictures = noise_pictures("input.small", 256, 208)
     order = [2, 0, 3, 1]
     features = golden.encode(pictures)
     shuffled = golden.aggregate(features[:, order], [STANDARD_VIEWS[i] for i in order])
@@ -75,7 +76,7 @@ def test_the_order_of_the_pictures_does_not_matter_when_their_views_are_told(gol
 
 @torch.inference_mode()
 def test_a_picture_in_the_place_of_another_view_gives_another_score(golden: Mirai) -> None:
-    features = golden.encode(golden_pictures("input.small", 256, 208))
+    features = golden.encode(noise_pictures("input.small", 256, 208))
     swapped = golden.aggregate(features[:, [1, 0, 2, 3]])
     assert (swapped - golden.aggregate(features)).abs().max() > 1e-4
 

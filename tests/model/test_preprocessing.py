@@ -225,6 +225,13 @@ def test_a_picture_that_its_rescale_makes_blank_is_refused() -> None:
         picture(image, SMALL)
 
 
+def test_the_columns_are_resized_and_rounded_before_the_rows() -> None:
+    grey = np.array([[2, 1], [0, 0], [2, 0], [2, 0]], dtype=np.int32)
+    # By hand: rows of 2 2 1 1, 0 0 0 0, 2 2 1 0 and 2 2 1 0 (1.75 and 1.25, 1.5 and 0.5 rounded), then weights of
+    # 3, 3, 1 and of 1, 3, 3 sevenths. Rows first would give a 0 in the third place.
+    assert resize(grey, PictureFormat(2, 4)).tolist() == [[1, 1, 1, 0], [2, 2, 1, 0]]
+
+
 def test_brightness_and_not_laterality_decides_which_way_the_breast_looks() -> None:
     left, right = (golden_mammogram(300, 240, side) for side in "LR")
     expected = picture(image_of(left, ImageLaterality="L"), SMALL)

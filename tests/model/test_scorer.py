@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from io import BytesIO
@@ -20,11 +20,12 @@ from pydicom.uid import (
 )
 
 from model.card import DEMO_MODEL
-from model.domain import AcquisitionDevice, ExclusionReason, ImageType, RefusedExam, ScoredExam, View
+from model.domain import STANDARD_VIEWS, AcquisitionDevice, ExclusionReason, ImageType, RefusedExam, ScoredExam
 from model.errors import CheckpointBroken
 from model.phantom import AURORA, BOREALIS, PhantomExam, dicom_images, file_bytes
+from model.prepared import PreparedExam
+from model.provenance import pixel_digest, software
 from model.scorer import Scorer
-from model.views import select_views
 from tests.builders import cad_report, mammogram
 from tests.model.film import FILM_CASES, real_film_exam
 from tests.model.tiny_model import install_tiny_model
@@ -97,7 +98,10 @@ def test_scoring_twice_gives_the_very_same_score(scorer: Scorer) -> None:
 def test_the_transfer_syntax_does_not_change_the_score(scorer: Scorer, syntax: UID) -> None:
     images = images_of(replace(PHANTOM, transfer_syntax=syntax))
     assert {image.file_meta.TransferSyntaxUID for image in images} == {syntax}
-    assert scored(scorer, images).score == scored(scorer, images_of()).score
+    exam, uncompressed = scored(scorer, images), scored(scorer, images_of())
+    assert exam.score == uncompressed.score
+    digests = [[source.sha256 for source in one.provenance.images] for one in (exam, uncompressed)]
+    assert digests[0] == digests[1]
 
 
 def test_inverted_storage_does_not_change_the_score_by_more_than_the_last_grey_level(scorer: Scorer) -> None:
@@ -108,14 +112,65 @@ def test_inverted_storage_does_not_change_the_score_by_more_than_the_last_grey_l
 
 
 def test_the_score_does_not_depend_on_the_exams_scored_beside_it(scorer: Scorer) -> None:
-    pictures = [scorer.pictures(_views(images_of(replace(PHANTOM, woman=woman))))[0] for woman in (7, 8, 9)]
-    together = scorer.score_pictures(pictures)
-    for exam, score in zip(pictures, together, strict=True):
-        assert score.raw == pytest.approx(scorer.score_pictures([exam])[0].raw, abs=1e-6)
+    exams = [prepared(scorer, images_of(replace(PHANTOM, woman=woman))) for woman in (7, 8, 9)]
+    together = scorer.score(exams)
+    for exam, outcome in zip(exams, together, strict=True):
+        (alone,) = scorer.score([exam])
+        assert isinstance(outcome, ScoredExam)
+        assert isinstance(alone, ScoredExam)
+        assert outcome.score.raw == pytest.approx(alone.score.raw, abs=1e-6)
+        assert replace(outcome, score=alone.score) == alone
 
 
-def _views(images: Exam) -> Mapping[View, pydicom.Dataset]:
-    return select_views(images).images
+def test_no_exams_give_no_scores(scorer: Scorer) -> None:
+    assert scorer.score([]) == []
+
+
+def test_preparing_and_scoring_give_what_they_give_in_a_row(scorer: Scorer) -> None:
+    assert scorer.score([prepared(scorer, images_of())]) == [scored(scorer, images_of())]
+
+
+def test_exams_are_prepared_on_several_threads_while_another_is_scored(scorer: Scorer) -> None:
+    exams = [images_of(replace(PHANTOM, woman=woman)) for woman in (7, 8, 9, 10)]
+    expected = [scored(scorer, exam) for exam in exams]
+    with ThreadPoolExecutor(2) as threads:
+        coming = threads.map(lambda exam: prepared(scorer, exam), exams)
+        assert [scorer.score([exam])[0] for exam in coming] == expected
+
+
+def test_a_prepared_exam_says_how_much_memory_its_pictures_take(scorer: Scorer) -> None:
+    picture = scorer.card.picture
+    assert prepared(scorer, images_of()).bytes_held == 4 * picture["rows"] * picture["columns"] * 4
+
+
+def test_a_cpu_scores_one_exam_at_a_time_unless_told_otherwise() -> None:
+    assert Scorer(DEMO_MODEL, "cpu").batch_exams == 1
+    assert Scorer(DEMO_MODEL, "cpu", batch_exams=5).batch_exams == 5
+
+
+def prepared(scorer: Scorer, images: Exam) -> PreparedExam:
+    exam = scorer.prepare(images, at=AT)
+    assert isinstance(exam, PreparedExam), exam
+    return exam
+
+
+def test_a_score_names_its_four_images_in_the_standard_order_and_what_computed_it(scorer: Scorer) -> None:
+    images = images_of()
+    provenance = scored(scorer, images[::-1]).provenance
+    assert [source.view for source in provenance.images] == list(STANDARD_VIEWS)
+    assert [source.uid for source in provenance.images] == [image.SOPInstanceUID for image in images]
+    assert [source.sha256 for source in provenance.images] == [pixel_digest(image.pixel_array) for image in images]
+    assert (provenance.processor, provenance.software) == ("cpu", software())
+
+
+def test_an_image_replaced_by_another_with_the_same_uid_shows_in_the_provenance(scorer: Scorer) -> None:
+    images, altered = images_of(), images_of()
+    stored = altered[2].pixel_array.copy()
+    stored[60, 50] ^= 1
+    altered[2].PixelData = stored.tobytes()
+    before, after = scored(scorer, images).provenance.images, scored(scorer, altered).provenance.images
+    assert [a == b for a, b in zip(before, after, strict=True)] == [True, True, False, True]
+    assert before[2].uid == after[2].uid
 
 
 def test_an_exam_of_three_views_is_refused_by_name(scorer: Scorer) -> None:

@@ -9,11 +9,14 @@ import pytest
 import torch
 from pydicom import Dataset
 
+from model.accuracy_records import LARGEST_SHIFT
 from model.card import DEMO_MODEL, ModelCard, read_card
 from model.checkpoint import load_network
 from model.domain import Exclusion, ExclusionReason, RefusedExam, RiskScore, ScoredExam
 from model.errors import CheckpointBroken, SelfCheckFailed
+from model.precision import Precision
 from model.preprocessing import PictureFormat
+from model.processor import Processor
 from model.scorer import Scorer
 from model.self_check import DAY, TOLERANCE, built_in_exam, check, expected_risks
 from model.views import select_views
@@ -26,9 +29,14 @@ class Computes:
     """A scorer that gives these raw risks, whatever it is shown."""
 
     def __init__(
-        self, raw: Sequence[float], promised: tuple[float, ...] = PROMISED, fault: Exception | None = None
+        self,
+        raw: Sequence[float],
+        promised: tuple[float, ...] = PROMISED,
+        fault: Exception | None = None,
+        precision: Precision = Precision.FLOAT32,
     ) -> None:
         self.card: ModelCard = tiny_card(self_check=promised)
+        self.processor = Processor(torch.device("cpu"), precision)
         self._raw, self._fault = tuple(raw), fault
 
     def score_exam(
@@ -37,7 +45,9 @@ class Computes:
         assert not select_views(images).refusals
         if self._fault:
             raise self._fault
-        score = RiskScore(self.card.calibration.risks(PROMISED), self._raw, self.card.version)
+        # Risks that are no risks are refused when a score is made of them, so only the raw ones are altered then.
+        exact = self.processor.precision is Precision.FLOAT32
+        score = RiskScore(self.card.calibration.risks(PROMISED if exact else self._raw), self._raw, self.card.version)
         return ScoredExam(str(images[0].StudyInstanceUID), DAY, score, at)
 
 
@@ -80,6 +90,17 @@ def test_a_difference_in_any_year_fails_and_says_what_to_do(year: int, error: fl
     raw = [error if number == year and error != error else risk for number, risk in enumerate(raw)]
     with pytest.raises(SelfCheckFailed, match="no patient is scored here"):
         check(Computes(raw))
+
+
+@pytest.mark.parametrize("precision", [Precision.TF32, Precision.BF16])
+def test_a_lower_precision_is_held_to_the_calibrated_risks_of_the_card(precision: Precision) -> None:
+    near, far = ([*PROMISED[:4], PROMISED[4] + error] for error in (5e-4, 2e-3))
+    difference = check(Computes(near, precision=precision))
+    assert 0 < difference < LARGEST_SHIFT
+    with pytest.raises(SelfCheckFailed, match="no patient is scored here"):
+        check(Computes(near))
+    with pytest.raises(SelfCheckFailed, match=r"2e-04 is allowed.*no patient is scored here"):
+        check(Computes(far, precision=precision))
 
 
 def test_a_device_that_breaks_down_fails() -> None:

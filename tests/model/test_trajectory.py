@@ -3,15 +3,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from model.domain import AcquisitionDevice, ImageType, ModelVersion, RiskScore, ScoredExam
-from model.trajectory import trajectory
+from model.domain import (
+    AcquisitionDevice,
+    Comparability,
+    ImageType,
+    Interval,
+    ModelVersion,
+    RiskScore,
+    ScoredExam,
+    Trajectory,
+    months_before,
+)
+from model.trajectory import MOST_PRIORS, trajectory
 
 MODEL = ModelVersion("m", "a" * 64, "p1", "c1")
+OTHER_MODEL = ModelVersion("m", "b" * 64, "p1", "c1")
+CLASS = Comparability(MODEL.key, ImageType.FFDM)
 FIRST = date(2019, 3, 1)
 SCORED = datetime(2026, 1, 5, 3, 30, tzinfo=UTC)
 
@@ -38,20 +51,34 @@ def risks_of(exams: Sequence[ScoredExam]) -> list[float]:
     return [exam.score.five_year for exam in exams]
 
 
-histories = st.lists(
-    st.tuples(st.integers(0, 3000), st.floats(0, 1), st.integers(0, 2), st.booleans()), min_size=1, max_size=8
-).map(
-    lambda visits: [
+def line_of(exams: Sequence[ScoredExam], **settings: Any) -> Trajectory:
+    line = trajectory(exams, over, **settings)
+    assert line is not None
+    return line
+
+
+exams_of_any_class = st.builds(
+    lambda day, risk, study, hour, software, image_type, model: of_another(
         exam(
             after(day),
             risk,
-            study=f"1.2.{number % 5}",
+            study=f"1.2.{study}",
             scored_at=SCORED + timedelta(hours=hour),
-            image_type=ImageType.SYNTHETIC_2D if synthetic else ImageType.FFDM,
-        )
-        for number, (day, risk, hour, synthetic) in enumerate(visits)
-    ]
+            image_type=image_type,
+            device=AcquisitionDevice("A", "m", software),
+        ),
+        model,
+    ),
+    st.integers(-1000, 3000),
+    st.floats(0, 1),
+    st.integers(0, 12),
+    st.integers(0, 2),
+    st.sampled_from(["1", "2"]),
+    st.sampled_from(ImageType),
+    st.sampled_from([MODEL, OTHER_MODEL]),
 )
+histories = st.lists(exams_of_any_class, min_size=1, max_size=16)
+classes = st.none() | st.just(CLASS)
 
 
 def test_without_exams_there_is_no_trajectory() -> None:
@@ -65,28 +92,75 @@ def test_one_exam_has_neither_change_nor_rate() -> None:
     assert line.first_over == line.latest
 
 
-@given(exams=histories, data=st.data())
-def test_the_order_of_arrival_does_not_matter(exams: list[ScoredExam], data: st.DataObject) -> None:
-    assert trajectory(data.draw(st.permutations(exams)), over) == trajectory(exams, over)
+SAME_INSTANT = exam(FIRST, 0.02, study="1.2.1")
 
 
-@given(exams=histories, data=st.data())
-def test_exams_that_arrive_twice_count_once(exams: list[ScoredExam], data: st.DataObject) -> None:
+@given(exams=histories, line_class=classes, data=st.data())
+@example(exams=[SAME_INSTANT, replace(SAME_INSTANT, warnings=("W",))], line_class=None, data=None)
+@example(exams=[SAME_INSTANT, of_another(SAME_INSTANT, OTHER_MODEL)], line_class=None, data=None)
+def test_the_order_of_arrival_does_not_matter(
+    exams: list[ScoredExam], line_class: Comparability | None, data: st.DataObject | None
+) -> None:
+    arrived = data.draw(st.permutations(exams)) if data else exams[::-1]
+    assert trajectory(arrived, over, line_of=line_class) == trajectory(exams, over, line_of=line_class)
+
+
+@given(exams=histories, line_class=classes, data=st.data())
+def test_exams_that_arrive_twice_count_once(
+    exams: list[ScoredExam], line_class: Comparability | None, data: st.DataObject
+) -> None:
     again = data.draw(st.lists(st.sampled_from(exams)))
-    assert trajectory([*exams, *again], over) == trajectory(exams, over)
+    assert trajectory([*exams, *again], over, line_of=line_class) == trajectory(exams, over, line_of=line_class)
 
 
-@given(exams=histories, day=st.integers(-1000, 3000), risk=st.floats(0, 1))
-def test_an_incomparable_exam_never_changes_the_comparable_line(exams: list[ScoredExam], day: int, risk: float) -> None:
-    line = trajectory(exams, over)
-    assert line is not None
-    stranger = of_another(exam(after(day), risk, study="9.9"), replace(MODEL, weights="b" * 64))
-    if (stranger.performed_on, stranger.scored_at) >= (line.latest.performed_on, line.latest.scored_at):
-        return  # a later exam is the one the others are compared with
-    joined = trajectory([*exams, stranger], over)
-    assert joined is not None
-    assert replace(joined, apart=line.apart) == line
-    assert stranger in joined.apart
+@given(exams=histories, strangers=st.lists(exams_of_any_class.filter(lambda exam: exam.comparability != CLASS)))
+def test_incomparable_exams_of_whatever_day_and_study_never_change_the_line(
+    exams: list[ScoredExam], strangers: list[ScoredExam]
+) -> None:
+    alone, joined = line_of(exams, line_of=CLASS), line_of([*exams, *strangers], line_of=CLASS)
+    assert replace(joined, apart=alone.apart) == alone
+    assert {exam.comparability for exam in joined.points} <= {CLASS}
+    assert {(exam.study_uid, exam.comparability) for exam in strangers} <= {
+        (exam.study_uid, exam.comparability) for exam in joined.apart
+    }
+
+
+@given(exams=histories, stranger=exams_of_any_class)
+def test_without_a_class_given_an_incomparable_exam_changes_the_line_only_by_being_the_latest(
+    exams: list[ScoredExam], stranger: ScoredExam
+) -> None:
+    alone, joined = line_of(exams), line_of([*exams, stranger])
+    if stranger.comparability != alone.latest.comparability:
+        assert replace(joined, apart=alone.apart) == alone or joined.latest == stranger
+
+
+def test_a_class_of_which_she_has_no_exam_has_an_empty_line_and_every_exam_stands_apart() -> None:
+    strange = exam(FIRST, 0.03, image_type=ImageType.SYNTHETIC_2D)
+    line = line_of([strange], line_of=CLASS)
+    assert (line.points, line.apart) == ((), (strange,))
+    assert (line.change, line.annual_change, line.change_is_measurable, line.first_over) == (None, None, None, None)
+
+
+@given(exams=histories)
+def test_every_exam_is_in_one_place_and_the_line_has_at_most_seven(exams: list[ScoredExam]) -> None:
+    line = line_of(exams, line_of=CLASS)
+    placed = (*line.older, *line.points, *line.apart)
+    assert len(placed) == len({(exam.study_uid, exam.comparability) for exam in exams})
+    assert len(line.points) <= MOST_PRIORS + 1 == 7
+    assert not line.older or len(line.points) == 7
+    assert [e.performed_on for e in (*line.older, *line.points)] == sorted(
+        e.performed_on for e in (*line.older, *line.points)
+    )
+
+
+@given(
+    risks=st.lists(st.floats(0, 1), min_size=1, max_size=7), earlier=st.lists(st.floats(0, 1), min_size=1, max_size=5)
+)
+def test_what_came_before_six_priors_changes_no_figure(risks: list[float], earlier: list[float]) -> None:
+    line_of_seven = [exam(after(365 * year), risk) for year, risk in enumerate([0.0] * (7 - len(risks)) + risks)]
+    before = [exam(after(-365 * year), risk) for year, risk in enumerate(earlier, start=1)]
+    assert line_of(line_of_seven) == replace(line_of([*before, *line_of_seven]), older=())
+    assert line_of([*before, *line_of_seven]).older == tuple(before[::-1])
 
 
 @pytest.mark.parametrize(
@@ -162,11 +236,23 @@ def test_the_slope_is_least_squares_and_not_last_minus_first() -> None:
     assert uneven.slope_per_year == pytest.approx(0.01)
 
 
-def test_exams_less_than_nine_months_apart_give_a_change_but_no_rate() -> None:
-    line = trajectory([exam(FIRST, 0.01), exam(after(272), 0.03)], over)
-    assert line is not None
-    assert line.change == pytest.approx(0.02)
-    assert (line.slope_per_year, line.steepest) == (None, None)
+@given(days=st.integers(0, 400), rise=st.floats(0.001, 0.5))
+@example(days=272, rise=0.02)
+@example(days=273, rise=0.02)
+@example(days=274, rise=0.02)
+def test_exams_less_than_nine_months_apart_give_a_change_but_no_rate(days: int, rise: float) -> None:
+    line = line_of([exam(FIRST, 0.01, study="1.2.1"), exam(after(days), 0.01 + rise, study="1.2.2")])
+    assert line.change == pytest.approx(rise)
+    rates = (line.annual_change, line.slope_per_year, line.steepest and line.steepest.annual_change)
+    if days < 273:
+        assert rates == (None, None, None)
+    else:
+        assert rates == pytest.approx((rise * 365.25 / days,) * 3)
+
+
+def test_the_annual_change_is_last_minus_first_whatever_lies_between() -> None:
+    exams = [exam(after(day), risk) for day, risk in ((0, 0.01), (200, 0.5), (1461, 0.05))]
+    assert line_of(exams).annual_change == pytest.approx(0.01)
 
 
 def test_nine_months_by_the_calendar_are_enough_for_a_rate() -> None:
@@ -231,4 +317,63 @@ def test_a_change_of_device_or_its_software_is_marked_and_does_not_cut_the_line(
     line = trajectory([third, first, second], over)
     assert line is not None
     assert line.points == (first, second, third)
-    assert [(change.earlier, change.later) for change in line.device_changes] == [(second, third)]
+    assert line.device_changes == (Interval(second, third),)
+
+
+def test_a_device_that_an_exam_does_not_name_is_not_called_changed() -> None:
+    named, unnamed = AcquisitionDevice("A", "m", "1"), AcquisitionDevice("A", "m")
+    line = line_of([exam(FIRST, 0.01, device=named), exam(after(365), 0.02, device=unnamed)])
+    assert line.device_changes == ()
+
+
+def test_eighteen_months_between_two_exams_are_no_gap_and_a_day_more_is_one() -> None:
+    late, later = exam(date(2020, 9, 1), 0.02), exam(date(2020, 9, 2), 0.02)
+    assert line_of([exam(FIRST, 0.01), late]).gaps == ()
+    assert line_of([exam(FIRST, 0.01), later]).gaps == (Interval(exam(FIRST, 0.01), later),)
+
+
+@given(days=st.sets(st.integers(0, 4000), min_size=2, max_size=7), months=st.integers(1, 60))
+def test_gaps_are_the_intervals_longer_than_the_sites_setting(days: set[int], months: int) -> None:
+    exams = [exam(after(day), 0.01) for day in sorted(days)]
+    far = [n for n in range(1, len(exams)) if exams[n - 1].performed_on < months_before(exams[n].performed_on, months)]
+    gaps = line_of(exams, gap_months=months).gaps
+    assert gaps == tuple(Interval(exams[n - 1], exams[n]) for n in far)
+    assert set(line_of(exams, gap_months=months + 1).gaps) <= set(gaps)
+
+
+def test_an_unscored_or_incomparable_exam_does_not_close_a_gap() -> None:
+    between = exam(after(730), 0.02, image_type=ImageType.SYNTHETIC_2D)
+    first, last = exam(FIRST, 0.01), exam(after(1461), 0.02)
+    assert line_of([first, between, last], line_of=CLASS).gaps == (Interval(first, last),)
+
+
+@pytest.mark.parametrize(
+    ("latest", "measurable"), [(0.03, True), (0.0299999, False), (0.02, False), (0.01, True), (0.0100001, False)]
+)
+def test_a_change_below_the_minimum_detectable_one_is_not_measurable_and_one_equal_to_it_is(
+    latest: float, measurable: bool
+) -> None:
+    line = line_of([exam(FIRST, 0.02), exam(after(365), latest)], minimum_detectable_change=0.01)
+    assert line.change_is_measurable is measurable
+    assert line.minimum_detectable_change == 0.01
+
+
+@given(first=st.integers(0, 5000), step=st.integers(1, 5000))
+def test_at_equality_a_change_is_measurable_whatever_the_floats_make_of_it(first: int, step: int) -> None:
+    risks = first / 10_000, (first + step) / 10_000
+    line = line_of([exam(FIRST, risks[0]), exam(after(365), risks[1])], minimum_detectable_change=step / 10_000)
+    assert line.change_is_measurable is True
+    less = line_of([exam(FIRST, risks[0]), exam(after(365), risks[1])], minimum_detectable_change=(step + 1) / 10_000)
+    assert less.change_is_measurable is False
+
+
+def test_where_the_site_has_not_measured_it_nothing_is_said_of_what_is_measurable() -> None:
+    assert line_of([exam(FIRST, 0.02), exam(after(365), 0.03)]).change_is_measurable is None
+    assert line_of([exam(FIRST, 0.02)], minimum_detectable_change=0.01).change_is_measurable is None
+
+
+def test_a_rise_below_the_minimum_detectable_change_is_never_the_steepest() -> None:
+    exams = [exam(after(day), risk) for day, risk in ((0, 0.01), (730, 0.02), (1095, 0.029))]
+    assert line_of(exams).steepest == Interval(exams[1], exams[2])
+    assert line_of(exams, minimum_detectable_change=0.0095).steepest == Interval(exams[0], exams[1])
+    assert line_of(exams, minimum_detectable_change=0.02).steepest is None

@@ -38,3 +38,13 @@ def install_tiny_model(folder: Path, **fields: Any) -> ModelCard:
     """Write the tiny model into `folder`, the same weights every time."""
     torch.manual_seed(5)
     return save_network(Mirai(TINY).eval(), tiny_card(**fields), folder)
+
+
+def install_sensitive_model(folder: Path) -> ModelCard:
+    """The tiny model with a last layer that makes much of what bfloat16 rounds away."""
+    torch.manual_seed(5)
+    network = Mirai(TINY).eval()
+    with torch.no_grad():
+        network.risk.base.weight.mul_(100)
+        network.risk.hazard.weight.mul_(100)
+    return save_network(network, tiny_card(), folder)

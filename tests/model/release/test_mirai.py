@@ -17,6 +17,7 @@ import pytest
 import torch
 from torch import nn
 
+from model.accuracy import noise_pictures
 from model.calibration import PUBLISHED_MIRAI, Calibration
 from model.card import CARD_NAME, ModelCard, read_card
 from model.checkpoint import load_network
@@ -27,7 +28,7 @@ from model.release.files import PUBLISHED
 from model.release.mirai import import_release
 from model.release.modules import UNUSED
 from model.release.names import original_key
-from tests.model.golden_rules import GOLDEN, golden_network, golden_pictures
+from tests.model.golden_rules import GOLDEN, golden_network
 from tests.model.release.mirai_files import (
     packed,
     random_network,
@@ -85,7 +86,7 @@ def test_an_imported_network_gives_the_logits_of_the_original(
 def test_an_imported_network_of_full_width_gives_the_golden_logits(tmp_path: Path) -> None:
     taken(save_release(tmp_path / "snapshots", golden_network()), tmp_path / "model")
     imported, _ = load_network(tmp_path / "model", torch.device("cpu"))
-    found = imported(golden_pictures("input.small", 256, 208))[0].tolist()
+    found = imported(noise_pictures("input.small", 256, 208))[0].tolist()
     assert found == pytest.approx(GOLDEN["small_256x208_heads8"]["logits"], abs=1e-5)
 
 

@@ -1,0 +1,55 @@
+"""What a GPU takes for an exam, part by part and precision by precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from pydicom import Dataset
+
+from benchmarks.timing import Row, copy_seconds, matrix_rate, median_seconds, waiting
+from model.device_pictures import finished_on
+from model.inference import RiskNetwork
+from model.network import Mirai, NetworkConfig
+from model.phantom import PhantomExam, dicom_images
+from model.precision import Precision
+from model.preprocessing import PictureFormat, Windowed, opened
+from model.processor import Processor
+
+FULL_SIZE_FLOP = 985e9
+"""Of one exam: 123.2 thousand million multiply-adds a picture, counted twice, four times."""
+
+
+def rows(exam: PhantomExam, rounds: int) -> Iterator[Row]:
+    """Decode, preprocessing on the device, and the forward in every precision; nothing where there is no GPU."""
+    if torch.cuda.is_available():
+        yield from _on(torch.device("cuda"), list(dicom_images(exam)), PictureFormat(), rounds)
+
+
+def _on(device: torch.device, images: list[Dataset], form: PictureFormat, rounds: int) -> Iterator[Row]:
+    views = [opened(image) for image in images]
+    size = sum(view.stored.nbytes for view in views)
+    decode = median_seconds(lambda: [opened(image) for image in images], rounds)
+    yield Row(
+        "GPU: decode on one core, and the tables of grey levels", decode, copy_seconds(size), "one copy in memory"
+    )
+    make = waiting(device, lambda: _pictures(device, views, form))
+    yield Row(f"GPU: preprocess on {Processor(device).name}", median_seconds(make, rounds))
+    exams = torch.stack([_pictures(device, views, form)] * Processor(device).exams_at_once)
+    network = Mirai(NetworkConfig()).eval()
+    for precision in Precision:
+        yield _forward(network, Processor(device, precision), exams, rounds)
+
+
+def _forward(network: Mirai, processor: Processor, exams: torch.Tensor, rounds: int) -> Row:
+    fast = RiskNetwork(network, processor)
+    seconds = median_seconds(waiting(processor.device, lambda: fast.raw_risks(exams)), rounds) / len(exams)
+    processor.set_rounding()
+    rate = matrix_rate(8192, device=processor.device, kind=processor.encoder_type)
+    what = f"GPU: forward of one exam of {len(exams)} together, {processor.precision}"
+    floor = f"985 GFLOP as a matrix product, {rate / 1e12:.0f} TFLOP/s"
+    return Row(what, seconds, FULL_SIZE_FLOP / rate, floor)
+
+
+def _pictures(device: torch.device, views: list[Windowed], form: PictureFormat) -> torch.Tensor:
+    return torch.stack([finished_on(device, view, form) for view in views])

@@ -1,0 +1,27 @@
+"""The scorer of a site: its model on its device, checked before it scores anyone. Needs torch."""
+
+from __future__ import annotations
+
+from cds.errors import ModelNotUsable
+from cds.settings import Settings
+from model.errors import ModelError
+from model.scorer import Scorer
+from model.self_check import check
+
+
+def site_scorer(settings: Settings) -> Scorer:
+    """The scorer that the settings ask for, after its self-check; raises ModelNotUsable."""
+    scoring = settings.scoring
+    try:
+        scorer = Scorer(
+            settings.model_folder,
+            scoring.device or None,
+            precision=scoring.precision,
+            models_folder=settings.models_folder,
+            batch_exams=scoring.batch_exams,
+            refuse_unvalidated_devices=settings.refuse_unvalidated_devices,
+        )
+        check(scorer)
+    except ModelError as e:
+        raise ModelNotUsable(str(e)) from e
+    return scorer
