@@ -5,12 +5,18 @@ MammoTrendError
 │   ├── EhrUnreachable        no connection, too slow, or 429/5xx after the retries
 │   ├── EhrRefused            401 or 403
 │   ├── EhrNotFound           404 or 410: it answered, and does not have it
-│   └── EhrAnswerBroken       not JSON, not FHIR, an OperationOutcome, or only a part of it
+│   ├── EhrAnswerBroken       not JSON, not FHIR, an OperationOutcome, or only a part of it
+│   ├── EhrRejected           400 or 422 to a write: it does not accept the resource
+│   ├── EhrConflict           409 or 412 to a write: what it holds has changed since it was read
+│   └── EhrChartUnclear       it holds an assessment of ours several times, or under another patient
 ├── PacsError                 the image archive
 │   ├── PacsUnreachable       no connection, too slow, or 429/5xx after the retries
 │   ├── PacsRefused           401 or 403
 │   ├── StudyNotFound         it answered, and does not have the study
-│   └── StudyIncomplete       it has the study, and what arrived is not all of it or not only it
+│   ├── StudyIncomplete       it has the study, and what arrived is not all of it or not only it
+│   ├── StudyAmbiguous        several different studies fit what was asked
+│   ├── PatientUnclear        what fits carries another patient's ID or nobody's, or hers is not known
+│   └── ReportRejected        it does not accept the report, or the report cannot be made from what it holds
 ├── UntrustedServer           an address that the site has not listed
 ├── SettingsError             the settings file or the environment
 ├── ModelNotUsable            no checkpoint, a damaged one, or one not allowed in this mode
@@ -28,9 +34,13 @@ from typing import ClassVar
 
 
 class MammoTrendError(Exception):
-    """Anything this service foresees; `http_status` is what a caller over HTTP is answered."""
+    """Anything this service foresees; `http_status` is what a caller over HTTP is answered.
+
+    `may_pass` says whether the same may work later, without anybody doing anything.
+    """
 
     http_status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
+    may_pass: ClassVar[bool] = True
 
 
 class EhrError(MammoTrendError):
@@ -40,9 +50,13 @@ class EhrError(MammoTrendError):
 
 
 class EhrUnreachable(EhrError):
-    """The EHR did not answer; asking again later may help."""
+    """The EHR did not answer; asking again later may help, after `retry_after_s` seconds where it said so."""
 
     http_status = HTTPStatus.GATEWAY_TIMEOUT
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class EhrRefused(EhrError):
@@ -55,6 +69,22 @@ class EhrNotFound(EhrError):
 
 class EhrAnswerBroken(EhrError):
     """The EHR's answer cannot be used, or is not the whole answer."""
+
+
+class EhrRejected(EhrError):
+    """The EHR does not accept what was to be written; writing it again does not help."""
+
+    may_pass = False
+
+
+class EhrConflict(EhrError):
+    """What the EHR holds has changed since it was read: read it again, then write."""
+
+
+class EhrChartUnclear(EhrError):
+    """Which resource is to be written over is not known, so nothing was written; the site must correct the chart."""
+
+    may_pass = False
 
 
 class PacsError(MammoTrendError):
@@ -81,6 +111,24 @@ class StudyNotFound(PacsError):
 
 class StudyIncomplete(PacsError):
     """What arrived is not the whole study, or not only that study; it must not be scored."""
+
+
+class StudyAmbiguous(PacsError):
+    """Several different studies fit; which one is meant must be said by the site, never guessed."""
+
+    http_status = HTTPStatus.CONFLICT
+
+
+class PatientUnclear(PacsError):
+    """What fits carries no ID of the patient who was asked for, or none of hers is known; it is never taken for hers."""
+
+    http_status = HTTPStatus.CONFLICT
+
+
+class ReportRejected(PacsError):
+    """A report could not be made or was not accepted; sending the same again does not help."""
+
+    may_pass = False
 
 
 class UntrustedServer(MammoTrendError):

@@ -62,17 +62,27 @@ def orthanc() -> Iterator[OrthancServer]:
 
 
 @contextmanager
-def sekmet() -> Iterator[SekmetServer]:
-    """An empty sekmet-fhir that demands a bearer token and starts no simulated hospital."""
+def sekmet(smart_clients: Sequence[dict[str, object]] = (), token_lifetime_s: int = 300) -> Iterator[SekmetServer]:
+    """An empty sekmet-fhir that demands a bearer token and starts no simulated hospital.
+
+    Beside its own token it takes those that it gives to `smart_clients` (SMART Backend Services).
+    """
     # Absolute, because the server runs in a folder of its own.
     executable = Path(os.environ.get("MAMMOTREND_SEKMET", CHECKOUT / ".venv-sekmet" / "bin" / "sekmet")).absolute()
     if not executable.exists():
         install = "python3 -m venv .venv-sekmet && .venv-sekmet/bin/pip install sekmet-fhir==0.1.1"
         left_out(f"sekmet-fhir is not installed: {install}")
     server = SekmetServer(f"http://127.0.0.1:{_free_port()}/fhir")
+    auth = {
+        "types": ["bearer", "smart"],
+        "tokens": [server.token],
+        "smart_clients": list(smart_clients),
+        "token_lifetime": token_lifetime_s,
+    }
     with temporary_folder() as folder:
         settings = folder / "settings.yaml"
-        settings.write_text(json.dumps(_sekmet_settings(server, folder)))  # every JSON document is YAML too
+        # Every JSON document is YAML, too.
+        settings.write_text(json.dumps(_sekmet_settings(server, folder) | {"server_auth": auth}))
         with running([str(executable), "serve", "-c", str(settings)], folder) as process:
             _wait_for(f"{server.url}/metadata", process, folder)
             yield server
@@ -110,7 +120,6 @@ def _sekmet_settings(server: SekmetServer, folder: Path) -> dict[str, object]:
         "port": int(server.url.removesuffix("/fhir").rpartition(":")[2]),
         "data_dir": str(folder / "data"),
         "simulator": {"enabled": False},
-        "server_auth": {"types": ["bearer"], "tokens": [server.token]},
     }
 
 

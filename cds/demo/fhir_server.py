@@ -6,18 +6,19 @@ import hmac
 import json
 from collections.abc import Collection, Sequence
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from flask import Blueprint, Flask, Response, abort, current_app, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import PreconditionFailed as Http412
 
 from cds.demo.fhir_search import PARAMETERS, search, understood
-from cds.demo.fhir_store import ResourceStore
+from cds.demo.fhir_store import PreconditionFailed, ResourceStore
 
 Json = dict[str, Any]
 DEFAULT_COUNT = 50
 MAX_COUNT = 500
-_ISSUES = {401: "login", 404: "not-found", 405: "not-supported", 410: "deleted", 500: "exception"}
+_ISSUES = {401: "login", 404: "not-found", 405: "not-supported", 410: "deleted", 412: "conflict", 500: "exception"}
 
 fhir = Blueprint("fhir", __name__)
 
@@ -29,6 +30,7 @@ def fhir_app(store: ResourceStore, tokens: Collection[str]) -> Flask:
     app.extensions["tokens"] = tuple(tokens)
     app.before_request(_demand_token)
     app.register_error_handler(HTTPException, _outcome)
+    app.register_error_handler(PreconditionFailed, lambda failed: _outcome(Http412(str(failed))))
     app.register_blueprint(fhir)
     return app
 
@@ -80,18 +82,25 @@ def find(resource_type: str) -> Response:
 
 @fhir.post("/<resource_type>")
 def create(resource_type: str) -> tuple[Response, int]:
-    """Store a new resource under a new id."""
-    stored = _store().create(_body(resource_type))
-    return _answer(stored), 201
+    """Store a new resource under a new id, unless the query in If-None-Exist finds one (R4, Conditional create)."""
+    resource, condition = _body(resource_type), request.headers.get("If-None-Exist")
+    if condition is None:
+        return _answer(_store().create(resource)), 201
+    asked = parse_qsl(condition)
+    if not asked or understood(resource_type, asked) != asked:
+        abort(400, "If-None-Exist must be a query of search parameters that this server knows")
+    stored, is_new = _store().create_unless(resource, lambda held: search(held, resource_type, asked))
+    return _answer(stored), 201 if is_new else 200
 
 
 @fhir.put("/<resource_type>/<resource_id>")
 def update(resource_type: str, resource_id: str) -> tuple[Response, int]:
-    """Store a resource under the id in the address, new or again."""
+    """Store a resource under the id in the address, new or again; If-Match names the version that it replaces."""
     resource = _body(resource_type)
     if resource.get("id") != resource_id:
         abort(400, "the resource's id must be the one in the address")
-    stored, is_new = _store().put(resource)
+    expected = request.headers.get("If-Match")
+    stored, is_new = _store().put(resource, expected and expected.removeprefix("W/").strip('"'))
     return _answer(stored), 201 if is_new else 200
 
 

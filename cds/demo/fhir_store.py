@@ -5,11 +5,15 @@ from __future__ import annotations
 import copy
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 Json = dict[str, Any]
+
+
+class PreconditionFailed(Exception):
+    """The store is not as the write expects it (R4, Conditional create and Managing Resource Contention)."""
 
 
 class ResourceStore:
@@ -18,18 +22,34 @@ class ResourceStore:
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
         self._resources: dict[tuple[str, str], Json] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def create(self, resource: Json) -> Json:
         """The resource as stored, under a new id."""
         stored, _ = self.put({**resource, "id": str(uuid.uuid4())})
         return stored
 
-    def put(self, resource: Json) -> tuple[Json, bool]:
-        """The resource as stored under its own id, and whether it is new; each put raises its version."""
+    def create_unless(self, resource: Json, matching: Callable[[Iterable[Json]], Sequence[Json]]) -> tuple[Json, bool]:
+        """The resource as stored, or else the one held that matches; and whether it is new.
+
+        Raises PreconditionFailed where several match.
+        """
+        with self._lock:
+            found = matching(self.all(resource["resourceType"]))
+            if len(found) > 1:
+                raise PreconditionFailed("several resources match the condition")
+            return (found[0], False) if found else (self.create(resource), True)
+
+    def put(self, resource: Json, expected: str | None = None) -> tuple[Json, bool]:
+        """The resource as stored under its own id, and whether it is new; each put raises its version.
+
+        Raises PreconditionFailed where the version held is not the `expected` one.
+        """
         key = (resource["resourceType"], resource["id"])
         with self._lock:
             before = self._resources.get(key)
+            if expected is not None and (before is None or before["meta"]["versionId"] != expected):
+                raise PreconditionFailed("this is not the version that is held now")
             version = 1 if before is None else int(before["meta"]["versionId"]) + 1
             stored = copy.deepcopy(resource)
             stored["meta"] = self._meta(resource.get("meta"), version)

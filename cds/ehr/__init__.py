@@ -1,1 +1,1 @@
-"""Reading the EHR's FHIR server."""
+"""Reading the EHR's FHIR server and writing to it."""

@@ -1,8 +1,7 @@
-"""Reading from the EHR's FHIR server while a clinician waits."""
+"""Reading from the EHR's FHIR server, and writing to it."""
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -11,22 +10,28 @@ from urllib.parse import urljoin
 
 import requests
 
-from cds.errors import EhrAnswerBroken, EhrError, EhrNotFound, EhrRefused, EhrUnreachable, UntrustedServer
-from cds.origins import BearerToken, SameOriginSession, leads_home, origin
+from cds.ehr.exchange import (
+    A_CLINICIAN_WAITS,
+    Exchange,
+    Patience,
+    TokenSource,
+    given_token,
+    parsed_resource,
+)
+from cds.ehr.stored import stored_resource
+from cds.errors import EhrAnswerBroken, UntrustedServer
+from cds.origins import leads_home
 from fhir_mappings.bundles import bundle_entries, next_link, outcome_problem
 from fhir_mappings.elements import objects
 from fhir_mappings.errors import ResourceProblem
 
 MAX_PAGES = 20
-RETRIES = 1
-RETRY_WAIT_S = 0.2
-_TRY_AGAIN = frozenset({429, 502, 503, 504})
 # Type and id, or type and query: nothing that urllib could take for another host or a parent folder.
 _RELATIVE = re.compile(r"(?!\.+(/|$))[A-Za-z]+(/(?!\.+(/|\?|$))[A-Za-z0-9._~%$-]+)*(\?.*)?", re.DOTALL)
 
 
 class Ehr(Protocol):
-    """What the service asks of an EHR; both raise EhrError or UntrustedServer."""
+    """What the service asks of an EHR; all raise EhrError or UntrustedServer."""
 
     def read(self, path: str) -> dict[str, Any]:
         """One resource by its relative address, such as `Patient/123`."""
@@ -36,25 +41,40 @@ class Ehr(Protocol):
         """All pages of a search such as `ImagingStudy?patient=123` as one searchset Bundle, never a part of them."""
         ...
 
+    def pages(self, query: str) -> Iterator[dict[str, Any]]:
+        """The pages of a search one after the other; unless it ends with an error, these were all."""
+        ...
+
+
+class WritableEhr(Ehr, Protocol):
+    """An EHR that takes resources, too. Both answer with what is stored now: at least its type, id and version."""
+
+    def create(self, resource: dict[str, Any], if_none_exist: str | None = None) -> dict[str, Any]:
+        """Store a new resource, or find the one that the query `if_none_exist` finds (R4, Conditional create)."""
+        ...
+
+    def update(self, resource: dict[str, Any], if_match: str | None = None) -> dict[str, Any]:
+        """Store a resource under its own id; EhrConflict where the stored version is no longer `if_match`."""
+        ...
+
 
 class FhirEhr:
-    """An R4 FHIR server, with the access token of the call (CDS Hooks 2.0.1, section FHIR Resource Access)."""
+    """An R4 FHIR server, with the token of the call (CDS Hooks 2.0.1, section FHIR Resource Access) or one's own."""
 
     def __init__(
         self,
         base_url: str,
-        access_token: str | None,
+        access: str | TokenSource | None,
         timeout_s: float = 5.0,
         session: requests.Session | None = None,
         wait: Callable[[float], object] = time.sleep,
         max_pages: int = MAX_PAGES,
+        patience: Patience = A_CLINICIAN_WAITS,
     ) -> None:
+        tokens = given_token(access) if access is None or isinstance(access, str) else access
         self._base = base_url.rstrip("/")
-        self._origin = origin(base_url)
-        self._auth = _bearer(access_token)
-        self._timeout_s = timeout_s
-        self._session = session or SameOriginSession()
-        self._wait = wait
+        self._exchange = Exchange(base_url, tokens, timeout_s, session, wait, patience)
+        self._origin = self._exchange.origin
         self._max_pages = max_pages
 
     def __enter__(self) -> Self:
@@ -65,7 +85,7 @@ class FhirEhr:
 
     def close(self) -> None:
         """Give the connections back."""
-        self._session.close()
+        self._exchange.close()
 
     def read(self, path: str) -> dict[str, Any]:
         """One resource by its relative address, such as `Patient/123`."""
@@ -77,14 +97,15 @@ class FhirEhr:
 
     def search(self, query: str) -> dict[str, Any]:
         """All pages of a search such as `ImagingStudy?patient=123` as one searchset Bundle, never a part of them."""
-        pages = list(self._pages(self._url(query)))
+        pages = list(self.pages(query))
         links = [link for link in objects(pages[0].get("link")) if link.get("relation") == "self"]
         merged = [entry for page in pages for entry in objects(page.get("entry"))]
         return pages[0] | {"type": "searchset", "link": links, "entry": merged}
 
-    def _pages(self, url: str) -> Iterator[dict[str, Any]]:
+    def pages(self, query: str) -> Iterator[dict[str, Any]]:
+        """The pages of a search one after the other; unless it ends with an error, these were all."""
         seen: set[str] = set()
-        link: str | None = url
+        link: str | None = self._url(query)
         while link is not None:
             if link in seen or len(seen) == self._max_pages:
                 raise EhrAnswerBroken(f"the search of the EHR at {self._origin} did not end after {len(seen)} pages")
@@ -92,6 +113,19 @@ class FhirEhr:
             page = self._searchset(link)
             yield page
             link = self._following(page, link)
+
+    def create(self, resource: dict[str, Any], if_none_exist: str | None = None) -> dict[str, Any]:
+        """Store a new resource, or find the one that the query `if_none_exist` finds (R4, Conditional create)."""
+        kind = resource["resourceType"]
+        answer = self._exchange.send("POST", self._url(kind), resource, if_none_exist=if_none_exist)
+        return stored_resource(answer, kind, self._origin)
+
+    def update(self, resource: dict[str, Any], if_match: str | None = None) -> dict[str, Any]:
+        """Store a resource under its own id; EhrConflict where the stored version is no longer `if_match`."""
+        kind, resource_id = resource["resourceType"], resource["id"]
+        version = None if if_match is None else f'W/"{if_match}"'
+        answer = self._exchange.send("PUT", self._url(f"{kind}/{resource_id}"), resource, if_match=version)
+        return stored_resource(answer, kind, self._origin, resource_id)
 
     def _searchset(self, url: str) -> dict[str, Any]:
         page = self._get(url)
@@ -122,66 +156,7 @@ class FhirEhr:
         return f"{self._base}/{path}"
 
     def _get(self, url: str) -> dict[str, Any]:
-        response = self._answer(url)
-        if not response.ok or response.is_redirect:
-            raise _refusal(response, self._origin)
-        resource = _parsed(response, self._origin)
+        resource = parsed_resource(self._exchange.get(url), self._origin)
         if resource.get("resourceType") == "OperationOutcome":
             raise EhrAnswerBroken(f"no data from the EHR at {self._origin}: {outcome_problem(resource)}")
         return resource
-
-    def _answer(self, url: str) -> requests.Response:
-        """The answer, after at most `RETRIES` more attempts."""
-        # Our own loop, because urllib3's logs the whole URL, and with it the patient.
-        for attempt in range(RETRIES + 1):
-            last = attempt == RETRIES
-            try:
-                response = self._once(url)
-            except requests.ConnectionError:
-                if last:
-                    raise EhrUnreachable(f"no connection to the EHR at {self._origin}; try again later") from None
-            else:
-                if last or response.status_code not in _TRY_AGAIN:
-                    return response
-            self._wait(RETRY_WAIT_S)
-        raise AssertionError("the last attempt returns or raises")
-
-    def _once(self, url: str) -> requests.Response:
-        headers = {"Accept": "application/fhir+json"}
-        try:
-            return self._session.get(url, headers=headers, auth=self._auth, timeout=self._timeout_s)
-        except requests.ConnectionError:
-            raise
-        except requests.Timeout:
-            raise EhrUnreachable(f"the EHR at {self._origin} did not answer within {self._timeout_s:g} s") from None
-        except requests.RequestException:
-            # requests' own words would quote the URL, and with it the patient.
-            raise EhrAnswerBroken(f"the answer of the EHR at {self._origin} broke off or is not HTTP") from None
-
-
-def _bearer(access_token: str | None) -> BearerToken | None:
-    try:
-        return None if access_token is None else BearerToken(access_token)
-    except ValueError as error:
-        raise EhrRefused(f"{error}; the EHR must send one that fits") from None
-
-
-def _refusal(response: requests.Response, server: str) -> EhrError:
-    status = response.status_code
-    if status in (401, 403):
-        return EhrRefused(f"the EHR at {server} answered {status}: its access token does not cover this data")
-    if status in (404, 410):
-        return EhrNotFound(f"the EHR at {server} answered {status}: it does not have what was asked for")
-    if status == 429 or status >= 500:
-        return EhrUnreachable(f"the EHR at {server} answered {status}; try again later")
-    return EhrAnswerBroken(f"the EHR at {server} answered {status}; check the FHIR base address and the query")
-
-
-def _parsed(response: requests.Response, server: str) -> dict[str, Any]:
-    try:
-        resource = json.loads(response.content)
-    except (ValueError, RecursionError):
-        raise EhrAnswerBroken(f"the EHR at {server} answered something that is not JSON; check its address") from None
-    if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
-        raise EhrAnswerBroken(f"the EHR at {server} answered JSON that is not a FHIR resource")
-    return resource

@@ -15,7 +15,12 @@ from hypothesis import strategies as st
 
 from fhir_mappings.codes import SNOMED
 from fhir_mappings.errors import ResourceProblem
-from fhir_mappings.risk_assessments import assessment_identifier, check_risk_assessment, risk_assessment
+from fhir_mappings.risk_assessments import (
+    assessment_identifier,
+    check_risk_assessment,
+    retracted,
+    risk_assessment,
+)
 from model.domain import ModelVersion, RiskScore, ScoredExam
 
 MODEL = ModelVersion("Mirai", "a" * 64, "preprocessing-1", "calibration-1")
@@ -83,17 +88,49 @@ def test_without_an_imaging_study_or_a_note_both_are_left_out() -> None:
     assert written(note="Research use")["note"] == [{"text": "Research use"}]
 
 
-def test_a_second_writing_has_the_same_identifier_and_another_model_or_study_has_not() -> None:
+def test_the_assessments_of_earlier_exams_are_a_basis_after_the_study() -> None:
+    earlier = ("RiskAssessment/r1", "https://ehr.example/RiskAssessment/r2")
+    basis = [{"reference": reference} for reference in earlier]
+    assert written(earlier=earlier)["basis"] == [{"reference": "ImagingStudy/s1"}, *basis]
+    assert written(replace(EXAM, imaging_study=None), earlier=earlier)["basis"] == basis
+
+
+@pytest.mark.parametrize("earlier", ["Observation/r1", "r1", "", "urn:uuid:0"])
+def test_an_earlier_assessment_that_is_none_is_refused(earlier: str) -> None:
+    with pytest.raises(ResourceProblem, match="earlier"):
+        written(earlier=[earlier])
+
+
+def test_a_changed_assessment_is_amended_and_no_other_status_is_written() -> None:
+    assert written(status="amended")["status"] == "amended"
+    for status in ("entered-in-error", "preliminary", "done", ""):
+        with pytest.raises(ResourceProblem):
+            written(status=status)
+
+
+def test_a_retraction_keeps_everything_but_the_status() -> None:
+    resource = written(note="Research use")
+    assert retracted(resource) == {**resource, "status": "entered-in-error"}
+    assert resource["status"] == "final"
+
+
+def test_what_is_no_valid_assessment_is_not_retracted_either() -> None:
+    with pytest.raises(ResourceProblem):
+        retracted({**written(), "subject": {"reference": "Practitioner/1"}})
+
+
+def test_a_second_writing_has_the_same_identifier_and_another_model_study_or_patient_has_not() -> None:
     later = replace(EXAM, scored_at=datetime(2027, 1, 1, tzinfo=UTC))
-    assert assessment_identifier(later) == assessment_identifier(EXAM)
-    assert written()["identifier"] == [{"system": SYSTEM, "value": assessment_identifier(EXAM)}]
+    assert assessment_identifier(later, "p1") == assessment_identifier(EXAM, "p1")
+    assert written()["identifier"] == [{"system": SYSTEM, "value": assessment_identifier(EXAM, "p1")}]
     recalibrated = replace(EXAM, score=replace(SCORE, model=replace(MODEL, calibration="calibration-2")))
     other_study = replace(EXAM, study_uid="1.2.840.99999.2")
-    assert len({assessment_identifier(exam) for exam in (EXAM, recalibrated, other_study)}) == 3
+    different = [(EXAM, "p1"), (recalibrated, "p1"), (other_study, "p1"), (EXAM, "p2")]
+    assert len({assessment_identifier(exam, patient_id) for exam, patient_id in different}) == 4
 
 
 def test_the_identifier_needs_no_escaping_in_a_search_and_hides_the_study_uid() -> None:
-    assert assessment_identifier(EXAM).isalnum()
+    assert assessment_identifier(EXAM, "p1").isalnum()
     assert EXAM.study_uid not in json.dumps(written())
 
 

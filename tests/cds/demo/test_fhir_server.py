@@ -85,6 +85,43 @@ def test_an_update_raises_the_version_and_keeps_one_resource(client: FlaskClient
     assert found(client, "/Patient") == ["p1"]
 
 
+def test_an_update_of_another_version_than_the_one_held_is_refused(client: FlaskClient) -> None:
+    client.put("/Patient/p1", json=PATIENT, headers=TOKEN)
+    for version, status in (('W/"2"', 412), ('W/"1"', 200), ('W/"1"', 412)):
+        answer = client.put("/Patient/p1", json=PATIENT, headers={**TOKEN, "If-Match": version})
+        assert answer.status_code == status
+    assert problem(answer) == "conflict"
+    assert client.get("/Patient/p1", headers=TOKEN).headers["ETag"] == 'W/"2"'
+
+
+def test_an_update_of_what_is_not_there_creates_nothing_where_a_version_was_expected(client: FlaskClient) -> None:
+    assert client.put("/Patient/p1", json=PATIENT, headers={**TOKEN, "If-Match": 'W/"1"'}).status_code == 412
+    assert found(client, "/Patient") == []
+
+
+def test_a_conditional_create_finds_what_it_created_and_refuses_to_choose(client: FlaskClient) -> None:
+    once = {**TOKEN, "If-None-Exist": "identifier=urn%3Amrn%7C7"}
+    patient = {"resourceType": "Patient", "identifier": [{"system": "urn:mrn", "value": "7"}]}
+    answers = [client.post("/Patient", json=patient, headers=once) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 200]
+    assert answers[0].json == answers[1].json
+    client.post("/Patient", json=patient, headers=TOKEN)
+    assert client.post("/Patient", json=patient, headers=once).status_code == 412
+    assert len(found(client, "/Patient")) == 2
+
+
+@pytest.mark.parametrize("condition", ["", "colour=red", "identifier=1&colour=red"])
+def test_a_condition_that_is_not_understood_creates_nothing(client: FlaskClient, condition: str) -> None:
+    answer = client.post("/Patient", json=PATIENT, headers={**TOKEN, "If-None-Exist": condition})
+    assert (answer.status_code, found(client, "/Patient")) == (400, [])
+
+
+def test_conditional_creates_from_many_threads_leave_one_resource(store: ResourceStore) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        new = list(threads.map(lambda _: store.create_unless(PATIENT, list)[1], range(40)))
+    assert (new.count(True), len(store.all("Patient"))) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "code"),
     [

@@ -266,7 +266,7 @@ def test_a_server_that_does_not_run_is_unreachable_and_nothing_of_the_patient_is
         ehr.read("Patient/p1")
     assert len(waited) == 1
     assert "p1" not in caplog.text + str(raised.value)
-    assert raised.value.__suppress_context__
+    assert raised.value.__context__ is None
 
 
 def test_a_server_that_takes_too_long_is_unreachable_and_not_asked_again() -> None:
