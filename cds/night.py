@@ -53,7 +53,7 @@ class Night:
     now: Callable[[], datetime]
     holder: str
 
-    def run(self, settle: Callable[[datetime], None], selection: Selection = EVERYTHING) -> RunSummary:
+    def run(self, settle: Callable[[datetime], object], selection: Selection = EVERYTHING) -> RunSummary:
         """Find, `settle`, sum up; raises RunUnderWay where another process is at it.
 
         `settle` is given the moment at which the run began, and returns once every exam of the selection that was

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from threading import Event
@@ -81,7 +81,7 @@ class SiteRun:
 
 
 @contextmanager
-def _progress(console: Console, total: int) -> Iterator[object]:
+def _progress(console: Console, total: int) -> Iterator[Callable[[], None]]:
     """Something to call after each exam: a bar at a terminal, a line in the log now and then elsewhere."""
     if console.is_terminal:
         with progress_bar(console) as progress:

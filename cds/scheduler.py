@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Event
+from typing import Any
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 
 LATE_S = 3600
 """A run that could not start on time (a sleeping machine, a restart) still starts within the hour."""
-LOOK_EVERY_S = 5.0
+LOOK_EVERY_S = 0.5
 
 
 class Schedule:
@@ -44,6 +45,14 @@ class Schedule:
     def jobs(self) -> list[str]:
         """What is on it."""
         return sorted(job.id for job in self._scheduler.get_jobs())
+
+    def trigger(self, name: str) -> Any:
+        """When a job is due, as APScheduler has it."""
+        return self._scheduler.get_job(name).trigger
+
+    def run_soon(self, name: str) -> None:
+        """Have a job run now, beside its own times."""
+        self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
 
     def start(self) -> None:
         """Begin to look at the clock."""

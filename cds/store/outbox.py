@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, exists, update
+from sqlalchemy import ColumnElement, Engine, update
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
@@ -62,12 +62,17 @@ class OutboxRecords:
         make two resources of one, or leave the older one on top.
         """
         other, other_kept = aliased(Outbox), aliased(Assessment)
-        under_way = exists().where(
-            other.assessment_id == other_kept.id,
-            other_kept.ehr == Assessment.ehr,
-            other_kept.identifier == Assessment.identifier,
-            other.destination == Outbox.destination,
-            other.claimed_until > now,  # type: ignore[operator] # a comparison of columns
+        under_way = (
+            select(other.id)
+            .join(other_kept, col(other_kept.id) == other.assessment_id)
+            .where(
+                other_kept.ehr == Assessment.ehr,
+                other_kept.identifier == Assessment.identifier,
+                other.destination == Outbox.destination,
+                col(other.claimed_until) > now,
+            )
+            .correlate(Outbox, Assessment)
+            .exists()
         )
         due = (
             select(Outbox.id)

@@ -22,26 +22,26 @@ BELONGS_TO_ANOTHER = (
 
 def asked_for(session: Session, ehr: str, patient_id: str, keys: Collection[str], model: str) -> dict[str, Outcome]:
     """The outcomes of the exams with these keys, and of the patient's further ones that an archive brought, by key."""
-    brought = (Exam.patient_id == patient_id) & (Exam.source == ExamSource.PACS) & col(Exam.listed)
-    rows = _rows(session, model, (Exam.ehr == ehr) & (col(Exam.key).in_(keys) | brought))
+    brought = (col(Exam.patient_id) == patient_id) & (col(Exam.source) == ExamSource.PACS) & col(Exam.listed)
+    rows = _rows(session, model, (col(Exam.ehr) == ehr) & (col(Exam.key).in_(keys) | brought))
     return {row[0].key: outcome(row, patient_id) for row in rows}
 
 
 def of_patient(session: Session, ehr: str, patient_id: str, model: str) -> list[Row]:
     """Everything that is on record for the patient, locked where the database can until the transaction ends."""
-    hers = (Exam.ehr == ehr) & (Exam.patient_id == patient_id) & col(Exam.listed)
+    hers = (col(Exam.ehr) == ehr) & (col(Exam.patient_id) == patient_id) & col(Exam.listed)
     return _rows(session, model, hers, lock=True)
 
 
-def _rows(session: Session, model: str, which: ColumnElement[bool] | bool, *, lock: bool = False) -> list[Row]:
+def _rows(session: Session, model: str, which: ColumnElement[bool], *, lock: bool = False) -> list[Row]:
     query = (
         select(Exam, Scoring, Score)
         .join(Scoring, (col(Scoring.exam_id) == Exam.id) & (col(Scoring.model) == model), isouter=True)
         .join(Score, col(Score.id) == Scoring.score_id, isouter=True)
-        .where(which)  # type: ignore[arg-type] # SQLModel gives comparisons of its columns as bool
+        .where(which)
         .order_by(col(Exam.key))
     )
-    return list(session.exec(query.with_for_update(of=Exam) if lock else query).all())  # type: ignore[arg-type]
+    return list(session.exec(query.with_for_update(of=Exam) if lock else query).all())
 
 
 def outcome(row: Row, patient_id: str) -> Outcome:

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import ColumnElement, Engine, insert, literal, update
+import sqlalchemy
+from sqlalchemy import JSON, ColumnElement, Engine, insert, literal, update
 from sqlmodel import Session, col, func, select
 
 from cds.store import outcomes, registration
@@ -15,7 +16,7 @@ from cds.store.database import insert_into
 from cds.store.outcomes import BELONGS_TO_ANOTHER, Outcome
 from cds.store.records import exclusion_rows, images_digest, score_values
 from cds.store.registration import SHORTEST_WAIT, NewExam, is_backing_off
-from cds.store.tables import Exam, Score, Scoring, ScoringState
+from cds.store.tables import Exam, Score, Scoring, ScoringState, UtcDateTime
 from model.domain import RefusedExam, ScoredExam
 
 __all__ = ["BELONGS_TO_ANOTHER", "EVERYTHING", "NewExam", "Outcome", "ScoringJob", "Selection", "Store"]
@@ -89,11 +90,18 @@ class Store:
     def queue_known(self, model: str, selection: Selection, now: datetime) -> int:
         """Queue every known exam of the selection for a model that has not seen it; how many those were."""
         seen = select(Scoring.exam_id).where(Scoring.model == model)
-        unseen = select(
-            col(Exam.id), literal(model), literal(ScoringState.QUEUED.value), literal(False),
-            literal(now, Scoring.__table__.c.due_at.type), literal(now, Scoring.__table__.c.due_at.type),
-            literal(0), literal([], Scoring.__table__.c.exclusions.type),
-        ).where(selection.exams(), col(Exam.id).not_in(seen))  # fmt: skip
+        moment = literal(now, UtcDateTime())
+        # SQLModel's own select types no more than four columns.
+        unseen = sqlalchemy.select(
+            col(Exam.id),
+            literal(model),
+            literal(ScoringState.QUEUED.value),
+            literal(False),
+            moment,
+            moment,
+            literal(0),
+            literal([], JSON()),
+        ).where(selection.exams(), col(Exam.id).not_in(seen))
         columns = ["exam_id", "model", "state", "urgent", "queued_at", "due_at", "attempts", "exclusions"]
         with Session(self._engine) as session:
             queued = session.execute(insert(Scoring).from_select(columns, unseen))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
 
@@ -51,11 +51,11 @@ def test_it_is_kept_as_long_as_its_holder_is_at_it(engine: Engine) -> None:
 
         times = 0
 
-        def take_lease(self, *arguments: object) -> bool:  # type: ignore[override] # handed on as it is
+        def take_lease(self, name: str, holder: str, now: datetime, length: timedelta) -> bool:
             self.times += 1
             if self.times > 2:
                 kept.set()
-            return super().take_lease(*arguments)  # type: ignore[arg-type]
+            return super().take_lease(name, holder, now, length)
 
     runs, clock = Watched(engine), Clock()
     with held(runs, "night", "one", clock, timedelta(milliseconds=30)):

@@ -3,85 +3,177 @@
 from __future__ import annotations
 
 import logging
-import threading
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import Engine
 
-from cds.assessment import Assessor
-from cds.errors import EhrUnreachable, SettingsError
-from cds.night import MAMMOGRAMS, Night, NightEhr
-from cds.scheduler import schedule_night
+from cds.clerk import Clerk
+from cds.errors import SettingsError
+from cds.night import Found, Look, Night
+from cds.outbox import Outbox
+from cds.reporting import Reporter
+from cds.scheduler import Schedule
 from cds.settings import NightSettings
-from tests.cds.builders import MODEL, Clock, memory_store
-from tests.fakes import FakeEhr
+from cds.store.assessments import AssessmentRecords
+from cds.store.database import open_database
+from cds.store.outbox import OutboxRecords
+from cds.store.runs import RunRecords
+from cds.store.store import Store
+from tests.cds.builders import MODEL, NOW, Clock, claimed, join, new_exam, scored
 
 
-def night(client: FakeEhr | None = None) -> Night:
-    ehrs = (NightEhr("ehr-1", client.opening()),) if client else ()
-    return Night(ehrs, Assessor(memory_store(), MODEL, lambda _: False, Clock()))
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_database(f"sqlite:///{tmp_path / 'schedule.sqlite'}")
+    yield engine
+    engine.dispose()
 
 
-def next_run(settings: NightSettings, after: datetime) -> datetime:
+def schedule(engine: Engine, settings: NightSettings, *looks: Look, poll: Look | None = None) -> Schedule:
+    """A timetable over a night that looks so."""
+    night = Night(looks, Store(engine), RunRecords(engine), MODEL.key, Clock(), "this process")
+    reporter = Reporter(AssessmentRecords(engine), MODEL, join, {}, Clock())
+    clerk = Clerk(reporter, Outbox(OutboxRecords(engine), {}, Clock()))
+    return Schedule(night, clerk, settings, poll, timedelta(minutes=15))
+
+
+def next_run(engine: Engine, settings: NightSettings, after: datetime) -> datetime:
     """When the night would run next."""
-    scheduler = schedule_night(night(), settings)
-    assert scheduler is not None
-    (job,) = scheduler.get_jobs()
-    moment: datetime = job.trigger.get_next_fire_time(None, after)
+    moment: datetime = schedule(engine, settings).trigger("night").get_next_fire_time(None, after)
     return moment
 
 
-def test_the_night_runs_at_the_sites_own_hour() -> None:
+def test_the_night_runs_at_the_sites_own_hour(engine: Engine) -> None:
     settings = NightSettings(cron="30 2 * * *", time_zone="America/New_York")
 
-    moment = next_run(settings, datetime(2026, 5, 20, 12, tzinfo=UTC))
+    moment = next_run(engine, settings, datetime(2026, 5, 20, 12, tzinfo=UTC))
 
     assert moment == datetime(2026, 5, 21, 2, 30, tzinfo=ZoneInfo("America/New_York"))
 
 
-def test_a_weekday_is_the_day_that_it_names() -> None:
-    moment = next_run(NightSettings(cron="0 2 * * sun"), datetime(2026, 5, 20, tzinfo=UTC))
+def test_a_weekday_is_the_day_that_it_names(engine: Engine) -> None:
+    moment = next_run(engine, NightSettings(cron="0 2 * * sun"), datetime(2026, 5, 20, tzinfo=UTC))
 
     assert moment.strftime("%A") == "Sunday"
 
 
 @pytest.mark.parametrize("cron", ["0 2 * * 0", "0 2 * * 1-5", "0 2 * * */2"])
-def test_a_weekday_by_number_is_refused_because_schedulers_count_differently(cron: str) -> None:
+def test_a_weekday_by_number_is_refused_because_schedulers_count_differently(engine: Engine, cron: str) -> None:
     with pytest.raises(SettingsError, match="weekday"):
-        schedule_night(night(), NightSettings(cron=cron))
+        schedule(engine, NightSettings(cron=cron))
 
 
 @pytest.mark.parametrize("cron", ["tonight", "0 2 * *", "0 2 * * * *", "99 2 * * *", "0 2 * * someday"])
-def test_what_is_not_five_cron_fields_is_refused(cron: str) -> None:
+def test_what_is_not_five_cron_fields_is_refused(engine: Engine, cron: str) -> None:
     with pytest.raises(SettingsError, match=r"night\.cron"):
-        schedule_night(night(), NightSettings(cron=cron))
+        schedule(engine, NightSettings(cron=cron))
 
 
 @pytest.mark.parametrize("cron", ["", "  "])
-def test_a_site_may_switch_the_night_off(cron: str) -> None:
-    assert schedule_night(night(), NightSettings(cron=cron)) is None
+def test_a_site_may_switch_the_night_off(engine: Engine, cron: str) -> None:
+    assert schedule(engine, NightSettings(cron=cron)).jobs == []
 
 
-def test_a_run_is_logged_in_numbers_and_happens_once_at_a_time(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    asked = threading.Event()
+def test_archives_are_looked_into_by_their_own_interval_where_a_site_wants_it(engine: Engine) -> None:
+    def poll(found: Found) -> None:
+        raise AssertionError("not yet")
 
-    class Watched(FakeEhr):
-        def search(self, query: str) -> dict[str, object]:
-            asked.set()
-            return super().search(query)
+    planned = schedule(engine, NightSettings(cron=""), poll=poll)
 
-    scheduler = schedule_night(night(Watched({MAMMOGRAMS: EhrUnreachable("no connection")})), NightSettings())
-    assert scheduler is not None
-    scheduler.start()
+    assert planned.jobs == ["poll"]
+    assert planned.trigger("poll").interval == timedelta(minutes=15)
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "cds.scheduler"]
+
+
+def run_now(planned: Schedule, name: str, ended: Callable[[], bool]) -> None:
+    """Have a job run at once, and wait for its end."""
+    planned.start()
     try:
-        (job,) = scheduler.get_jobs()
-        assert job.max_instances == 1
-        job.modify(next_run_time=datetime.now(UTC))
-        assert asked.wait(10)
+        planned.run_soon(name)
+        for _ in range(1000):
+            if ended():
+                return
+            Event().wait(0.01)
+        raise AssertionError("it did not end")
     finally:
-        scheduler.shutdown()
+        planned.shutdown()
 
-    lines = [record.getMessage() for record in caplog.records if record.name == "cds.scheduler"]
-    assert lines == ["night: 0 patients, 0 exams scored, 0 refused, 0 queued, 1 problems"]
+
+def test_a_run_is_logged_in_numbers_and_happens_once_at_a_time(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    def look(found: Found) -> None:
+        found.problems.append("ehr-1: no connection")
+
+    planned = schedule(engine, NightSettings(), look)
+    run_now(planned, "night", lambda: len(lines(caplog)) == 2)
+
+    assert lines(caplog) == [
+        "the night: Found 0 new exams. Scored 0, refused 0, failed 0; wrote 0 assessments. 0 still queued.",
+        "the night: Could not look: ehr-1: no connection",
+    ]
+
+
+def test_a_run_ends_once_the_worker_beside_it_has_scored_what_was_found(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    store, begun = Store(engine), Event()
+
+    def look(found: Found) -> None:
+        found.exams += store.register([new_exam()], MODEL.key, NOW)
+        begun.set()
+
+    def ended() -> bool:
+        if begun.is_set() and store.queued(MODEL.key):
+            store.save_score(claimed(store), scored())
+            reporter = Reporter(AssessmentRecords(engine), MODEL, join, {}, Clock())
+            reporter.report_next()
+        return bool(lines(caplog))
+
+    run_now(schedule(engine, NightSettings(), look), "night", ended)
+
+    assert lines(caplog)[0].startswith("the night: Found 1 new exams. Scored 1,")
+
+
+def test_a_run_that_another_process_is_at_is_left_out(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    RunRecords(engine).take_lease("night", "another", NOW, timedelta(minutes=5))
+
+    run_now(schedule(engine, NightSettings()), "night", lambda: bool(lines(caplog)))
+
+    assert lines(caplog) == ["the nightly run is left out: another process is at the nightly run; wait for its end"]
+
+
+def test_what_a_look_into_the_archives_could_not_take_is_logged(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    def poll(found: Found) -> None:
+        found.problems.append("a study of an archive: no answer")
+
+    run_now(schedule(engine, NightSettings(cron=""), poll=poll), "poll", lambda: bool(lines(caplog)))
+
+    assert lines(caplog) == ["not everything could be taken from the archives: a study of an archive: no answer"]
+
+
+def test_a_worker_that_ends_does_not_wait_for_the_end_of_a_run(engine: Engine) -> None:
+    store, begun = Store(engine), Event()
+
+    def look(found: Found) -> None:
+        store.register([new_exam()], MODEL.key, NOW)
+        begun.set()
+
+    run_now(schedule(engine, NightSettings(), look), "night", begun.is_set)
+
+    assert store.queued(MODEL.key) == {None: 1}
+    assert [run.finished_at is not None for run in RunRecords(engine).last()] == [True]

@@ -44,7 +44,10 @@ UIDS = [f"1.2.{number}" for number in range(12)]
 
 def archive(*missing: str) -> FakeArchive:
     return FakeArchive(
-        {uid: PacsUnreachable("no answer") if uid in missing else screening_exam(uid, rows=8, columns=8) for uid in UIDS}
+        {
+            uid: PacsUnreachable("no answer") if uid in missing else screening_exam(uid, rows=8, columns=8)
+            for uid in UIDS
+        }
     )
 
 
@@ -108,7 +111,7 @@ def test_exams_that_are_ready_are_scored_together_up_to_the_batch(store: Store) 
             gate.wait(10)
             return super().score(exams)
 
-        def prepare(self, *arguments: object, **options: object) -> FakePrepared | RefusedExam:  # type: ignore[override]
+        def prepare(self, *arguments: object, **options: object) -> FakePrepared | RefusedExam:
             prepared = super().prepare(*arguments, **options)  # type: ignore[arg-type]
             if len(self.asked) == len(UIDS):
                 gate.set()
@@ -192,9 +195,7 @@ def until(line: ScoringPipeline, store: Store, scored: int) -> None:
     assert not thread.is_alive()
 
 
-def test_a_database_that_fails_for_a_while_does_not_end_it(
-    engine: Engine, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_database_that_fails_for_a_while_does_not_end_it(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
     store = BrokenStore(engine, failures=2)
     store.register([new_exam("1.2.1")], MODEL.key, NOW)
 

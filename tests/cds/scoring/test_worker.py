@@ -44,9 +44,9 @@ def work(store: Store, archive: FakeArchive, scorer: FakeScorer | None = None, *
 
 
 def outcomes(store: Store) -> list[ScoredExam | RefusedExam | PendingExam]:
-    """What is known of both studies."""
+    """What is known of the studies."""
     found = store.outcomes(EHR, PATIENT, ["1.2.1", "1.2.2"], MODEL.key)
-    return [found["1.2.1"], found["1.2.2"]]
+    return [found[key] for key in sorted(found)]
 
 
 def test_queued_exams_are_fetched_scored_and_stored_in_turn(store: Store) -> None:

@@ -1,0 +1,116 @@
+"""Finding exams where the EHR may not tell of them: in the archives, by arrival and by patient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from urllib.parse import quote
+
+from cds.ehr_changes import COULD_NOT_LOOK, NightEhr, PatientReader
+from cds.errors import MammoTrendError, PacsError
+from cds.night import Found
+from cds.pacs.archive import FoundStudy, ImageArchive
+from cds.store.arrivals import ArrivalRecords
+from cds.store.store import NewExam, Store
+from cds.store.tables import ExamSource
+from fhir_mappings.bundles import bundle_resources
+from fhir_mappings.elements import counted
+from fhir_mappings.patients import Patient, read_patient
+
+
+@dataclass(frozen=True)
+class ArchivePriors:
+    """Asks the archives for a patient's earlier mammograms, by the identifiers that her EHR gives."""
+
+    archive: ImageArchive
+    store: Store
+    model: str
+    now: Callable[[], datetime]
+
+    def find(self, ehr: str, patient_id: str) -> int:
+        """Queue the exams that are not on record; how many those were. Raises PacsError where it cannot look."""
+        identifiers = self.store.patient_identifiers(ehr, patient_id)
+        studies = self.archive.find_by_patient(identifiers) if identifiers else []
+        exams = [_brought(ehr, patient_id, identifiers, study) for study in studies]
+        return self.store.register(exams, self.model, self.now())
+
+
+def _brought(ehr: str, patient_id: str, identifiers: Sequence[str], study: FoundStudy) -> NewExam:
+    return NewExam(
+        ehr=ehr,
+        patient_id=patient_id,
+        key=study.study_uid,
+        study_uid=study.study_uid,
+        accession_number=study.accession_number,
+        performed_on=study.performed_on,
+        dicomweb_root=study.root,
+        patient_identifiers=tuple(identifiers),
+        source=ExamSource.PACS,
+    )
+
+
+class PatientUnknown(MammoTrendError):
+    """No EHR knows the patient of a study, or more than one patient could be meant."""
+
+
+@dataclass(frozen=True)
+class ArchivePoll:
+    """Takes the studies of the last `days` days that an archive lists, once each has stood still for `stable`."""
+
+    archive: ImageArchive
+    ehrs: Sequence[NightEhr]
+    store: Store
+    arrivals: ArrivalRecords
+    model: str
+    now: Callable[[], datetime]
+    stable: timedelta
+    days: int
+
+    def __call__(self, found: Found) -> None:
+        """Look at every study; one that fails is looked at again the next time."""
+        try:
+            for study in self.archive.find_since(self.now().date() - timedelta(days=self.days)):
+                if self.arrivals.see(study.study_uid, study.instances or 0, self.now(), self.stable):
+                    self._act_on(study, found)
+        except PacsError as problem:
+            found.problems.append(f"the archives' new studies: {problem}")
+
+    def _act_on(self, study: FoundStudy, found: Found) -> None:
+        try:
+            if not self.store.is_known(study.study_uid):
+                self._take(study, found)
+            uids = "\n".join(sorted(self.archive.image_uids(study.study_uid, study.root)))
+        except (*COULD_NOT_LOOK, PacsError, PatientUnknown) as problem:
+            found.problems.append(f"a study of an archive: {problem}")
+            return
+        images = sha256(uids.encode()).hexdigest()
+        before = self.arrivals.take(study.study_uid, images)
+        if before not in (None, images):
+            self.store.reopen_study(study.study_uid, self.now())
+
+    def _take(self, study: FoundStudy, found: Found) -> None:
+        """Register a study under the patient whom an EHR knows by the patient ID on it."""
+        for ehr in self.ehrs if study.patient_id else ():
+            with ehr.open() as client:
+                query = f"Patient?identifier={quote(study.patient_id, safe='')}"
+                patient = _known_as(study.patient_id, client.search(query))
+                if patient is None:
+                    continue
+                reader = PatientReader(ehr.name, client, self.store, self.model, self.now)
+                found.problems.extend(f"{ehr.name}: a patient: {said}" for said in reader.look_at(patient.id, found))
+                exam = _brought(ehr.name, patient.id, patient.identifiers, study)
+                found.exams += self.store.register([exam], self.model, self.now())
+                return
+        raise PatientUnknown("no EHR knows a patient by the patient ID on its images; correct the archive or the EHR")
+
+
+def _known_as(dicom_id: str, bundle: object) -> Patient | None:
+    """The one patient who has this identifier, by our own comparison: a server may have ignored the question."""
+    resources = bundle_resources(bundle, "Patient").resources
+    patients = [read_patient(resource, str(resource.get("id"))) for resource in resources]
+    hers = [patient for patient in patients if dicom_id and dicom_id in patient.identifiers]
+    if len(hers) > 1:
+        raise PatientUnknown(f"{counted(len(hers), 'patient has', 'patients have')} the patient ID on its images")
+    return hers[0] if hers else None

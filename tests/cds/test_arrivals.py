@@ -1,0 +1,234 @@
+"""Finding exams in the archives: new arrivals once they are whole, late images, and a patient's earlier exams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine
+
+from cds.arrivals import ArchivePoll, ArchivePriors
+from cds.ehr_changes import NightEhr
+from cds.errors import EhrUnreachable, PacsUnreachable
+from cds.night import Found
+from cds.pacs.archive import FoundStudy
+from cds.store.arrivals import ArrivalRecords
+from cds.store.database import open_database
+from cds.store.store import Store
+from cds.store.tables import ScoringState
+from tests.builders import cad_report, screening_exam
+from tests.cds.builders import EHR, IDENTIFIER, MODEL, NOW, PATIENT, Clock, claimed, new_exam, scored
+from tests.cds.chart_fakes import ChartEhr
+from tests.cds.store.asking import jobs
+from tests.fakes import FakeArchive
+
+STABLE = timedelta(minutes=30)
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    engine = open_database("sqlite://")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def store(engine: Engine) -> Store:
+    return Store(engine)
+
+
+def study(uid: str = "1.2.1", patient_id: str = IDENTIFIER, instances: int | None = 4) -> FoundStudy:
+    return FoundStudy(uid, "http://pacs", patient_id, "A1", NOW.date(), instances)
+
+
+class Site:
+    """An archive and an EHR that are looked at again and again."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.clock, self.pacs, self.ehr = Clock(), FakeArchive({}), ChartEhr("p1")
+        self.store = Store(engine)
+        self.look = ArchivePoll(
+            self.pacs,
+            [NightEhr(EHR, self.ehr.opening())],
+            self.store,
+            ArrivalRecords(engine),
+            MODEL.key,
+            self.clock,
+            STABLE,
+            days=7,
+        )
+
+    def list(self, *studies: FoundStudy) -> None:
+        self.pacs.listed = [*studies]
+        for one in studies:
+            self.pacs.studies.setdefault(one.study_uid, screening_exam(one.study_uid, rows=8, columns=8))
+
+    def poll(self, after: timedelta = timedelta()) -> Found:
+        self.clock.advance(after)
+        found = Found()
+        self.look(found)
+        return found
+
+
+@pytest.fixture
+def site(engine: Engine) -> Site:
+    return Site(engine)
+
+
+def test_a_new_study_is_taken_once_it_has_stood_still_and_not_again(site: Site, store: Store) -> None:
+    site.list(study())
+
+    assert site.poll().exams == 0
+    assert site.poll(STABLE - timedelta(seconds=1)).exams == 0
+    assert site.poll(timedelta(seconds=1)).exams == 1
+    assert site.poll(STABLE).exams == 0
+    (job,) = jobs_now(site)
+    assert (job.study_uid, job.patient_id, job.dicomweb_root) == ("1.2.1", "p1", "http://pacs")
+
+
+def jobs_now(site: Site) -> list:  # type: ignore[type-arg]
+    found = []
+    while job := site.store.claim(MODEL.key, site.clock.now, timedelta(hours=1)):
+        found.append(job)
+    return found
+
+
+def test_a_study_that_still_grows_is_not_taken(site: Site) -> None:
+    for instances in (1, 2, 3, 4):
+        site.list(study(instances=instances))
+        assert site.poll(STABLE).exams == 0
+
+    assert site.poll(STABLE).exams == 1
+
+
+def test_a_clock_that_was_put_back_does_not_make_a_study_wait_for_ever(site: Site) -> None:
+    site.list(study())
+    site.clock.advance(timedelta(days=5))
+    site.poll()
+    site.clock.advance(-timedelta(days=5))
+    site.poll()
+
+    assert site.poll(STABLE).exams == 1
+
+
+def test_the_ehrs_own_list_is_read_with_it(site: Site, store: Store) -> None:
+    site.ehr.put("p1", "1.2.1")
+    site.ehr.put("p1", "1.2.9")
+    site.list(study())
+    site.poll()
+
+    found = site.poll(STABLE)
+
+    assert found.exams == 2
+    assert sorted(job.study_uid for job in jobs_now(site)) == ["1.2.1", "1.2.9"]
+    assert store.unlist(EHR, "p1", [], NOW) == 2  # both are the EHR's
+
+
+def test_an_image_that_comes_late_has_a_known_study_scored_again_and_a_report_does_not(site: Site) -> None:
+    site.store.register([new_exam()], MODEL.key, NOW)
+    site.store.save_score(claimed(site.store), scored())
+    images = screening_exam("1.2.1", rows=8, columns=8)
+    site.list(study(instances=4))
+    site.pacs.studies["1.2.1"] = images[:3]
+    site.poll()
+    site.poll(STABLE)
+    assert jobs_now(site) == []
+
+    site.list(study(instances=5))
+    site.pacs.studies["1.2.1"] = [*images[:3], cad_report("1.2.1")]
+    site.poll()
+    site.poll(STABLE)
+    assert jobs_now(site) == []
+
+    site.list(study(instances=6))
+    site.pacs.studies["1.2.1"] = [*images, cad_report("1.2.1")]
+    site.poll()
+    site.poll(STABLE)
+    assert [job.study_uid for job in jobs_now(site)] == ["1.2.1"]
+
+
+@pytest.mark.parametrize("patient_id", ["SOMEBODY", ""])
+def test_a_study_of_somebody_whom_no_ehr_knows_is_told_of_and_looked_at_again(site: Site, patient_id: str) -> None:
+    site.list(study(patient_id=patient_id))
+    site.poll()
+
+    for _ in range(2):
+        found = site.poll(STABLE)
+        assert found.problems == [
+            "a study of an archive: no EHR knows a patient by the patient ID on its images; "
+            "correct the archive or the EHR"
+        ]
+    site.ehr.patients["p1"]["identifier"] = [{"value": patient_id}]
+    assert site.poll().exams == (1 if patient_id else 0)
+
+
+def test_of_two_patients_with_one_patient_id_neither_gets_the_study(site: Site) -> None:
+    site.ehr = ChartEhr("p1", "p2")
+    site.look = ArchivePoll(
+        site.pacs, [NightEhr(EHR, site.ehr.opening())], site.store, site.look.arrivals, MODEL.key, site.clock, STABLE, 7
+    )
+    site.list(study())
+    site.poll()
+
+    found = site.poll(STABLE)
+
+    assert (found.exams, len(found.problems)) == (0, 1)
+    assert "2 patients have the patient ID on its images" in found.problems[0]
+
+
+def test_an_ehr_or_archive_that_cannot_be_asked_is_told_of_and_asked_again(site: Site) -> None:
+    site.list(study())
+    site.poll()
+    site.ehr.failing[f"patient by {IDENTIFIER}"] = EhrUnreachable("no connection")
+    assert site.poll(STABLE).problems == ["a study of an archive: no connection"]
+
+    site.ehr.failing.clear()
+    site.pacs.listed.append(PacsUnreachable("the archive does not answer"))
+    found = site.poll()
+    assert (found.exams, found.problems) == (1, ["the archives' new studies: the archive does not answer"])
+
+
+# A patient's earlier exams
+
+
+def priors(engine: Engine, pacs: FakeArchive) -> ArchivePriors:
+    return ArchivePriors(pacs, Store(engine), MODEL.key, Clock())
+
+
+def test_earlier_exams_that_an_archive_has_are_queued_once(engine: Engine, store: Store) -> None:
+    store.register([new_exam("1.2.1")], MODEL.key, NOW)
+    pacs = FakeArchive({})
+    pacs.listed = [study("1.2.1"), study("1.2.2"), study("1.2.3", "SOMEBODY")]
+
+    assert priors(engine, pacs).find(EHR, PATIENT) == 1
+    assert priors(engine, pacs).find(EHR, PATIENT) == 0
+    assert [job.study_uid for job in jobs(store)] == ["1.2.1", "1.2.2"]
+    assert sorted(store.outcomes(EHR, PATIENT, [], MODEL.key)) == ["1.2.2"]
+
+
+def test_what_another_patient_has_on_record_is_not_taken_from_her(engine: Engine, store: Store) -> None:
+    store.register([new_exam("1.2.1"), new_exam("1.2.2", "p2")], MODEL.key, NOW)
+    pacs = FakeArchive({})
+    pacs.listed = [study("1.2.2")]
+
+    assert priors(engine, pacs).find(EHR, PATIENT) == 0
+    assert [job.patient_id for job in jobs(store)] == [PATIENT, "p2"]
+
+
+def test_of_a_patient_without_identifiers_nothing_is_asked(engine: Engine, store: Store) -> None:
+    store.register([new_exam("1.2.1", patient_identifiers=())], MODEL.key, NOW)
+    pacs = FakeArchive({})
+    pacs.listed = [PacsUnreachable("it would not answer")]
+
+    assert priors(engine, pacs).find(EHR, PATIENT) == 0
+
+
+def test_an_archive_that_cannot_be_asked_is_not_an_archive_without_earlier_exams(engine: Engine, store: Store) -> None:
+    store.register([new_exam("1.2.1")], MODEL.key, NOW)
+    pacs = FakeArchive({})
+    pacs.listed = [PacsUnreachable("the archive does not answer")]
+
+    with pytest.raises(PacsUnreachable):
+        priors(engine, pacs).find(EHR, PATIENT)
+    assert store.count(MODEL.key, ScoringState.QUEUED) == 1

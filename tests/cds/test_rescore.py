@@ -1,0 +1,220 @@
+"""A run over the site at a terminal: everything tried once, told in numbers and reasons, and nobody named."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+from threading import Event
+
+import pytest
+from pydicom import Dataset
+from rich.console import Console
+from sqlalchemy import Engine
+
+from cds.clerk import Clerk
+from cds.ehr_changes import EhrChanges, NightEhr
+from cds.errors import EhrRefused
+from cds.night import Night
+from cds.outbox import Outbox
+from cds.reporting import ReportedEhr, Reporter
+from cds.rescore import SiteRun, summary_lines
+from cds.scoring.budget import ByteBudget
+from cds.scoring.pipeline import STUDY_BYTES, ScoringPipeline
+from cds.scoring.worker import LEASE, Worker
+from cds.store.assessments import AssessmentRecords
+from cds.store.database import open_database
+from cds.store.outbox import Delivery, OutboxRecords
+from cds.store.runs import RunRecords, RunSummary
+from cds.store.store import EVERYTHING, Selection, Store
+from cds.store.tables import Destination, ScoringState
+from tests.builders import screening_exam
+from tests.cds.builders import EHR, MODEL, NOW, Clock, join, new_exam
+from tests.cds.chart_fakes import ChartEhr
+from tests.cds.scoring.fakes import FakeScorer
+from tests.fakes import FakeArchive
+
+SECRETS = ("1.2.", "STRANGER", "MRN-1", "p1")
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_database(f"sqlite:///{tmp_path / 'run.sqlite'}")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def store(engine: Engine) -> Store:
+    return Store(engine)
+
+
+class Site:
+    """A site with one EHR and one archive, and what one run over it prints."""
+
+    def __init__(self, engine: Engine, pacs: FakeArchive | None = None) -> None:
+        self.engine, self.clock = engine, Clock()
+        self.ehr, self.pacs, self.scorer = ChartEhr("p1"), pacs or FakeArchive({}), FakeScorer()
+        self.written: list[Delivery] = []
+
+    def file(self, *study_uids: str) -> None:
+        """Exams in the chart and in the archive."""
+        for uid in study_uids:
+            self.ehr.put("p1", uid)
+            self.pacs.studies[uid] = screening_exam(uid, rows=8, columns=8)
+
+    def run(self, selection: Selection = EVERYTHING, terminal: bool = False) -> tuple[RunSummary, str]:
+        """The summary and what was printed, as one line of words."""
+        console = Console(record=True, width=160, file=StringIO(), force_terminal=terminal)
+        summary = self._site_run(console).run(Event(), selection)
+        return summary, " ".join(console.export_text().split())
+
+    def _site_run(self, console: Console) -> SiteRun:
+        store, runs = Store(self.engine), RunRecords(self.engine)
+        changes = EhrChanges([NightEhr(EHR, self.ehr.opening())], store, runs, MODEL.key, self.clock)
+        night = Night([changes], store, runs, MODEL.key, self.clock, "this process")
+        worker = Worker(store, self.pacs, self.scorer, MODEL.key, self.clock)
+        pipeline = ScoringPipeline(worker, ByteBudget(2 * STUDY_BYTES))
+        told = {EHR: ReportedEhr(destinations=frozenset({Destination.CHART}))}
+        reporter = Reporter(AssessmentRecords(self.engine), MODEL, join, told, self.clock)
+        outbox = Outbox(OutboxRecords(self.engine), {Destination.CHART: self._deliver}, self.clock)
+        return SiteRun(night, pipeline, Clerk(reporter, outbox), console)
+
+    def _deliver(self, delivery: Delivery) -> str:
+        self.written.append(delivery)
+        return "RiskAssessment/1"
+
+
+@pytest.fixture
+def site(engine: Engine) -> Site:
+    return Site(engine)
+
+
+def test_a_run_finds_scores_assesses_writes_and_sums_up(site: Site) -> None:
+    site.file("1.2.1", "1.2.2", "1.2.3")
+
+    summary, printed = site.run()
+
+    assert summary == RunSummary(found=3, scored=3, written=1)
+    assert printed == "Found 3 new exams. Scored 3, refused 0, failed 0; wrote 1 assessments. 0 still queued."
+    assert [delivery.ehr for delivery in site.written] == [EHR]
+    (kept,) = RunRecords(site.engine).last()
+    assert (kept.found, kept.scored, kept.written) == (3, 3, 1)
+
+
+def test_a_second_run_does_nothing_twice(site: Site) -> None:
+    site.file("1.2.1")
+    site.run()
+
+    summary, _ = site.run()
+
+    assert (summary.found, summary.written) == (0, 1)  # the clock stands still: both runs began at one moment
+    assert len(site.scorer.asked) == 1
+    assert len(site.written) == 1
+
+
+def test_it_says_how_many_exams_are_held_or_refused_for_which_reason_and_names_none(site: Site) -> None:
+    site.file("1.2.1")
+    for uid in ("1.2.2", "1.2.3"):
+        site.ehr.put("p1", uid)
+    site.ehr.put("p1", "1.2.4")
+    site.pacs.studies["1.2.4"] = screening_exam("1.2.4", patient_id="STRANGER")
+
+    summary, printed = site.run()
+
+    assert (summary.found, summary.scored, sum(summary.failed.values())) == (4, 1, 3)
+    assert "Held, 2: the archive does not have the study" in printed
+    assert "Held, 1: its images carry a patient ID that the EHR does not list" in printed
+    assert "3 still queued" in printed
+    assert not [secret for secret in SECRETS if secret in printed]
+
+
+def test_what_could_not_be_looked_at_is_told_in_full(site: Site) -> None:
+    site.ehr.failing["changes"] = EhrRefused("no [token]")
+
+    _, printed = site.run()
+
+    assert "Could not look: ehr-1: no [token]" in printed
+
+
+def test_it_tries_an_exam_at_once_that_waits_for_its_next_attempt(site: Site) -> None:
+    site.ehr.put("p1", "1.2.1")
+    site.run()
+    site.file("1.2.1")
+
+    summary, _ = site.run()
+
+    assert (summary.scored, summary.failed) == (1, {})
+
+
+def test_it_tries_an_exam_whose_ehr_cannot_be_read_now(site: Site, store: Store) -> None:
+    store.register([new_exam()], MODEL.key, NOW)
+    site.pacs.studies["1.2.1"] = screening_exam("1.2.1", rows=8, columns=8)
+    site.ehr.failing["changes"] = EhrRefused("no token")
+
+    assert site.run()[0].scored == 1
+
+
+def test_an_exam_that_a_killed_worker_had_is_waited_for_and_scored(site: Site, store: Store) -> None:
+    site.file("1.2.1", "1.2.2")
+    site.run(Selection(patient_id="nobody"))  # finds, and scores nothing
+    assert store.claim(MODEL.key, NOW, LEASE) is not None
+    assert site.scorer.asked == []
+
+    class Waiting(FakeArchive):
+        """While the other exam is fetched, the killed worker's lease ends."""
+
+        def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+            site.clock.advance(LEASE)
+            return super().retrieve_study(study_uid, root)
+
+    site.pacs = Waiting(site.pacs.studies)
+    summary, _ = site.run()
+
+    assert summary.scored == 2
+    assert store.count(MODEL.key, ScoringState.SCORED) == 2
+
+
+def test_each_exam_is_tried_once_although_failing_ones_are_due_again_before_the_run_ends(site: Site) -> None:
+    class Slow(FakeArchive):
+        """Every failing fetch takes longer than the wait before the next attempt."""
+
+        def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+            site.clock.advance(timedelta(minutes=2))
+            return super().retrieve_study(study_uid, root)
+
+    site.pacs = Slow({})
+    for uid in ("1.2.1", "1.2.2", "1.2.3"):
+        site.ehr.put("p1", uid)
+
+    site.run()
+
+    assert sorted(study_uid for study_uid, _ in site.pacs.asked) == ["1.2.1", "1.2.2", "1.2.3"]
+
+
+def test_at_a_terminal_a_bar_shows_how_far_it_is(site: Site) -> None:
+    site.file("1.2.1", "1.2.2")
+
+    _, printed = site.run(terminal=True)
+
+    assert "Scoring exams" in printed
+    assert "2/2" in printed
+    assert "an hour" in printed
+
+
+def test_elsewhere_the_log_says_how_far_it_is(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    site.file("1.2.1", "1.2.2")
+
+    site.run()
+
+    assert [line for line in caplog.messages if line.startswith("2 of 2 exams, ")]
+
+
+@pytest.mark.parametrize("reasons", [{"b": 1, "a": 1, "c": 3}, {"c": 3, "a": 1, "b": 1}])
+def test_the_commonest_reason_comes_first_whatever_the_order(reasons: dict[str, int]) -> None:
+    lines: Sequence[str] = summary_lines(RunSummary(refused=reasons), 0)
+
+    assert lines[1:] == ["Refused, 3: c", "Refused, 1: a", "Refused, 1: b"]
