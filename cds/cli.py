@@ -1,4 +1,4 @@
-"""The command line: `mammotrend demo | serve | worker | rescore | score | model`."""
+"""The command line: `mammotrend demo | serve | worker | rescore | score | worklist | runs | outbox | db | model`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 import logging
 import signal
 import sys
+from datetime import datetime
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +18,8 @@ from cds.command_line import Config, keep_files_private, plain_errors, set_up_lo
 from cds.errors import SettingsError
 from cds.model_commands import model_app
 from cds.settings import Settings, read_settings
+from cds.store_commands import db_app, list_runs, outbox_app
+from cds.worklist import Form
 
 log = logging.getLogger("cds")
 
@@ -28,6 +31,9 @@ app = typer.Typer(
 )
 
 app.add_typer(model_app, name="model")
+app.add_typer(db_app, name="db")
+app.add_typer(outbox_app, name="outbox")
+app.command("runs")(list_runs)
 
 
 @app.command()
@@ -81,42 +87,81 @@ def _port(server: Any) -> int:
 
 @app.command()
 def worker(config: Config = None) -> None:
-    """Score queued exams, and look for new ones every night."""
-    from cds.scheduler import schedule_night
-    from cds.services import night, worker
+    """Score queued exams, write what is concluded, and look for new exams every night."""
+    from cds.worker_services import worker_services
 
     keep_files_private()
     set_up_logging("INFO")
     with plain_errors():
-        settings = _settings(config)
-        scoring = worker(settings)
-        scheduler = schedule_night(night(settings), settings.night)
+        parts = worker_services(_settings(config))
         stop = _stop_on_signal()
-        if scheduler:
-            scheduler.start()
+        clerk = Thread(target=parts.clerk.run, args=(stop,))
+        parts.schedule.start()
+        clerk.start()
         try:
-            scoring.run(stop)
+            parts.pipeline.run(stop)
         finally:
-            if scheduler:
-                scheduler.shutdown()
+            stop.set()
+            clerk.join()
+            parts.schedule.shutdown()
 
 
 @app.command()
-def rescore(config: Config = None) -> None:
+def rescore(
+    model: Annotated[
+        Path | None, typer.Option(help="Score with this installed model instead of the site's.", show_default=False)
+    ] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(help="Only exams of this day and later.", formats=["%Y-%m-%d"], show_default=False),
+    ] = None,
+    patient: Annotated[str | None, typer.Option(help="Only this patient, by her FHIR id.", show_default=False)] = None,
+    config: Config = None,
+) -> None:
     """Do the nightly run now: find the site's exams, try all that have no score, say why any is held.
 
-    Exit status 1: an exam is still queued, or something could not be looked at.
+    It can be ended and begun again at any time. Exit status 1: an exam is still queued, or something could not be
+    looked at.
     """
-    from cds.rescore import rescore_site
-    from cds.services import night, worker
+    from cds.rescore import SiteRun
+    from cds.store.store import Selection
+    from cds.worker_services import worker_services
 
     keep_files_private()
-    set_up_logging("WARNING")
+    set_up_logging("WARNING" if sys.stdout.isatty() else "INFO")
     with plain_errors():
         settings = _settings(config)
-        summary = rescore_site(night(settings), worker(settings), Console())
-    if summary.problems or summary.pending:
+        parts = worker_services(settings.model_copy(update={"model": model}) if model else settings)
+        selection = Selection(patient, since.date() if since else None)
+        run = SiteRun(parts.night, parts.pipeline, parts.clerk, Console())
+        summary = run.run(_stop_on_signal(), selection)
+    if summary.problems or summary.failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def worklist(
+    form: Annotated[Form, typer.Option("--format", help="How to write it.")] = Form.TABLE,
+    newly_over: Annotated[bool, typer.Option("--newly-over", help="Only those over it for the first time.")] = False,
+    rising: Annotated[bool, typer.Option("--rising", help="Only those whose score rose measurably.")] = False,
+    config: Config = None,
+) -> None:
+    """List who is over the threshold and without a breast MRI suggestion acted on, highest score first."""
+    from cds.services import mri_policy, usable_card
+    from cds.store.assessments import AssessmentRecords
+    from cds.store.cards import CardRecords
+    from cds.store.database import open_database
+    from cds.worklist import worklist as listed
+    from cds.worklist import write
+
+    set_up_logging("WARNING")
+    with plain_errors():
+        settings = read_settings(config)
+        engine = open_database(settings.database_url)
+        is_over, model = mri_policy(settings).is_crossed_by, usable_card(settings).version.key
+        entries = listed(AssessmentRecords(engine), CardRecords(engine), model, is_over)
+    wanted = [one for one in entries if (one.newly_over or not newly_over) and (one.rising or not rising)]
+    write(wanted, form, sys.stdout)
 
 
 @app.command()
@@ -132,7 +177,8 @@ def score(
 
     set_up_logging("WARNING")
     with plain_errors():
-        result = score_files(files, read_settings(config).model_folder, gate=gate)
+        settings = read_settings(config)
+        result = score_files(files, settings.model_folder, gate=gate, device=settings.scoring.device)
     sys.stdout.write(json.dumps(result, indent=2) + "\n")
     if "refused" in result:
         raise typer.Exit(1)

@@ -10,18 +10,23 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from requests.auth import HTTPBasicAuth
+from sqlalchemy import Engine
 
-from cds.assessment import Assessor
+from cds.assessment import Assessor, Join
+from cds.ehr.backend_token import BackendClient, BackendToken
 from cds.ehr.client import Ehr, FhirEhr
+from cds.ehr.exchange import Patience, TokenSource
+from cds.ehr.signing_key import read_signing_key
 from cds.errors import ModelNotUsable, SettingsError
-from cds.night import Night, NightEhr
-from cds.origins import SameOriginSession, same_origin
-from cds.pacs.dicomweb import ArchiveRoot, DicomWebArchive
+from cds.origins import SameOriginSession
+from cds.pacs.archives import Archives
+from cds.pacs.connection import ArchiveRoot
+from cds.pacs.dicomweb import DicomWebArchive
 from cds.settings import CodeSettings, EhrSettings, OrderCodesSettings, PacsSettings, Settings, read_secret
+from cds.store.cards import CardRecords
 from cds.store.database import open_database
 from cds.store.store import Store
 from fhir_mappings.codes import Coding
@@ -31,16 +36,17 @@ from hooks.case import MriPolicy
 from hooks.contract import Service, Source
 from hooks.site import STUDY_URL, Mode, Site
 from model.card import ModelCard, read_card
+from model.domain import Comparability, ImageType
 from model.errors import ModelError
-
-if TYPE_CHECKING:
-    from cds.scoring.worker import Worker
+from model.trajectory import trajectory
 
 Clock = Callable[[], datetime]
 
 
 NIGHT_PAGES = 2_000
 """Of 200 studies each: the night lists a whole site, a hook one patient."""
+NIGHT_PATIENCE = Patience(retries=2, wait_s=2.0, longest_wait_s=60.0)
+"""Servers that limit requests count them by the minute; at night nobody waits for us."""
 
 
 def utc_now() -> datetime:
@@ -73,6 +79,7 @@ class WebServices:
     services: tuple[Service, ...]
     ehrs: tuple[CallingEhr, ...]
     assessor: Assessor
+    cards: CardRecords
     answer_budget_s: float
     now: Clock = utc_now
     new_uuid: Callable[[], str] = lambda: str(uuid.uuid4())
@@ -81,54 +88,32 @@ class WebServices:
 def web_services(settings: Settings, now: Clock = utc_now) -> WebServices:
     """The hook service of a site. Loads no weights: it only reads the model's card."""
     card = usable_card(settings)
+    engine = open_database(settings.database_url, upgrade=settings.upgrade_database)
     return WebServices(
         services=SERVICES,
         ehrs=tuple(_calling_ehr(ehr, settings, card) for ehr in settings.ehrs),
-        assessor=assessor(settings, card, now),
+        assessor=assessor(settings, engine, card, now),
+        cards=CardRecords(engine),
         answer_budget_s=settings.service.answer_budget_s,
         now=now,
     )
 
 
-def assessor(settings: Settings, card: ModelCard, now: Clock = utc_now) -> Assessor:
+def assessor(settings: Settings, engine: Engine, card: ModelCard, now: Clock = utc_now) -> Assessor:
     """The pipeline over the site's store."""
-    store = Store(open_database(settings.database_url))
-    return Assessor(store, card.version, mri_policy(settings).is_crossed_by, now)
+    return Assessor(Store(engine), card.version, join_by(settings, card), now)
 
 
-def worker(settings: Settings, now: Clock = utc_now) -> Worker:
-    """The scoring worker, with the weights loaded on the best device there is, which must first pass the self-check."""
-    # Only here, so that the process which answers hooks never loads torch.
-    from cds.scoring.worker import Worker
-    from model.scorer import Scorer
-    from model.self_check import check
-
-    usable_card(settings)
-    if settings.pacs is None:
-        raise SettingsError("pacs.dicomweb_root is not set: the worker has nowhere to fetch images from")
-    try:
-        scorer = Scorer(settings.model_folder, refuse_unvalidated_devices=settings.refuse_unvalidated_devices)
-        check(scorer)
-    except ModelError as e:
-        raise ModelNotUsable(str(e)) from e
-    return Worker(
-        Store(open_database(settings.database_url)),
-        archive(settings.pacs),
-        scorer,
-        scorer.card.version.key,
-        now,
-        check_patient_id=settings.pacs.check_patient_id,
+def join_by(settings: Settings, card: ModelCard) -> Join:
+    """How scores make a line, by the site's rules: that of its model, on the acquired images it was made for."""
+    policy = mri_policy(settings)
+    return partial(
+        trajectory,
+        is_over=policy.is_crossed_by,
+        line_of=Comparability(card.version.key, ImageType.FFDM),
+        minimum_detectable_change=policy.minimum_detectable_change,
+        gap_months=policy.gap_months,
     )
-
-
-def night(settings: Settings, now: Clock = utc_now) -> Night:
-    """The nightly run over every EHR of the site."""
-    ehrs = tuple(NightEhr(ehr.name, partial(_night_client, ehr)) for ehr in settings.ehrs)
-    for ehr in ehrs:
-        # A token file that is not there is told now, not in the first night.
-        with ehr.open():
-            pass
-    return Night(ehrs, assessor(settings, usable_card(settings), now))
 
 
 def usable_card(settings: Settings) -> ModelCard:
@@ -150,6 +135,7 @@ def mri_policy(settings: Settings) -> MriPolicy:
     """The MRI rule with the site's numbers; percent becomes a fraction here and nowhere else."""
     policy = settings.policy
     standard = MriPolicy()
+    detectable = policy.minimum_detectable_change_points
     return MriPolicy(
         minimum_age_years=policy.minimum_age_years,
         threshold=_fraction(policy.threshold_percent),
@@ -158,6 +144,8 @@ def mri_policy(settings: Settings) -> MriPolicy:
         citation_url=policy.citation_url or standard.citation_url,
         mri_within_months=policy.mri_within_months,
         oldest_score_months=policy.oldest_score_months,
+        minimum_detectable_change=None if detectable is None else _fraction(detectable),
+        gap_months=policy.gap_months,
     )
 
 
@@ -166,14 +154,20 @@ def _fraction(percent: float) -> float:
     return float(Decimal(repr(percent)) / 100)
 
 
-def archive(settings: PacsSettings) -> DicomWebArchive:
-    """The site's image archive with its credentials."""
-    secret = settings.secret()
-    auth = HTTPBasicAuth(settings.username, secret or "") if settings.username else None
-    main = settings.dicomweb_root
-    others = [ArchiveRoot(root, auth if same_origin(root, main) else None) for root in settings.other_roots]
-    return DicomWebArchive(
-        ArchiveRoot(main, auth), others, read_timeout_s=settings.read_timeout_s, verify=_verify(settings.ca_file)
+def archives(settings: Settings) -> Archives:
+    """The site's image archives, each with its own credentials."""
+    if not settings.pacs:
+        raise SettingsError("no [[pacs]] block is set: there is no archive to fetch images from")
+    return Archives([DicomWebArchive(_archive_root(pacs)) for pacs in settings.pacs])
+
+
+def _archive_root(pacs: PacsSettings) -> ArchiveRoot:
+    return ArchiveRoot(
+        pacs.dicomweb_root,
+        HTTPBasicAuth(pacs.username, pacs.secret() or "") if pacs.username else None,
+        _verify(pacs.ca_file),
+        read_timeout_s=pacs.read_timeout_s,
+        whole_timeout_s=pacs.study_timeout_s,
     )
 
 
@@ -218,8 +212,17 @@ def _calling_ehr(ehr: EhrSettings, settings: Settings, card: ModelCard) -> Calli
     return CallingEhr(ehr.name, ehr.fhir_server, site(ehr, settings, card), ZoneInfo(ehr.time_zone), open_ehr)
 
 
-def _night_client(ehr: EhrSettings) -> FhirEhr:
-    # At each run: the site renews the token while the worker runs.
-    token = read_secret(ehr.access_token_file) if ehr.access_token_file else None
+def night_client(ehr: EhrSettings) -> FhirEhr:
+    """An EHR with the access that the site gave the service itself; leaving it closes the connection."""
     session = SameOriginSession(_verify(ehr.ca_file))
-    return FhirEhr(ehr.fhir_server, token, ehr.timeout_s, session, max_pages=NIGHT_PAGES)
+    access = _night_access(ehr, session)
+    return FhirEhr(ehr.fhir_server, access, ehr.timeout_s, session, max_pages=NIGHT_PAGES, patience=NIGHT_PATIENCE)
+
+
+def _night_access(ehr: EhrSettings, session: SameOriginSession) -> str | TokenSource | None:
+    # The files are read at each run: the site renews them while the worker runs.
+    if ehr.client_id is None or ehr.private_key_file is None:
+        return read_secret(ehr.access_token_file) if ehr.access_token_file else None
+    key = read_signing_key(ehr.private_key_file, ehr.signing_algorithm, ehr.key_id)
+    client = BackendClient(ehr.fhir_server, ehr.client_id, key, ehr.asked_scope, ehr.token_url)
+    return BackendToken(client, ehr.timeout_s, session)

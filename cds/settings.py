@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 import tomllib
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -31,7 +32,9 @@ from hooks.case import Comparator
 from hooks.json_rules import is_absolute_url
 from hooks.site import Mode
 from model.card import DEMO_MODEL
+from model.domain import GAP_MONTHS
 from model.installed import model_folder
+from model.precision import Precision
 
 
 def _http_url(value: str) -> str:
@@ -40,11 +43,15 @@ def _http_url(value: str) -> str:
     return value
 
 
-def _server_root(value: str) -> str:
+def _server_address(value: str) -> str:
     try:
-        return listed(value, [value]).rstrip("/")
+        return listed(value, [value])
     except UntrustedServer as e:
         raise ValueError("must be an http or https address without a user, a query or a fragment") from e
+
+
+def _server_root(value: str) -> str:
+    return _server_address(value).rstrip("/")
 
 
 def _is_among(server: str, others: Sequence[str]) -> bool:
@@ -86,6 +93,7 @@ def _ca_bundle(file: Path) -> Path:
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+ServerAddress = Annotated[str, AfterValidator(_server_address)]
 ServerRoot = Annotated[str, AfterValidator(_server_root)]
 Uri = Annotated[str, AfterValidator(_absolute_uri)]
 Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
@@ -94,6 +102,11 @@ TimeZone = Annotated[str, AfterValidator(_time_zone)]
 FhirCode = Annotated[str, Field(pattern=r"^[^\s]+(\s[^\s]+)*$")]
 Display = Annotated[str, AfterValidator(_unpadded)]
 CaBundle = Annotated[Path, AfterValidator(_ca_bundle)]
+
+
+# What the night reads, and what writing back needs.
+NIGHT_SCOPES = ("system/ImagingStudy.rs", "system/Patient.rs")
+WRITING_SCOPES = ("system/RiskAssessment.crus",)
 
 
 class _Section(BaseModel):
@@ -110,30 +123,94 @@ class EhrSettings(_Section):
     timeout_s: float = Field(default=5.0, gt=0)
     access_token_file: Path | None = None
     """A file with the bearer token the nightly run presents; the hook uses the token of each call instead."""
+    client_id: Text | None = None
+    """Who the nightly run is to the EHR's token server (SMART Backend Services), in place of `access_token_file`."""
+    private_key_file: Path | None = None
+    """The private key of `client_id`: PEM, JWK or JWKS, RSA or EC on P-384, without a password."""
+    token_url: ServerAddress | None = None
+    """The EHR's token address; without it the FHIR server is asked, which may name one on its own origin only."""
+    scope: Text | None = None
+    """What the token is asked for; without it, what the service needs: see `asked_scope`."""
+    signing_algorithm: Literal["RS384", "ES384"] | None = None
+    """Without it, the one that fits the key."""
+    key_id: Text | None = None
+    """The `kid` under which the EHR knows the key; without it that of the JWK, or the key's thumbprint."""
+    write_back: bool = False
+    """Put each patient's newest assessment into the chart; the token must then cover writing RiskAssessments."""
     ca_file: CaBundle | None = None
     """The certificate authorities that vouch for this server, in place of the public ones."""
 
+    @property
+    def asked_scope(self) -> str:
+        """The scopes that the nightly run asks for, as SMART App Launch 2 writes them."""
+        return self.scope or " ".join(NIGHT_SCOPES + (WRITING_SCOPES if self.write_back else ()))
+
+    @model_validator(mode="after")
+    def _has_one_way_to_a_token(self) -> Self:
+        if (self.client_id is None) != (self.private_key_file is None):
+            raise ValueError("client_id and private_key_file belong together: set both or neither")
+        if self.client_id is not None and self.access_token_file is not None:
+            raise ValueError("set either access_token_file or client_id with private_key_file, not both")
+        of_the_key = (self.token_url, self.scope, self.signing_algorithm, self.key_id)
+        if self.client_id is None and any(of_the_key):
+            raise ValueError("token_url, scope, signing_algorithm and key_id go with client_id and private_key_file")
+        return self
+
 
 class PacsSettings(_Section):
-    """The image archive."""
+    """One image archive; its credentials go to it and to no other."""
 
+    name: Text
     dicomweb_root: ServerRoot
-    other_roots: tuple[ServerRoot, ...] = ()
-    """Further DICOMweb roots that studies may name; on another server they are read without the credentials."""
-    username: str | None = None
+    username: Text | None = None
     password: SecretStr | None = None
+    """For the environment (`MAMMOTREND_PACS`) only: the settings file names one of the next two instead."""
     password_file: Path | None = None
+    password_variable: Text | None = None
+    """The name of the environment variable that has the password."""
     read_timeout_s: float = Field(default=60.0, gt=0)
-    check_patient_id: bool = True
-    """Hold an exam whose images carry a patient ID that the EHR does not list for the patient."""
+    """How long the archive may be silent."""
+    study_timeout_s: float = Field(default=600.0, gt=0)
+    """How long all of one study, or all of one search, may take."""
     ca_file: CaBundle | None = None
-    """The certificate authorities that vouch for the archives, in place of the public ones."""
+    """The certificate authorities that vouch for this archive, in place of the public ones."""
+
+    @model_validator(mode="after")
+    def _has_one_password_for_its_user(self) -> Self:
+        given = [one for one in (self.password, self.password_file, self.password_variable) if one is not None]
+        if len(given) > 1:
+            raise ValueError("set one of password_file and password_variable, not both")
+        if given and self.username is None:
+            raise ValueError("a password goes with a username: set it, or leave the password out")
+        return self
 
     def secret(self) -> str | None:
-        """The password from its file or the environment."""
+        """The password, from wherever it is kept; raises SettingsError."""
         if self.password_file is not None:
             return read_secret(self.password_file)
+        if self.password_variable is not None:
+            return read_secret_variable(self.password_variable)
         return self.password.get_secret_value() if self.password else None
+
+
+class ImagingSettings(_Section):
+    """What is asked of the archives beyond the images of one exam."""
+
+    check_patient_id: bool = True
+    """Hold an exam whose images carry a patient ID that the EHR does not list for the patient."""
+    find_priors: bool = False
+    """Ask the archives for a patient's earlier mammograms, too."""
+    poll: bool = False
+    """Ask the archives what is new, at night and every `poll_minutes`."""
+    poll_minutes: int = Field(default=15, ge=1)
+    poll_days: int = Field(default=7, ge=1)
+    """How far back a study's date may be for it to be looked at as new."""
+    stable_minutes: int = Field(default=30, ge=0)
+    """How long a new study must have received nothing more before it counts as whole."""
+    in_flight_megabytes: int = Field(default=1024, ge=256)
+    """How much memory exams may take that were fetched and are not scored yet."""
+    report_to: str = ""
+    """The name of the archive that gets a DICOM structured report of each score; empty: none does."""
 
 
 class PolicySettings(_Section):
@@ -144,6 +221,10 @@ class PolicySettings(_Section):
     comparator: Comparator = Comparator.OVER
     mri_within_months: int = Field(default=12, ge=0)
     oldest_score_months: int = Field(default=24, ge=0)
+    minimum_detectable_change_points: float | None = None
+    """In percentage points, as measured at this site: a smaller difference of two scores is no measurable change."""
+    gap_months: int = Field(default=GAP_MONTHS, ge=1)
+    """Two scores further apart are shown with a gap between them."""
     citation: Text | None = None
     citation_url: HttpUrl | None = None
 
@@ -152,6 +233,16 @@ class PolicySettings(_Section):
     def _is_in_percent(cls, value: float) -> float:
         if value < 0.1:
             raise ValueError("is in percent: write 1.7 for 1.7 %, not the fraction 0.017; the least is 0.1")
+        return value
+
+    @field_validator("minimum_detectable_change_points")
+    @classmethod
+    def _is_in_points(cls, value: float | None) -> float | None:
+        # The least is also the last decimal of a shown change: a site that measured less loses nothing by 0.1.
+        if value is not None and not 0.1 <= value < 100:
+            raise ValueError(
+                "is in percentage points, from 0.1 to under 100: write 0.5 for half a point, not the fraction 0.005"
+            )
         return value
 
 
@@ -205,6 +296,17 @@ class ServiceSettings(_Section):
     url: HttpUrl | None = None
 
 
+class ScoringSettings(_Section):
+    """What the worker computes on."""
+
+    device: str = Field(default="", pattern=r"^(cpu|cuda(:\d+)?)?$")
+    """`cpu`, `cuda` or `cuda:1`; empty: CUDA where there is one."""
+    precision: Precision = Precision.FLOAT32
+    """Lower ones need a passing `mammotrend model verify NAME --precision ...` on the same machine."""
+    batch_exams: int | None = Field(default=None, ge=1)
+    """How many waiting exams are scored together; without it, what suits the device."""
+
+
 class NightSettings(_Section):
     """When the worker looks for new exams by itself: five cron fields in the given time zone, empty for never."""
 
@@ -220,6 +322,8 @@ class Settings(BaseSettings):
     )
 
     database_url: str = Field(default="sqlite:///mammotrend.sqlite", repr=False)
+    upgrade_database: bool = False
+    """Bring an older database to the layout of this program at start, instead of refusing to start."""
     model: Path = DEMO_MODEL
     """The name of an installed model, or a model's folder."""
     models_folder: Path = Path("mammotrend-models")
@@ -227,11 +331,13 @@ class Settings(BaseSettings):
     refuse_unvalidated_devices: bool = False
     """Refuse exams of mammography units that the model's card does not list, instead of a warning on the score."""
     ehrs: tuple[EhrSettings, ...] = ()
-    pacs: PacsSettings | None = None
+    pacs: tuple[PacsSettings, ...] = ()
+    imaging: ImagingSettings = ImagingSettings()
     policy: PolicySettings = PolicySettings()
     mri_order: OrderSettings = OrderSettings()
     order_codes: OrderCodesSettings = OrderCodesSettings()
     service: ServiceSettings = ServiceSettings()
+    scoring: ScoringSettings = ScoringSettings()
     night: NightSettings = NightSettings()
 
     @property
@@ -249,6 +355,24 @@ class Settings(BaseSettings):
         if any(_is_among(server, servers[:place]) for place, server in enumerate(servers)):
             raise ValueError("the EHRs' servers must differ from each other")
         return ehrs
+
+    @field_validator("pacs")
+    @classmethod
+    def _are_archives_of_their_own(cls, pacs: tuple[PacsSettings, ...]) -> tuple[PacsSettings, ...]:
+        """Reports go to an archive by its name, and a study is fetched from one by its root."""
+        if len({archive.name for archive in pacs}) < len(pacs):
+            raise ValueError("the archives' names must differ from each other")
+        roots = [archive.dicomweb_root for archive in pacs]
+        if any(_is_among(root, roots[:place]) for place, root in enumerate(roots)):
+            raise ValueError("the archives' DICOMweb roots must differ from each other")
+        return pacs
+
+    @model_validator(mode="after")
+    def _reports_go_to_a_known_archive(self) -> Self:
+        wanted = self.imaging.report_to
+        if wanted and wanted not in {archive.name for archive in self.pacs}:
+            raise ValueError(f"imaging.report_to: no archive in pacs has the name {wanted!r}")
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -297,13 +421,17 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise SettingsError(f"the settings file {file.name!r} cannot be read: {type(e).__name__}") from e
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
         raise SettingsError(f"the settings file {file.name!r} is not TOML: {e}") from e
-    pacs = values.get("pacs")
-    if isinstance(pacs, dict) and "password" in pacs:
-        raise SettingsError(
-            "pacs.password does not belong in the settings file; use pacs.password_file, or the "
-            "environment variable MAMMOTREND_PACS__PASSWORD"
-        )
+    _refuse_passwords(values.get("pacs"))
     return values
+
+
+def _refuse_passwords(pacs: object) -> None:
+    blocks = pacs if isinstance(pacs, list) else [pacs]
+    if any(isinstance(block, dict) and "password" in block for block in blocks):
+        raise SettingsError(
+            "pacs.password does not belong in the settings file; use pacs.password_file, or pacs.password_variable "
+            "with the name of an environment variable"
+        )
 
 
 def read_secret(file: Path) -> str:
@@ -314,4 +442,12 @@ def read_secret(file: Path) -> str:
         raise SettingsError(f"the secret file {file.name!r} cannot be read: {type(e).__name__}") from e
     if not secret:
         raise SettingsError(f"the secret file {file.name!r} is empty")
+    return secret
+
+
+def read_secret_variable(name: str) -> str:
+    """The secret in an environment variable; raises SettingsError."""
+    secret = os.environ.get(name, "").strip()
+    if not secret:
+        raise SettingsError(f"the environment variable {name!r} is not set, or is empty")
     return secret

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from hooks.case import Finding, MriPolicy, Rule
-from hooks.exams import Exam, exams_newest_first
+from hooks.exams import Exam, apart, exams_newest_first
 from hooks.markdown import bullets, escape, link, table
-from hooks.percentages import percent, points, threshold_percent
+from hooks.percentages import limit_in_points, percent, points, size_in_points, threshold_percent
 from hooks.policy import Recommendation
 from hooks.site import Mode, Site
 from model.domain import (
@@ -30,6 +30,7 @@ NOT_CHECKED = (
     "Not checked here: pregnancy, allergy to contrast agent, enrolment in a high-risk pathway, diagnostic exams and "
     "their BI-RADS categories."
 )
+NO_EARLIER_SCORE = "No earlier score can be compared with this one, so whether it has moved is not known."
 _MOST_ROWS = 12
 _ANSWERS = {True: "met", False: "**not met**", None: "**unknown**"}
 
@@ -65,12 +66,18 @@ def exam_table(assessment: Assessment, policy: MriPolicy) -> str:
 
 
 def change_lines(trajectory: Trajectory | None, *, rates: bool = True) -> str:
-    """How the score moved, in percentage points, with yearly rates if asked; never what it will do next."""
-    if trajectory is None or trajectory.change is None:
-        return ""
+    """How the score moved, line by line, with yearly rates if asked; empty where no score can be used."""
+    return bullets(change_note(trajectory, rates=rates)) if trajectory and trajectory.points else ""
+
+
+def change_note(trajectory: Trajectory, *, rates: bool = False) -> tuple[str, ...]:
+    """How the score moved, in sentences; never what it will do next, nor what it was where no score is known."""
+    span = trajectory.span
+    if span is None:
+        return (NO_EARLIER_SCORE, *_left_out(trajectory))
+    moved = (_change_line(trajectory, span, rates=rates), *_first_over(trajectory))
     yearly = _rates(trajectory) if rates else ()
-    moved = (_change_line(trajectory, trajectory.change), *_first_over(trajectory), *yearly)
-    return bullets((*moved, *_change_caveats(trajectory)))
+    return (*moved, *yearly, *_gaps(trajectory), *_device_notes(trajectory), *_left_out(trajectory), _noise(trajectory))
 
 
 def rule_lines(recommendation: Recommendation) -> str:
@@ -145,7 +152,9 @@ def _row(exam: Exam, trajectory: Trajectory | None, policy: MriPolicy) -> tuple[
 
 def _apartness(exam: ScoredExam, trajectory: Trajectory | None) -> Iterator[str]:
     if trajectory and exam in trajectory.apart:
-        yield "not comparable with the others (model, calibration or image type), not counted in the change"
+        yield "not comparable (another model version or kind of image), not counted in the change"
+    if trajectory and exam in trajectory.older:
+        yield "older than the line, not counted in the change"
     if trajectory and any(interval.later == exam for interval in trajectory.device_changes):
         yield "device or its software changed since the exam before"
 
@@ -163,36 +172,70 @@ def _day(exam: Exam) -> str:
     return exam.performed_on.isoformat() if exam.performed_on else "date unknown"
 
 
-def _change_line(trajectory: Trajectory, change: float) -> str:
-    first, latest = trajectory.points[0].performed_on, trajectory.latest.performed_on
-    over = f" in {trajectory.years:.1f} years" if trajectory.years >= SHORTEST_RATE_YEARS else ""
-    return f"Change from {first.isoformat()} to {latest.isoformat()}: {points(change)} percentage points{over}."
+def _change_line(trajectory: Trajectory, span: Interval, *, rates: bool) -> str:
+    over = f" in {span.years:.1f} years" if span.years >= SHORTEST_RATE_YEARS else ""
+    first, latest = span.earlier.performed_on.isoformat(), span.later.performed_on.isoformat()
+    minimum = trajectory.minimum_detectable_change
+    if minimum is not None and not trajectory.change_is_measurable:
+        size = size_in_points(span.change, beside=minimum)
+        return f"No measurable change from {first} to {latest}{over}: the scores are {size} percentage points apart."
+    yearly = _per_year(span) if rates else ""
+    return f"Change from {first} to {latest}: {points(span.change)} percentage points{over}{yearly}."
+
+
+def _per_year(interval: Interval) -> str:
+    yearly = interval.annual_change
+    return "" if yearly is None else f" ({points(yearly, decimals=2)} per year)"
 
 
 def _first_over(trajectory: Trajectory) -> Iterator[str]:
     if trajectory.first_over is not None:
-        yield f"First over the threshold: exam of {trajectory.first_over.performed_on.isoformat()}."
+        day, count = trajectory.first_over.performed_on.isoformat(), len(trajectory.points)
+        yield f"First of these {count} exams over the threshold: exam of {day}."
 
 
 def _rates(trajectory: Trajectory) -> Iterator[str]:
-    if trajectory.slope_per_year is not None:
+    """With two exams the change says it all."""
+    if len(trajectory.points) < 3:
+        return
+    if trajectory.slope_per_year is not None and trajectory.change_is_measurable is not False:
         slope = points(trajectory.slope_per_year, decimals=2)
         yield f"Slope over these {len(trajectory.points)} exams: {slope} percentage points per year (least squares)."
-    if trajectory.steepest is not None and len(trajectory.points) > 2:
-        yield _steepest(trajectory.steepest)
+    if trajectory.steepest is not None:
+        moved = f"{points(trajectory.steepest.change)} percentage points between {_span(trajectory.steepest)}"
+        yield f"Steepest recent interval: {moved}{_per_year(trajectory.steepest)}."
 
 
-def _change_caveats(trajectory: Trajectory) -> Iterator[str]:
+def _gaps(trajectory: Trajectory) -> Iterator[str]:
+    for gap in trajectory.gaps:
+        yield f"Gap of {gap.years:.1f} years between {_span(gap)}: how the score moved in between is not known."
+
+
+def _device_notes(trajectory: Trajectory) -> Iterator[str]:
     for interval in trajectory.device_changes:
         yield f"The device or its software changed between {_span(interval)}; scores may shift with it."
-    yield "How far two scores of one woman differ by chance has not been measured at this site."
+    if not all(exam.device.is_fully_named for exam in trajectory.points):
+        yield "Not every exam names its device and software, so a change of them may be missed here."
 
 
-def _steepest(interval: Interval) -> str:
-    text = f"Steepest recent interval: {points(interval.change)} percentage points between {_span(interval)}"
-    if interval.years < SHORTEST_RATE_YEARS:
-        return f"{text}."
-    return f"{text} ({points(interval.change / interval.years)} per year)."
+def _left_out(trajectory: Trajectory) -> Iterator[str]:
+    older, strange = len(trajectory.older), len(apart(trajectory))
+    if older:
+        counted = len(trajectory.points)
+        yield f"{_counted(older, 'older exam')} not part of the line, which is of the newest {counted} exams."
+    if strange:
+        yield f"{_counted(strange, 'exam')} not part of the line: another model version or kind of image."
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun} is" if count == 1 else f"{count} {noun}s are"
+
+
+def _noise(trajectory: Trajectory) -> str:
+    minimum = trajectory.minimum_detectable_change
+    if minimum is None:
+        return "How far two scores of one woman differ by chance has not been measured at this site."
+    return f"Minimum detectable change at this site: {limit_in_points(minimum)} percentage points."
 
 
 def _span(interval: Interval) -> str:

@@ -57,7 +57,7 @@ def card_kind(chart: Chart, assessment: Assessment, recommendation: Recommendati
         return CardKind.EXAMS_UNREAD if could_not_look else None
     if isinstance(newest, PendingExam):
         return CardKind.UNDER_WAY if is_being_scored(newest) else CardKind.HELD
-    if isinstance(newest, RefusedExam) or latest_scored(assessment) is None:
+    if newest != latest_scored(assessment):
         return CardKind.NOT_SCORABLE
     if recommendation.suggest_mri:
         return CardKind.MRI_SUGGESTED
@@ -104,15 +104,16 @@ def _wordings(kind: CardKind, occasion: Occasion) -> tuple[str, ...]:
         return ("Mammography exams could not all be read; no 5-year image-based score is known",)
     if latest is None:
         return (f"{without_usable_score(newest)}{_problem(newest)}",)
-    if isinstance(newest, ScoredExam):
-        return (f"{_judged(latest, occasion)}{_second_thought(kind, latest, occasion)}",)
-    day, trouble = latest.performed_on.isoformat(), without_usable_score(newest)
+    if newest == latest:
+        return tuple(f"{_judged(latest, occasion)}{more}" for more in _second_thoughts(kind, latest, occasion))
+    # The reason gives way where not all fits: the detail has it in any case.
+    trouble, shorter = without_usable_score(newest), "The newest exam has no usable score"
+    day = latest.performed_on.isoformat()
     if occasion.recommendation.suggest_mri:
-        return (f"{_judged(latest, occasion)}, exam of {day}; {_lower_first(trouble)}",)
-    threshold = details.threshold_words(occasion.site.policy)
-    earlier = f"; earlier score {_score(latest, occasion)} of {day} ({threshold})"
-    # The reason gives way where both do not fit: the detail has it in any case.
-    return f"{trouble}{_problem(newest)}{earlier}", f"{trouble}{earlier}"
+        judged = f"{_judged(latest, occasion)}, exam of {day}"
+        return f"{judged}; {_lower_first(trouble)}", f"{judged}; {_lower_first(shorter)}"
+    earlier = f"; earlier score {_score(latest, occasion)} of {day} ({details.threshold_words(occasion.site.policy)})"
+    return f"{trouble}{_problem(newest)}{earlier}", f"{trouble}{earlier}", f"{shorter}{earlier}"
 
 
 def _judged(latest: ScoredExam, occasion: Occasion) -> str:
@@ -121,18 +122,21 @@ def _judged(latest: ScoredExam, occasion: Occasion) -> str:
     return f"{first} image-based score {_score(latest, occasion)} ({threshold})"
 
 
-def _second_thought(kind: CardKind, latest: ScoredExam, occasion: Occasion) -> str:
+def _second_thoughts(kind: CardKind, latest: ScoredExam, occasion: Occasion) -> tuple[str, ...]:
     if kind is CardKind.OVER_WITHOUT_MRI:
-        return f"; no MRI suggestion: {occasion.recommendation.obstacles[0].reason}"
+        return (f"; no MRI suggestion: {occasion.recommendation.obstacles[0].reason}",)
     if kind is CardKind.MRI_SUGGESTED:
-        return _change(occasion.assessment.trajectory)
-    return f", exam of {latest.performed_on.isoformat()}"
+        return _changes(occasion.assessment.trajectory)
+    return (f", exam of {latest.performed_on.isoformat()}",)
 
 
-def _change(trajectory: Trajectory | None) -> str:
+def _changes(trajectory: Trajectory | None) -> tuple[str, ...]:
     if trajectory is None or trajectory.change is None or trajectory.years < SHORTEST_RATE_YEARS:
-        return ""
-    return f", {change_in_words(trajectory.change)} in {trajectory.years:.1f} years"
+        return ("",)
+    unmeasurable = trajectory.change_is_measurable is False
+    moved = "no measurable change" if unmeasurable else change_in_words(trajectory.change)
+    change = f", {moved} in {trajectory.years:.1f} years"
+    return (f"{change} (device or software changed)", change) if trajectory.device_changes else (change,)
 
 
 def _problem(newest: Exam) -> str:
@@ -193,8 +197,8 @@ def _full_detail(occasion: Occasion) -> str:
 def _no_score(has_exams: bool) -> str:
     """That no exam has a score can be said only of exams that were looked at."""
     if has_exams:
-        return "No exam of this patient has a score."
-    return "The exams of this patient could not all be read, so it is not known whether one has a score."
+        return "No exam of this patient has a usable score."
+    return "The exams of this patient could not all be read, so it is not known whether one has a usable score."
 
 
 def _unassessed(chart: Chart) -> str:

@@ -12,7 +12,7 @@ from fhir_mappings.patients import Sex
 from hooks.exams import latest_scored
 from hooks.json_rules import is_absolute_url
 from hooks.percentages import threshold_percent
-from model.domain import Assessment, ScoredExam
+from model.domain import GAP_MONTHS, Assessment, ScoredExam
 
 
 class PolicyError(ValueError):
@@ -28,7 +28,11 @@ class Comparator(StrEnum):
 
 @dataclass(frozen=True)
 class MriPolicy:
-    """When a breast MRI is suggested. The threshold is a fraction: 0.017 is 1.7 %, compared before any rounding."""
+    """When a breast MRI is suggested, and what counts as a change.
+
+    The threshold is a fraction, 0.017 is 1.7 %, and so is the minimum detectable change, 0.005 is half a percentage
+    point; both are compared before any rounding.
+    """
 
     minimum_age_years: int = 35
     threshold: float = 0.017
@@ -41,6 +45,8 @@ class MriPolicy:
     mri_within_months: int = 12
     oldest_score_months: int = 24  # two rounds of annual screening: an older image says little of the breast today
     sexes: frozenset[Sex] = frozenset({Sex.FEMALE})  # whom the model was made for
+    minimum_detectable_change: float | None = None  # None: not measured at this site
+    gap_months: int = GAP_MONTHS
 
     def __post_init__(self) -> None:
         if not 0.0 < self.threshold < 1.0:
@@ -48,6 +54,13 @@ class MriPolicy:
         for name in ("minimum_age_years", "mri_within_months", "oldest_score_months"):
             if getattr(self, name) < 0:
                 raise PolicyError(f"{name} must not be negative")
+        detectable = self.minimum_detectable_change
+        if detectable is not None and not 0.0 < detectable < 1.0:
+            raise PolicyError(
+                f"minimum_detectable_change is a fraction between 0 and 1 (0.005 is half a point), got {detectable!r}"
+            )
+        if self.gap_months < 1:
+            raise PolicyError("gap_months must be at least 1")
         if not self.citation.strip() or not is_absolute_url(self.citation_url):
             raise PolicyError("citation and citation_url must name the source of the rule, with an absolute address")
         object.__setattr__(self, "comparator", Comparator(self.comparator))

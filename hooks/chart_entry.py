@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from fhir_mappings.risk_assessments import assessment_identifier, risk_assessment
-from hooks.card_details import banners, method_text
+from hooks.card_details import banners, change_note, method_text
 from hooks.markdown import plain
-from hooks.percentages import points
 from hooks.site import Site
 from model.domain import ScoredExam, Trajectory
 
@@ -21,7 +20,7 @@ def chart_entry(
     `earlier` are references to the assessments of earlier exams in the same chart, `notes` sentences beside it.
     """
     exam = trajectory.latest
-    said = (*banners(site, exam.score.model), *exam.warnings, *_change(trajectory), *notes)
+    said = (*banners(site, exam.score.model), *exam.warnings, *change_note(trajectory), *notes)
     return assessment_identifier(exam, patient_id), exam_assessment(exam, patient_id, site, said, earlier)
 
 
@@ -37,14 +36,3 @@ def exam_assessment(
         note=" ".join(plain(text) for text in said) or None,
         earlier=earlier,
     )
-
-
-def _change(trajectory: Trajectory) -> tuple[str, ...]:
-    """How the score moved over the comparable exams, in one sentence; nothing for a single exam."""
-    if trajectory.change is None:
-        return ()
-    first, count = trajectory.points[0].performed_on, len(trajectory.points)
-    if trajectory.change_is_measurable is False:
-        return (f"No measurable change of the score over {count} comparable exams since {first.isoformat()}.",)
-    moved = points(trajectory.change)
-    return (f"Change of the score over {count} comparable exams since {first.isoformat()}: {moved} percentage points.",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from model.domain import Assessment, PendingExam, RefusedExam, ScoredExam
+from model.domain import Assessment, PendingExam, RefusedExam, ScoredExam, Trajectory
 
 Exam = ScoredExam | RefusedExam | PendingExam
 
@@ -15,13 +15,17 @@ def exams_newest_first(assessment: Assessment) -> tuple[Exam, ...]:
     One without a date may be the newest, so it comes first. Of two on one day the one with a score comes first: the
     other is most often an extra set of views.
     """
-    trajectory = assessment.trajectory
-    points = trajectory.points if trajectory else ()
-    joined = {exam.study_uid for exam in points}
-    apart = [exam for exam in (trajectory.apart if trajectory else ()) if exam.study_uid not in joined]
-    ascending: tuple[tuple[Exam, ...], ...] = (assessment.refused, assessment.pending, tuple(apart), points)
+    trajectory = assessment.trajectory or Trajectory(())
+    comparable = (*trajectory.older, *trajectory.points)
+    ascending: tuple[tuple[Exam, ...], ...] = (assessment.refused, assessment.pending, apart(trajectory), comparable)
     placed = [(exam.performed_on or date.max, rank, exam) for rank, kind in enumerate(ascending) for exam in kind]
     return tuple(exam for *_, exam in sorted(placed, key=lambda place: place[:2], reverse=True))
+
+
+def apart(trajectory: Trajectory) -> tuple[ScoredExam, ...]:
+    """The exams that have a score, but none that may be joined to the line or to what came before it."""
+    comparable = {exam.study_uid for exam in (*trajectory.older, *trajectory.points)}
+    return tuple(exam for exam in trajectory.apart if exam.study_uid not in comparable)
 
 
 def newest_exam(assessment: Assessment) -> Exam | None:

@@ -13,20 +13,12 @@ def percent(fraction: float, *, beside: float) -> str:
     One decimal, or as many more as it takes to stay on its own side of `beside` (a fraction): a score just over the
     threshold must never look equal to it.
     """
-    if fraction == beside:
-        return threshold_percent(beside)
-    exact, limit, is_over = _percent(fraction), _percent(beside), fraction > beside
-    decimals = 1
-    while decimals < _MOST_DECIMALS and not _is_beyond(round(exact, decimals), limit, is_over):
-        decimals += 1
-    return f"{exact:.{decimals}f} %"
+    return f"{_beside(fraction, beside)} %"
 
 
 def threshold_percent(fraction: float) -> str:
     """A threshold as per cent with every decimal it has, at least one: `1.7 %`, `1.667 %`, `2.0 %`."""
-    exact = _percent(fraction).normalize()
-    decimals = max(1, -int(exact.as_tuple().exponent))
-    return f"{exact:.{decimals}f} %"
+    return f"{_in_full(fraction)} %"
 
 
 def points(change: float, decimals: int = 1) -> str:
@@ -35,12 +27,37 @@ def points(change: float, decimals: int = 1) -> str:
     return f"{rounded:+.{decimals}f}" if rounded else f"{0:.{decimals}f}"
 
 
+def size_in_points(change: float, *, beside: float) -> str:
+    """The size of a change in percentage points, without its sign, on its own side of `beside` as `percent` is."""
+    return _beside(abs(change), beside)
+
+
+def limit_in_points(limit: float) -> str:
+    """A limit of changes in percentage points with every decimal it has, at least one: `0.5`, `0.25`."""
+    return _in_full(limit)
+
+
 def change_in_words(change: float) -> str:
     """A change of risk (a fraction) as a summary says it: `up 4.5 points`, `down 0.3 points`, `0.0 points change`."""
     text = points(change)
     if text == "0.0":
         return "0.0 points change"
     return f"{'up' if change > 0 else 'down'} {text[1:]} points"
+
+
+def _beside(fraction: float, limit: float) -> str:
+    if fraction == limit:
+        return _in_full(limit)
+    exact, beyond, is_over = _percent(fraction), _percent(limit), fraction > limit
+    decimals = 1
+    while decimals < _MOST_DECIMALS and not _is_beyond(round(exact, decimals), beyond, is_over):
+        decimals += 1
+    return f"{exact:.{decimals}f}"
+
+
+def _in_full(fraction: float) -> str:
+    exact = _percent(fraction).normalize()
+    return f"{exact:.{max(1, -int(exact.as_tuple().exponent))}f}"
 
 
 def _is_beyond(shown: Decimal, limit: Decimal, is_over: bool) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 from collections.abc import Callable
 from datetime import date
 
@@ -13,6 +12,7 @@ from fhir_mappings.patients import Sex
 from hooks.case import Case, Finding, Rule
 from hooks.exams import exam_words, is_being_scored, newest_exam, without_usable_score
 from hooks.percentages import percent
+from model.domain import months_before
 
 _OLDEST_AGE_YEARS = 120  # beyond it a birth date is a placeholder, such as 1 January 1900
 
@@ -145,14 +145,6 @@ RULES: tuple[Callable[[Case], Finding], ...] = (
     newest_exam_rule,
     score_age_rule,
 )
-
-
-def months_before(day: date, months: int) -> date:
-    """The same day of the month so many months ago, or that month's last day where it is shorter."""
-    years, month = divmod(day.year * 12 + day.month - 1 - months, 12)
-    if years < date.min.year:
-        return date.min
-    return date(years, month + 1, min(day.day, calendar.monthrange(years, month + 1)[1]))
 
 
 def _is_since(order: Order, since: date) -> bool | None:

@@ -28,14 +28,14 @@ from cds.errors import MammoTrendError
 from cds.night import Night
 from cds.origins import SameOriginSession
 from cds.rescore import progress_bar
-from cds.services import WebServices, night, web_services
+from cds.services import WebServices, web_services
 from cds.settings import Settings, read_settings
-from cds.store.tables import ScoringState
 from cds.web.app import create_app
+from cds.worker_services import site_night
 from fhir_mappings.dates import age_range_years, parse_partial_date
 from fhir_mappings.imaging_studies import read_imaging_studies
 from fhir_mappings.patients import read_patient
-from model.domain import Assessment
+from model.domain import Assessment, Trajectory
 
 EHR = "demo"
 SERVICE = "/cds-services/breast-risk-order-select"
@@ -137,7 +137,8 @@ fhir_server = {fhir_server}
 mode = "research"
 access_token_file = {token_file}
 
-[pacs]
+[[pacs]]
+name = "demo"
 dicomweb_root = {dicomweb_root}
 username = "{user}"
 password_file = {password_file}
@@ -153,24 +154,27 @@ def _running(hospital: Hospital, settings: Settings, place: Path) -> Iterator[De
     parts = web_services(settings)
     log = place / "worker.log"
     with serve(create_app(parts)) as service_url, worker_process(place / SETTINGS_FILE, log) as worker:
-        yield Demo(hospital, parts, night(settings), service_url, worker, log)
+        yield Demo(hospital, parts, site_night(settings), service_url, worker, log)
 
 
 def _score(demo: Demo, console: Console) -> None:
     """The night: find every exam and watch the worker score them."""
-    found = demo.night.find_exams()
-    if found.problems:
-        raise DemoFailed(f"the hospital could not be read: {found.problems[0]}")
-    store, model = demo.parts.assessor.store, demo.parts.assessor.model.key
-    ends = time.monotonic() + LONGEST_SCORING_S
+    summary = demo.night.run(lambda started: _watch(demo, started, console))
+    if summary.problems:
+        raise DemoFailed(f"the hospital could not be read: {summary.problems[0]}")
+
+
+def _watch(demo: Demo, started: datetime, console: Console) -> None:
+    store, model = demo.night.store, demo.night.model
+    total, ends = store.untried(model, started), time.monotonic() + LONGEST_SCORING_S
     with progress_bar(console) as progress:
-        task = progress.add_task("Scoring exams", total=found.pending)
-        while left := store.count(model, ScoringState.QUEUED):
+        task = progress.add_task("Scoring exams", total=total)
+        while left := store.untried(model, started):
             if demo.worker.poll() is not None or time.monotonic() > ends:
                 raise DemoFailed(f"the worker stopped; its log ends: {demo.worker_log.read_text()[-500:]}")
-            progress.update(task, completed=found.pending - left)
+            progress.update(task, completed=total - left)
             time.sleep(0.2)
-        progress.update(task, completed=found.pending)
+        progress.update(task, completed=total)
 
 
 def _row(demo: Demo, visit: Visit, today: date) -> Row:
@@ -207,7 +211,7 @@ def _age(demo: Demo, patient_id: str, today: date) -> str:
 def _exams(assessment: Assessment) -> list[str]:
     line = assessment.trajectory
     counts = (
-        (len(line.points) + len(line.apart) if line else 0, "scored"),
+        (len(line.points) + len(line.older) + len(line.apart) if line else 0, "scored"),
         (len(assessment.refused), "refused"),
         (len(assessment.pending), "queued"),
     )
@@ -216,10 +220,17 @@ def _exams(assessment: Assessment) -> list[str]:
 
 def _risks(assessment: Assessment) -> tuple[str, str]:
     line = assessment.trajectory
-    if line is None:
+    if line is None or not line.points:
         return "-", "-"
-    change = "-" if line.change is None else f"{100 * line.change:+.1f} points in {line.years:.1f} years"
-    return f"{100 * line.latest.score.five_year:.2f} %", change
+    return f"{100 * line.latest.score.five_year:.2f} %", _change(line)
+
+
+def _change(line: Trajectory) -> str:
+    if line.change is None:
+        return "-"
+    if line.change_is_measurable is False:
+        return f"no measurable change in {line.years:.1f} years"
+    return f"{100 * line.change:+.1f} points in {line.years:.1f} years"
 
 
 def _explain(demo: Demo, console: Console, film: list[FilmExam]) -> None:

@@ -1,45 +1,24 @@
-"""Studies from a DICOMweb archive: whole, as stored, and from listed archives only."""
+"""One DICOMweb archive: studies whole and as stored, lists, headers, and reports given to it."""
 
 from __future__ import annotations
 
-import struct
-import threading
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Self
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pydicom
 import requests
 from dicomweb_client.web import DICOMwebClient
-from pydicom.errors import InvalidDicomError
-from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
-from urllib3.util import Retry
+from pydicom import Dataset
 
-from cds.errors import MammoTrendError, PacsError, PacsRefused, PacsUnreachable, StudyIncomplete, StudyNotFound
-from cds.origins import SameOriginSession, listed, origin
-from cds.pacs.completeness import check_end, check_study, is_image
+from cds.errors import PacsError, ReportRejected, StudyIncomplete, StudyNotFound
+from cds.pacs.archive import FoundStudy
+from cds.pacs.completeness import check_study, is_image
+from cds.pacs.connection import ArchiveRoot, connected
+from cds.pacs.listings import ListedInstance, listed_instances, listed_studies
 from fhir_mappings.references import is_dicom_uid
 
 AS_STORED = (("application/dicom", "*"),)
-MAX_LISTING_PAGES = 50
-# What dicomweb-client and pydicom raise on an answer that is not what it should be: no multipart, no JSON, no DICOM.
-_UNREADABLE = (
-    requests.RequestException,
-    InvalidDicomError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-_TRY_AGAIN = (429, 502, 503, 504)
 # Hundreds of megabytes each, and no 2D model reads them.
 _VOLUMES = frozenset(
     {
@@ -48,73 +27,63 @@ _VOLUMES = frozenset(
         "1.2.840.10008.5.1.4.1.1.13.1.5",  # Breast Projection X-Ray Image Storage - For Processing
     }
 )
-
-
-@dataclass(frozen=True)
-class ArchiveRoot:
-    """A DICOMweb root and the credentials for it alone: HTTPBasicAuth, BearerToken or None."""
-
-    url: str
-    auth: AuthBase | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True)
-class _Listed:
-    """One instance as QIDO-RS lists it."""
-
-    uid: str
-    sop_class: str
-    series_uid: str
+_DUPLICATE = 0x0111
+_BUSY = frozenset({0x0110, *range(0xA700, 0xA800)})
+"""PS3.18, table I.2-2: a failure in processing, or no room; another try may succeed."""
 
 
 class DicomWebArchive:
-    """DICOMweb archives of one site; a study at a time, because each is held in memory whole."""
+    """A DICOMweb archive, for any number of threads. Its methods raise PacsError or UntrustedServer."""
 
-    def __init__(
-        self,
-        default_root: ArchiveRoot,
-        allowed_roots: Sequence[ArchiveRoot] = (),
-        *,
-        connect_timeout_s: float = 5.0,
-        read_timeout_s: float = 60.0,
-        retries: int = 3,
-        backoff_s: float = 0.5,
-        verify: bool | str = True,
-    ) -> None:
-        self._default = default_root.url
-        roots = (default_root, *allowed_roots)
-        self._sessions = {root.url: _session(root.auth, retries, backoff_s, verify) for root in roots}
-        timeout = (connect_timeout_s, read_timeout_s)
-        self._clients = {url: _client(url, session, timeout) for url, session in self._sessions.items()}
-        self._one_at_a_time = threading.Lock()
+    def __init__(self, root: ArchiveRoot, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._root, self._clock_s = root, clock_s
 
-    def __enter__(self) -> Self:
-        return self
+    @property
+    def url(self) -> str:
+        """Its DICOMweb root."""
+        return self._root.url
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def retrieve_study(self, study_uid: str) -> list[Dataset]:
+        """Every image of the study, whole and as it is stored; tomosynthesis by its header, without pixels."""
+        _check_uid(study_uid)
+        with connected(self._root, self._clock_s) as client:
+            return _study(client, study_uid)
 
-    def close(self) -> None:
-        """Give the connections back."""
-        for session in self._sessions.values():
-            session.close()
+    def headers(self, study_uid: str) -> list[Dataset]:
+        """The header of every object of the study, without pixels."""
+        _check_uid(study_uid)
+        with connected(self._root, self._clock_s) as client:
+            headers = [_header(attributes, study_uid) for attributes in client.retrieve_study_metadata(study_uid)]
+        if not headers:
+            raise StudyNotFound("the archive lists no objects of the study")
+        return headers
 
-    def retrieve_study(self, study_uid: str, root: str | None = None) -> list[pydicom.Dataset]:
-        """Every image of the study, whole and as it is stored; tomosynthesis by its header, without pixels.
+    def image_uids(self, study_uid: str) -> frozenset[str]:
+        """The SOP Instance UIDs of the study's mammograms."""
+        _check_uid(study_uid)
+        with connected(self._root, self._clock_s) as client:
+            instances = _existing(client, study_uid)
+        return frozenset(instance.uid for instance in instances if instance.is_mammogram)
 
-        Raises PacsError (StudyNotFound, StudyIncomplete, PacsRefused, PacsUnreachable) or UntrustedServer.
-        """
-        url = listed(root or self._default, self._clients)
-        if not is_dicom_uid(study_uid):
-            raise StudyNotFound("the exam's study UID is not a DICOM UID; correct its ImagingStudy in the EHR")
-        with self._one_at_a_time, _translated(origin(url)):
-            return _study(self._clients[url], study_uid)
+    def studies(self, filters: Mapping[str, str]) -> list[FoundStudy]:
+        """The mammography studies that it gives for these keys; whether they fit is the caller's to check."""
+        with connected(self._root, self._clock_s) as client:
+            return list(listed_studies(client, self._root.url, filters))
+
+    def store(self, report: Dataset) -> None:
+        """Store an object; the same one a second time changes nothing."""
+        with connected(self._root, self._clock_s) as client:
+            outcome = _stored(client, report)
+        _check_outcome(outcome, str(report.SOPInstanceUID))
 
 
-def _study(client: DICOMwebClient, study_uid: str) -> list[pydicom.Dataset]:
-    instances = _listing(client, study_uid)
-    if not instances:
-        raise StudyNotFound("the archive lists no objects of the study")
+def _check_uid(study_uid: str) -> None:
+    if not is_dicom_uid(study_uid):
+        raise StudyNotFound("the exam's study UID is not a DICOM UID; correct its ImagingStudy in the EHR")
+
+
+def _study(client: DICOMwebClient, study_uid: str) -> list[Dataset]:
+    instances = _existing(client, study_uid)
     volumes = [instance for instance in instances if instance.sop_class in _VOLUMES]
     if volumes:
         flat = [instance for instance in instances if instance.sop_class not in _VOLUMES]
@@ -124,98 +93,54 @@ def _study(client: DICOMwebClient, study_uid: str) -> list[pydicom.Dataset]:
         received = list(client.iter_study(study_uid, media_types=AS_STORED))
     check_study(received, study_uid, {instance.uid for instance in flat})
     images = {str(dataset.SOPInstanceUID): dataset for dataset in received if is_image(dataset)}
-    return [*images.values(), *(_header(client, study_uid, volume) for volume in volumes)]
+    return [*images.values(), *(_volume(client, study_uid, volume) for volume in volumes)]
 
 
-def _listing(client: DICOMwebClient, study_uid: str) -> list[_Listed]:
-    """Every instance of the study, asked for until a page brings nothing new: not every archive honours `offset`."""
-    found: dict[str, _Listed] = {}
-    for _ in range(MAX_LISTING_PAGES):
-        page = client.search_for_instances(study_uid, offset=len(found) or None)
-        new = {row.uid: row for row in map(_row, page) if row.uid not in found}
-        if not new:
-            return list(found.values())
-        found |= new
-    raise PacsError("the archive's list of the objects of the study does not end")
+def _existing(client: DICOMwebClient, study_uid: str) -> list[ListedInstance]:
+    instances = listed_instances(client, study_uid)
+    if not instances:
+        raise StudyNotFound("the archive lists no objects of the study")
+    return instances
 
 
-def _row(attributes: Mapping[str, Any]) -> _Listed:
-    return _Listed(
-        uid=_first(attributes, "00080018"),
-        sop_class=_first(attributes, "00080016"),
-        series_uid=_first(attributes, "0020000E"),
-    )
-
-
-def _first(attributes: Mapping[str, Any], tag: str) -> str:
-    element = attributes.get(tag)
-    values = element.get("Value") if isinstance(element, dict) else None
-    return str(values[0]) if isinstance(values, list) and values else ""
-
-
-def _instance(client: DICOMwebClient, study_uid: str, instance: _Listed) -> pydicom.Dataset:
+def _instance(client: DICOMwebClient, study_uid: str, instance: ListedInstance) -> Dataset:
     return client.retrieve_instance(study_uid, instance.series_uid, instance.uid, media_types=AS_STORED)
 
 
-def _header(client: DICOMwebClient, study_uid: str, instance: _Listed) -> pydicom.Dataset:
-    attributes = client.retrieve_instance_metadata(study_uid, instance.series_uid, instance.uid)
-    attributes.pop("7FE00010", None)
-    header = pydicom.Dataset.from_json(attributes, bulk_data_uri_handler=lambda _: b"")
+def _volume(client: DICOMwebClient, study_uid: str, instance: ListedInstance) -> Dataset:
+    return _header(client.retrieve_instance_metadata(study_uid, instance.series_uid, instance.uid), study_uid)
+
+
+def _header(attributes: Mapping[str, Any], study_uid: str) -> Dataset:
+    kept = {tag: element for tag, element in attributes.items() if tag != "7FE00010"}
+    header = pydicom.Dataset.from_json(kept, bulk_data_uri_handler=lambda _: b"")
     if header.get("StudyInstanceUID") != study_uid:
         raise StudyIncomplete("the archive sent a header of another study; nothing of it is used")
     return header
 
 
-@contextmanager
-def _translated(server: str) -> Iterator[None]:
-    """Whatever goes wrong inside as a PacsError; the libraries' own words are left out, they quote URLs."""
+def _stored(client: DICOMwebClient, report: Dataset) -> Dataset:
+    """What the archive says of storing it (PS3.18, 10.5.3): 200, 202 and 409 say it in the same words."""
     try:
-        yield
-    except MammoTrendError:
+        return client.store_instances([report])
+    except requests.HTTPError as refusal:
+        if refusal.response.status_code == requests.codes.conflict:
+            return pydicom.Dataset.from_json(refusal.response.json())
+        if refusal.response.status_code in (requests.codes.not_found, requests.codes.not_allowed):
+            raise PacsError("the archive takes no objects at its DICOMweb root (STOW-RS); check it") from None
         raise
-    except requests.HTTPError as error:
-        error.response.close()  # a streamed answer would hold its connection
-        raise _refusal(error.response.status_code, server) from None
-    except requests.exceptions.ChunkedEncodingError:
-        raise StudyIncomplete(f"the connection to {server} broke off within the study") from None
-    except (requests.ConnectionError, requests.Timeout):
-        raise PacsUnreachable(
-            f"the archive at {server} does not answer; check that it runs, it is tried again"
-        ) from None
-    except _UNREADABLE as error:
-        kind = type(error).__name__
-        raise PacsError(f"the archive at {server} answered with something unreadable ({kind})") from None
 
 
-def _refusal(status: int, server: str) -> PacsError:
-    if status in (401, 403):
-        return PacsRefused(f"the archive at {server} answered {status}: check its user or token in the settings")
-    if status in (404, 410):
-        return StudyNotFound(f"the archive at {server} does not have the study")
-    if status == 429 or status >= 500:
-        return PacsUnreachable(f"the archive at {server} answered {status}; it is tried again later")
-    return PacsError(f"the archive at {server} answered {status}; check its DICOMweb root in the settings")
-
-
-def _session(auth: AuthBase | None, retries: int, backoff_s: float, verify: bool | str) -> requests.Session:
-    session = SameOriginSession(verify)
-    session.auth = auth
-    again = Retry(
-        total=retries,
-        backoff_factor=backoff_s,
-        status_forcelist=_TRY_AGAIN,
-        allowed_methods={"GET"},
-        raise_on_status=False,
-        respect_retry_after_header=False,  # an archive may say hours, and the study would hold the only place
-    )
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(max_retries=again))
-    session.hooks["response"].append(check_end)
-    return session
-
-
-def _client(url: str, session: requests.Session, timeout: tuple[float, float]) -> DICOMwebClient:
-    # permissive_uid: real studies carry UIDs with leading zeros, and the archive decides what it has.
-    client = DICOMwebClient(url.rstrip("/"), session=session, permissive_uid=True, timeout=timeout)
-    client.set_http_retry_params(retry=False)  # the session's own retries also cover lost connections
-    return client
+def _check_outcome(outcome: Dataset, sop_uid: str) -> None:
+    """An archive may answer 200 and have stored nothing: only its list of what it holds now counts."""
+    if any(one.get("ReferencedSOPInstanceUID") == sop_uid for one in outcome.get("ReferencedSOPSequence") or []):
+        return
+    failed = [one for one in outcome.get("FailedSOPSequence") or [] if one.get("ReferencedSOPInstanceUID") == sop_uid]
+    if not failed:
+        raise PacsError("the archive does not say whether it stored the report; it is sent again")
+    reason = int(failed[0].get("FailureReason") or 0)
+    if reason == _DUPLICATE:
+        return
+    if reason in _BUSY:
+        raise PacsError(f"the archive could not store the report now (reason {reason:04X}); it is sent again")
+    raise ReportRejected(f"the archive does not accept the report (reason {reason:04X}); ask its administrator")

@@ -75,7 +75,11 @@ def _kept(
         shown=ehr.site.mode is not Mode.SILENT,
         study_uid=line.points[-1].study_uid if line and line.points else None,
         suggestions=[
-            {"uuid": suggestion.uuid, "label": suggestion.label, "resource": (action.resource or {}).get("resourceType")}
+            {
+                "uuid": suggestion.uuid,
+                "label": suggestion.label,
+                "resource": (action.resource or {}).get("resourceType"),
+            }
             for suggestion in card.suggestions
             for action in suggestion.actions
         ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -23,7 +23,9 @@ from model.domain import (
     RefusedExam,
     RiskScore,
     ScoredExam,
+    Trajectory,
 )
+from model.trajectory import trajectory
 from tests.builders import imaging_study, searchset
 
 Json = dict[str, Any]
@@ -52,6 +54,11 @@ class Clock:
 
     def monotonic_s(self) -> float:
         return (self.now - NOW).total_seconds()
+
+
+def join(exams: Iterable[ScoredExam]) -> Trajectory | None:
+    """The line that scores make, with the threshold of NCCN 2026."""
+    return trajectory(exams, lambda risk: risk > 0.017)
 
 
 def memory_store() -> Store:

@@ -94,6 +94,9 @@ def test_a_local_exam_is_scored_and_printed_as_json(tmp_path: Path) -> None:
     }
     assert (result["exam_date"], result["gate"], result["warnings"]) == ("2026-05-03", True, [])
     assert result["views"] == [str(view) for view in STANDARD_VIEWS]
+    assert [image["view"] for image in result["images"]] == result["views"]
+    assert all(len(image["sha256"]) == 64 for image in result["images"])
+    assert result["computed_by"][1].startswith("mammotrend ")
     for kind in ("risk_calibrated", "risk_raw"):
         risks = list(result[kind].values())
         assert list(result[kind]) == [f"year_{year}" for year in range(1, 6)]
@@ -177,7 +180,7 @@ def test_a_model_without_weights_ends_in_one_line(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("[service]\nport = 99999\n", "service.port"),
-        ('[pacs]\ndicomweb_root = "http://127.0.0.1:9"\npassword = "hunter2"\n', "pacs.password_file"),
+        ('[[pacs]]\nname = "main"\ndicomweb_root = "http://127.0.0.1:9"\npassword = "hunter2"\n', "pacs.password_file"),
         ("[service\n", "not TOML"),
     ],
 )
@@ -213,11 +216,11 @@ def test_without_an_archive_there_is_nothing_to_score(tmp_path: Path, command: s
     status, _, err = run(command, "--config", settings_file(tmp_path))
 
     assert status == 2
-    assert "pacs.dicomweb_root" in err
+    assert "[[pacs]]" in err
 
 
 def test_a_wrong_hour_for_the_night_ends_the_worker_before_it_begins(tmp_path: Path) -> None:
-    text = '[pacs]\ndicomweb_root = "http://127.0.0.1:9"\n[night]\ncron = "at night"\n'
+    text = '[[pacs]]\nname = "main"\ndicomweb_root = "http://127.0.0.1:9"\n[night]\ncron = "at night"\n'
 
     status, _, err = run("worker", "--config", settings_file(tmp_path, text))
 
@@ -241,7 +244,7 @@ def test_a_port_that_is_taken_ends_in_one_line(tmp_path: Path) -> None:
 
 
 def test_rescoring_a_site_whose_ehr_is_down_says_so_and_ends_with_status_1(tmp_path: Path) -> None:
-    text = '[pacs]\ndicomweb_root = "http://127.0.0.1:9"\n'
+    text = '[[pacs]]\nname = "main"\ndicomweb_root = "http://127.0.0.1:9"\n'
 
     status, out, _ = run("rescore", "--config", settings_file(tmp_path, text))
 
@@ -256,7 +259,7 @@ def test_rescoring_a_site_with_an_exam_that_stays_held_says_why_and_ends_with_st
     charts.put(imaging_study(PATIENT, "2026-05-03", "1.2.77", id="s1"))
     (tmp_path / "token").write_text("a-token")
     with serve(fhir_app(charts, ["a-token"])) as fhir_server:
-        file = settings_file(tmp_path, '[pacs]\ndicomweb_root = "http://127.0.0.1:9"\n')
+        file = settings_file(tmp_path, '[[pacs]]\nname = "main"\ndicomweb_root = "http://127.0.0.1:9"\n')
         asking = f'fhir_server = "{fhir_server}"\naccess_token_file = "{tmp_path / "token"}"'
         file.write_text(file.read_text().replace('fhir_server = "http://127.0.0.1:9/fhir"', asking))
 
@@ -269,7 +272,7 @@ def test_rescoring_a_site_with_an_exam_that_stays_held_says_why_and_ends_with_st
 
 
 def test_a_database_in_a_folder_that_is_not_there_is_refused_with_the_folders_name(tmp_path: Path) -> None:
-    file = settings_file(tmp_path, '[pacs]\ndicomweb_root = "http://127.0.0.1:9"\n')
+    file = settings_file(tmp_path, '[[pacs]]\nname = "main"\ndicomweb_root = "http://127.0.0.1:9"\n')
     file.write_text(file.read_text().replace(str(tmp_path / "site.sqlite"), str(tmp_path / "nowhere" / "site.sqlite")))
 
     status, _, err = run("serve", "--config", file)
@@ -281,7 +284,11 @@ def test_a_database_in_a_folder_that_is_not_there_is_refused_with_the_folders_na
 
 
 def test_the_database_is_for_its_own_user_alone(tmp_path: Path) -> None:
-    run("rescore", "--config", settings_file(tmp_path, '[pacs]\ndicomweb_root = "http://127.0.0.1:9"\n'))
+    run(
+        "rescore",
+        "--config",
+        settings_file(tmp_path, '[[pacs]]\nname = "main"\ndicomweb_root = "http://127.0.0.1:9"\n'),
+    )
 
     assert (tmp_path / "site.sqlite").stat().st_mode & 0o777 == 0o600
 
@@ -330,7 +337,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes]) -> Any:
 
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
 def test_a_worker_that_is_told_to_stop_ends_well(tmp_path: Path, by: signal.Signals) -> None:
-    text = '[pacs]\ndicomweb_root = "http://127.0.0.1:9"\n'
+    text = '[[pacs]]\nname = "main"\ndicomweb_root = "http://127.0.0.1:9"\n'
     file = settings_file(tmp_path, text)
     process = start("worker", "--config", file)
     assert process.stderr is not None

@@ -52,7 +52,7 @@ def look(engine: Engine, *ehrs: ChartEhr, clock: Clock | None = None) -> Found:
     return found
 
 
-def queued(store: Store) -> list[str | None]:
+def queued(store: Store) -> list[str]:
     return sorted(job.study_uid or "" for job in jobs(store))
 
 

@@ -14,15 +14,15 @@ from typer.testing import CliRunner
 
 from cds.cli import app
 from cds.errors import ModelNotUsable
-from cds.services import worker
-from cds.settings import PacsSettings, Settings, read_settings
+from cds.scoring.site_scorer import site_scorer
+from cds.settings import read_settings
 from model.card import CARD_NAME, DEMO_MODEL, WEIGHTS_NAME, read_card, write_card
 from model.checkpoint import load_network
 from model.phantom import PhantomExam, dicom_images, file_bytes
 from model.preprocessing import PictureFormat
 from model.self_check import expected_risks
 from tests.model.release.mirai_files import random_network, save_old_calibrator, save_release
-from tests.model.tiny_model import TINY, install_tiny_model
+from tests.model.tiny_model import TINY, install_sensitive_model, install_tiny_model
 
 
 @pytest.fixture(autouse=True)
@@ -172,6 +172,58 @@ def test_a_model_with_altered_weights_fails(tmp_path: Path, config: Path) -> Non
     assert "SHA-256" in err
 
 
+def test_a_precision_is_checked_and_its_record_lets_the_worker_use_it(tmp_path: Path, config: Path) -> None:
+    install_mirai(tmp_path / "models" / "mirai")
+    config.write_text(config.read_text() + '[scoring]\ndevice = "cpu"\nprecision = "bf16"\n')
+    with pytest.raises(ModelNotUsable, match="run: mammotrend model verify tiny --precision bf16"):
+        site_scorer(read_settings(config))
+
+    status, out, _ = run("verify", "mirai", "--precision", "bf16", "--config", config)
+
+    assert status == 0
+    assert out.startswith("accuracy check passed on cpu, bf16: largest difference from float32 0.0")
+    assert "percentage points, 0.02 is allowed" in out
+    assert str(site_scorer(read_settings(config)).processor) == "cpu, bf16"
+
+
+def test_a_precision_that_moves_the_risks_too_far_ends_with_status_1(tmp_path: Path, config: Path) -> None:
+    install_sensitive_model(tmp_path / "models" / "mirai")
+
+    status, out, _ = run("verify", "mirai", "--precision", "bf16", "--config", config)
+
+    assert status == 1
+    assert out.startswith("accuracy check failed on ")
+
+
+def test_of_tf32_on_a_cpu_it_is_said_that_it_changes_nothing(tmp_path: Path, config: Path) -> None:
+    install_mirai(tmp_path / "models" / "mirai")
+    config.write_text(config.read_text() + '[scoring]\ndevice = "cpu"\n')
+
+    status, out, _ = run("verify", "mirai", "--precision", "tf32", "--config", config)
+
+    assert status == 0
+    assert out.startswith("TF32 changes nothing on a CPU")
+    assert "largest difference from float32 0.0000 percentage points" in out
+
+
+def test_of_float32_there_is_nothing_to_check(tmp_path: Path, config: Path) -> None:
+    install_mirai(tmp_path / "models" / "mirai")
+
+    assert "nothing to check" in run("verify", "mirai", "--precision", "float32", "--config", config)[1]
+    assert run("verify", "mirai", "--precision", "float16", "--config", config)[0] == 2
+    assert not (tmp_path / "models" / "accuracy").exists()
+
+
+def test_the_records_of_checks_are_not_listed_as_models(tmp_path: Path, config: Path) -> None:
+    install_mirai(tmp_path / "models" / "mirai")
+    run("verify", "mirai", "--precision", "bf16", "--config", config)
+
+    assert [line[2:].split()[0] for line in run("list", "--config", config)[1].splitlines()] == [
+        "phantom-demo",
+        "mirai",
+    ]
+
+
 def known_risks(files: list[Path]) -> list[float]:
     result = CliRunner().invoke(app, ["score", *map(str, files)])
     return list(json.loads(result.stdout)["risk_calibrated"].values())
@@ -223,30 +275,6 @@ def test_expected_risks_without_an_exam_are_refused() -> None:
 # the worker
 
 
-def site(folder: Path) -> Settings:
-    """A site whose model is this one."""
-    pacs = PacsSettings(dicomweb_root="http://127.0.0.1:9")
-    return Settings(database_url=f"sqlite:///{folder / 'site.sqlite'}", model=folder, pacs=pacs)
-
-
-def test_a_worker_starts_with_a_model_that_passes_its_self_check(tmp_path: Path) -> None:
-    install_mirai(tmp_path)
-
-    assert worker(site(tmp_path)) is not None
-
-
-@pytest.mark.parametrize(
-    ("promised", "said"), [((0.1, 0.2, 0.3, 0.4, 0.5), "no patient is scored here"), ((), "promises no self-check")]
-)
-def test_a_worker_refuses_to_start_where_the_self_check_fails(
-    promised: tuple[float, ...], said: str, tmp_path: Path
-) -> None:
-    install_tiny_model(tmp_path, self_check=promised)
-
-    with pytest.raises(ModelNotUsable, match=said):
-        worker(site(tmp_path))
-
-
 @pytest.mark.parametrize("command", ["worker", "rescore"])
 def test_a_failed_self_check_ends_the_command_with_status_2(command: str, tmp_path: Path) -> None:
     install_tiny_model(tmp_path / "model", self_check=(0.1, 0.2, 0.3, 0.4, 0.5))
@@ -254,7 +282,7 @@ def test_a_failed_self_check_ends_the_command_with_status_2(command: str, tmp_pa
     file.write_text(
         f'database_url = "sqlite:///{tmp_path / "site.sqlite"}"\nmodel = "{tmp_path / "model"}"\n'
         '[[ehrs]]\nname = "main"\nfhir_server = "http://127.0.0.1:9/fhir"\nmode = "research"\n'
-        '[pacs]\ndicomweb_root = "http://127.0.0.1:9"\n'
+        '[[pacs]]\nname = "main"\ndicomweb_root = "http://127.0.0.1:9"\n'
     )
 
     result = CliRunner().invoke(app, [command, "--config", str(file)])

@@ -43,9 +43,7 @@ class Delivering:
 
 
 def outbox(engine: Engine, deliver: Delivering | ChartDelivery, clock: Clock | None = None) -> Outbox:
-    AssessmentRecords(engine).assess(
-        EHR, PATIENT, MODEL.key, NOW, lambda *_: conclusion(), {Destination.CHART}
-    )
+    AssessmentRecords(engine).assess(EHR, PATIENT, MODEL.key, NOW, lambda *_: conclusion(), {Destination.CHART})
     return Outbox(OutboxRecords(engine), {Destination.CHART: deliver}, clock or Clock())
 
 
@@ -94,9 +92,7 @@ def test_an_ehr_that_asks_for_time_gets_it(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("fault", [EhrRejected("it does not accept it"), EhrChartUnclear("two of them")])
-def test_what_nothing_but_somebody_can_mend_is_given_up_with_its_reason(
-    engine: Engine, fault: MammoTrendError
-) -> None:
+def test_what_nothing_but_somebody_can_mend_is_given_up_with_its_reason(engine: Engine, fault: MammoTrendError) -> None:
     clock = Clock()
     box = outbox(engine, Delivering(fault), clock)
     box.deliver_next()

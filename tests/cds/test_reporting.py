@@ -92,7 +92,7 @@ def test_the_resource_names_the_exam_the_banners_and_the_change(engine: Engine, 
     assert [round(one["probabilityDecimal"], 6) for one in resource["prediction"]][-1] == 6.6
     note = resource["note"][0]["text"]
     assert "Not for clinical use." in note
-    assert "Change of the score over 2 comparable exams since 2025-05-03: +5.0 percentage points." in note
+    assert "Change from 2025-05-03 to 2026-05-03: +5.0 percentage points in 1.0 years." in note
 
 
 def test_the_assessment_of_a_later_exam_rests_on_the_earlier_one_in_the_chart(engine: Engine, store: Store) -> None:

@@ -10,12 +10,10 @@ import pytest
 from flask import Flask, request
 from pydantic import SecretStr
 
-from cds.demo.fhir_server import fhir_app
-from cds.demo.fhir_store import ResourceStore
 from cds.demo.loopback import serve
 from cds.ehr.client import FhirEhr
-from cds.errors import EhrUnreachable, ModelNotUsable, SettingsError, StudyNotFound, UntrustedServer
-from cds.services import archive, mri_policy, night, usable_card, web_services, worker
+from cds.errors import EhrUnreachable, ModelNotUsable, StudyNotFound, UntrustedServer
+from cds.services import archives, mri_policy, night_client, usable_card, web_services
 from cds.settings import (
     EhrSettings,
     OrderCodesSettings,
@@ -129,6 +127,16 @@ def test_a_threshold_in_percent_becomes_the_very_fraction_that_it_is(percent: fl
     assert not policy.is_crossed_by(fraction)
 
 
+@pytest.mark.parametrize(("points", "fraction"), [(0.5, 0.005), (0.3, 0.003), (2.9, 0.029), (None, None)])
+def test_a_minimum_detectable_change_in_points_becomes_the_very_fraction_that_it_is(
+    points: float | None, fraction: float | None
+) -> None:
+    policy = mri_policy(Settings(policy=PolicySettings(minimum_detectable_change_points=points, gap_months=30)))
+
+    assert policy.minimum_detectable_change == fraction
+    assert policy.gap_months == 30
+
+
 def test_the_policy_is_the_sites_and_its_source_the_standard_one_unless_the_site_names_another() -> None:
     standard = mri_policy(Settings())
     own = mri_policy(
@@ -171,65 +179,17 @@ def test_a_site_without_a_model_is_told_so(tmp_path: Path) -> None:
         web_services(settings(tmp_path, Mode.SILENT, model=tmp_path))
 
 
-def test_a_worker_without_an_archive_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"pacs\.dicomweb_root"):
-        worker(settings(tmp_path, Mode.SILENT))
-
-
-def test_a_worker_whose_model_has_no_weights_is_refused(tmp_path: Path) -> None:
-    pacs = PacsSettings(dicomweb_root="https://pacs.example/dicom-web")
-
-    with pytest.raises(ModelNotUsable):
-        worker(settings(tmp_path, Mode.SILENT, pacs=pacs))
-
-
-def test_the_night_reads_every_ehr_with_the_token_of_its_file(tmp_path: Path) -> None:
-    token = tmp_path / "token"
-    token.write_text("night-token\n")
-    ehr = EhrSettings(name="main", fhir_server="https://ehr.example", access_token_file=token)
-
-    run = night(settings(tmp_path, ehrs=(ehr,)))
-
-    assert [one.name for one in run.ehrs] == ["main"]
-    assert "night-token" not in repr(run)
-
-
-def test_the_nights_token_is_read_again_at_each_run(tmp_path: Path) -> None:
-    token = tmp_path / "token"
-    token.write_text("first-token\n")
-    with serve(fhir_app(ResourceStore(), ["second-token"])) as fhir_server:
-        ehr = EhrSettings(name="main", fhir_server=fhir_server, access_token_file=token)
-        run = night(settings(tmp_path, ehrs=(ehr,)))
-        refused = run.find_exams()
-        token.write_text("second-token\n")
-        allowed = run.find_exams()
-        token.unlink()
-        unread = run.find_exams()
-
-    assert "answered 401" in refused.problems[0]
-    assert allowed.problems == ()
-    assert "'token' cannot be read" in unread.problems[0]
-
-
-def test_a_night_without_its_token_file_is_refused(tmp_path: Path) -> None:
-    ehr = EhrSettings(name="main", fhir_server="https://ehr.example", access_token_file=tmp_path / "token")
-
-    with pytest.raises(SettingsError, match="'token'"):
-        night(settings(tmp_path, ehrs=(ehr,)))
-
-
 def test_a_site_may_name_the_authority_of_its_own_certificates(tmp_path: Path) -> None:
     with https_server(tmp_path) as (server, certificate):
         ehr = EhrSettings(name="main", fhir_server=f"{server}/fhir", ca_file=certificate)
         (calling,) = web_services(settings(tmp_path, ehrs=(ehr,))).ehrs
         with calling.open("a-token") as client:
             assert client.read("Patient/p1")["id"] == "p1"
-        (nightly,) = night(settings(tmp_path, ehrs=(ehr,))).ehrs
-        with nightly.open() as client:
+        with night_client(ehr) as client:
             assert client.read("Patient/p1")["id"] == "p1"
-        pacs = PacsSettings(dicomweb_root=f"{server}/dicom-web", ca_file=certificate)
-        with archive(pacs) as opened, pytest.raises(StudyNotFound):
-            opened.retrieve_study("1.2.3")
+        pacs = PacsSettings(name="main", dicomweb_root=f"{server}/dicom-web", ca_file=certificate)
+        with pytest.raises(StudyNotFound):
+            archives(Settings(pacs=(pacs,))).retrieve_study("1.2.3")
 
 
 def test_without_it_a_server_that_nobody_vouches_for_is_not_spoken_to(tmp_path: Path) -> None:
@@ -252,20 +212,19 @@ def credentials_seen(seen: list[str | None]) -> Flask:
     return app
 
 
-def test_a_study_may_name_another_root_and_only_one_on_the_archives_own_server_gets_its_password() -> None:
+def test_a_study_may_name_any_listed_archive_and_a_password_goes_to_its_own_alone() -> None:
     here: list[str | None] = []
     elsewhere: list[str | None] = []
     with serve(credentials_seen(here)) as main, serve(credentials_seen(elsewhere)) as other:
-        roots = (f"{main}/second", f"{other}/third")
-        pacs = PacsSettings(
-            dicomweb_root=f"{main}/first", other_roots=roots, username="cds", password=SecretStr("hunter2")
-        )
-        with archive(pacs) as opened:
-            for root in roots:
-                with pytest.raises(StudyNotFound):
-                    opened.retrieve_study("1.2.3", root)
-            with pytest.raises(UntrustedServer):
-                opened.retrieve_study("1.2.3", f"{other}/fourth")
+        roots = (f"{main}/first", f"{other}/second")
+        one = PacsSettings(name="one", dicomweb_root=roots[0], username="cds", password=SecretStr("hunter2"))
+        two = PacsSettings(name="two", dicomweb_root=roots[1])
+        both = archives(Settings(pacs=(one, two)))
+        for root in roots:
+            with pytest.raises(StudyNotFound):
+                both.retrieve_study("1.2.3", root)
+        with pytest.raises(UntrustedServer):
+            both.retrieve_study("1.2.3", f"{other}/third")
 
     assert len(here) == len(elsewhere) == 1
     assert here != [None]
@@ -275,8 +234,9 @@ def test_a_study_may_name_another_root_and_only_one_on_the_archives_own_server_g
 def test_an_archive_knows_its_password_and_does_not_show_it(tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.write_text("hunter2\n")
-    pacs = PacsSettings(dicomweb_root="https://pacs.example/dicom-web", username="cds", password_file=secret)
+    pacs = PacsSettings(
+        name="main", dicomweb_root="https://pacs.example/dicom-web", username="cds", password_file=secret
+    )
 
-    with archive(pacs) as opened:
-        assert "hunter2" not in repr(opened)
-        assert pacs.secret() == "hunter2"
+    assert "hunter2" not in repr(archives(Settings(pacs=(pacs,))))
+    assert pacs.secret() == "hunter2"

@@ -14,6 +14,8 @@ from model.card import DEMO_MODEL
 
 TWO_LISTS = ("screening_mammography", "other_mammography")
 EHR = '[[ehrs]]\nname = "main"\nfhir_server = "https://ehr.example/r4/"\n'
+PACS = '[[pacs]]\nname = "main"\ndicomweb_root = "https://pacs.example"\n'
+CLIENT = 'client_id = "cds"\nprivate_key_file = "key.pem"\n'
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def refusal(file: Path, text: str) -> str:
 def test_without_a_file_everything_has_a_cautious_default() -> None:
     settings = read_settings(None)
 
-    assert (settings.model, settings.ehrs, settings.pacs) == (DEMO_MODEL, (), None)
+    assert (settings.model, settings.ehrs, settings.pacs) == (DEMO_MODEL, (), ())
     assert settings.service.host == "127.0.0.1"
     assert (settings.policy.minimum_age_years, settings.policy.threshold_percent) == (35, 1.7)
     assert settings.policy.comparator is Comparator.OVER
@@ -51,16 +53,25 @@ def test_a_file_is_read_and_an_ehr_is_silent_until_it_says_otherwise(file: Path)
     assert settings.policy.comparator is Comparator.AT_LEAST
 
 
+@pytest.mark.parametrize(
+    ("more", "scope"),
+    [
+        ("", "system/ImagingStudy.rs system/Patient.rs"),
+        ("write_back = true\n", "system/ImagingStudy.rs system/Patient.rs system/RiskAssessment.crus"),
+        ('write_back = true\nscope = "system/*.read"\n', "system/*.read"),
+    ],
+)
+def test_a_client_asks_for_what_the_night_needs_unless_the_site_says_what(file: Path, more: str, scope: str) -> None:
+    (ehr,) = settings_of(file, EHR + CLIENT + more + 'token_url = "https://ehr.example/token/"\n').ehrs
+
+    assert (ehr.asked_scope, ehr.token_url) == (scope, "https://ehr.example/token/")
+
+
 def test_the_environment_goes_over_the_file_setting_by_setting(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MAMMOTREND_PACS__PASSWORD", "from-the-environment")
     monkeypatch.setenv("MAMMOTREND_SERVICE__PORT", "9000")
 
-    settings = settings_of(
-        file, EHR + '[pacs]\ndicomweb_root = "https://pacs.example"\n[service]\nport = 8000\nlabel = "Clinic"\n'
-    )
+    settings = settings_of(file, EHR + '[service]\nport = 8000\nlabel = "Clinic"\n')
 
-    assert settings.pacs is not None
-    assert settings.pacs.secret() == "from-the-environment"
     assert (settings.service.port, settings.service.label) == (9000, "Clinic")
 
 
@@ -115,13 +126,37 @@ def test_the_environment_is_read_once(file: Path, monkeypatch: pytest.MonkeyPatc
         ("[policy]\nthreshold_percent = 0.017\n", "not the fraction 0.017"),
         ("[policy]\nthreshold_percent = 0.0999\n", "the least is 0.1"),
         ("[policy]\nthreshold_percent = nan\n", "policy.threshold_percent: "),
+        ("[policy]\nminimum_detectable_change_points = 0.005\n", "is in percentage points, from 0.1 to under 100"),
+        ("[policy]\nminimum_detectable_change_points = 100\n", "is in percentage points, from 0.1 to under 100"),
+        ("[policy]\nminimum_detectable_change_points = nan\n", "is in percentage points, from 0.1 to under 100"),
+        ("[policy]\ngap_months = 0\n", "policy.gap_months: "),
         (EHR + 'ca_file = "/nowhere/secret.pem"\n', "ehrs.0.ca_file: Value error, must be a readable file of CA"),
-        ('[pacs]\ndicomweb_root = "https://p.example"\nca_file = "pyproject.toml"\n', "pacs.ca_file: "),
-        ('[pacs]\ndicomweb_root = "https://p.example"\nother_roots = ["p"]\n', "pacs.other_roots.0: "),
+        (EHR + 'client_id = "cds"\n', "ehrs.0: Value error, client_id and private_key_file belong together"),
+        (EHR + 'private_key_file = "k"\n', "ehrs.0: Value error, client_id and private_key_file belong together"),
+        (EHR + CLIENT + 'access_token_file = "t"\n', "ehrs.0: Value error, set either access_token_file or client_id"),
+        (
+            EHR + 'scope = "system/*.rs"\n',
+            "ehrs.0: Value error, token_url, scope, signing_algorithm and key_id go with",
+        ),
+        (EHR + CLIENT + 'signing_algorithm = "HS256"\n', "ehrs.0.signing_algorithm: "),
+        (EHR + CLIENT + 'token_url = "https://user:secret@ehr.example/token"\n', "ehrs.0.token_url: "),
+        (EHR + CLIENT + 'token_url = "/token"\n', "ehrs.0.token_url: "),
+        (EHR + CLIENT + 'scope = " "\n', "ehrs.0.scope: "),
+        (PACS + 'ca_file = "pyproject.toml"\n', "pacs.0.ca_file: "),
+        (PACS + "study_timeout_s = 0\n", "pacs.0.study_timeout_s: "),
+        (PACS + 'username = "cds"\npassword_file = "p"\npassword_variable = "P"\n', "set one of password_file and"),
+        (PACS + 'password_file = "p"\n', "a password goes with a username"),
+        ('[[pacs]]\ndicomweb_root = "https://pacs.example"\n', "pacs.0.name: "),
+        ('[pacs]\nname = "main"\ndicomweb_root = "https://pacs.example"\n', "pacs: "),
+        (PACS + '[imaging]\nreport_to = "other"\n', "imaging.report_to: no archive in pacs has the name 'other'"),
+        ("[imaging]\npoll_minutes = 0\n", "imaging.poll_minutes: "),
         ('[service]\nlabel = ""\n', "service.label: "),
+        ('[scoring]\ndevice = "gpu"\n', "scoring.device: "),
+        ('[scoring]\nprecision = "float16"\n', "scoring.precision: "),
+        ("[scoring]\nbatch_exams = 0\n", "scoring.batch_exams: "),
         ('[service]\nurl = "https://"\n', "service.url: "),
-        ('[pacs]\ndicomweb_root = "https://user:secret@pacs.example"\n', "pacs.dicomweb_root: "),
-        ('[pacs]\ndicomweb_root = "https://pacs.example/?x=1"\n', "pacs.dicomweb_root: "),
+        ('[[pacs]]\nname = "main"\ndicomweb_root = "https://user:secret@pacs.example"\n', "pacs.0.dicomweb_root: "),
+        ('[[pacs]]\nname = "main"\ndicomweb_root = "https://pacs.example/?x=1"\n', "pacs.0.dicomweb_root: "),
         ('[[ehrs]]\nname = "main"\nfhir_server = "https://ehr.example:99999"\n', "ehrs.0.fhir_server: "),
         ("pacs = 3\n", "pacs: "),
         ("ehrs = 3\n", "ehrs: "),
@@ -147,6 +182,17 @@ def test_a_wrong_setting_is_refused_by_its_name(file: Path, text: str, said: str
 )
 def test_two_ehrs_that_cannot_be_told_apart_are_refused(file: Path, second: str, said: str) -> None:
     assert said in refusal(file, EHR + second)
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ('[[pacs]]\nname = "main"\ndicomweb_root = "https://old.example"\n', "names must differ from each other"),
+        ('[[pacs]]\nname = "old"\ndicomweb_root = "https://PACS.example:443/"\n', "roots must differ from each other"),
+    ],
+)
+def test_two_archives_that_cannot_be_told_apart_are_refused(file: Path, second: str, said: str) -> None:
+    assert said in refusal(file, PACS + second)
 
 
 def test_every_wrong_setting_is_named_at_once(file: Path) -> None:
@@ -178,7 +224,7 @@ def test_a_sites_own_order_codes_are_read(file: Path) -> None:
 
 
 def test_a_password_in_the_settings_file_is_refused(file: Path) -> None:
-    message = refusal(file, '[pacs]\ndicomweb_root = "https://pacs.example"\npassword = "hunter2"\n')
+    message = refusal(file, PACS + 'password = "hunter2"\n')
 
     assert "pacs.password_file" in message
     assert "hunter2" not in message
@@ -222,7 +268,42 @@ def test_a_secret_file_without_a_secret_is_a_settings_error(tmp_path: Path, cont
 
 
 def test_secrets_do_not_show_in_a_repr(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MAMMOTREND_PACS__PASSWORD", "hunter2")
+    monkeypatch.setenv("MAMMOTREND_PACS", WHOLE_PACS)
     monkeypatch.setenv("MAMMOTREND_DATABASE_URL", "postgresql+pg8000://u:hunter2@db/x")
 
-    assert "hunter2" not in repr(settings_of(file, EHR + '[pacs]\ndicomweb_root = "https://pacs.example"\n'))
+    assert "hunter2" not in repr(settings_of(file, EHR))
+
+
+WHOLE_PACS = '[{"name": "a", "dicomweb_root": "https://a.example", "username": "cds", "password": "hunter2"}]'
+
+
+def test_the_environment_may_name_all_archives_at_once_with_their_passwords(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAMMOTREND_PACS", WHOLE_PACS)
+
+    (pacs,) = settings_of(file, PACS).pacs
+
+    assert (pacs.name, pacs.secret()) == ("a", "hunter2")
+
+
+def test_an_archives_password_may_be_in_a_variable_that_the_file_names(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLD_PACS_PASSWORD", "hunter2")
+
+    named, none = settings_of(
+        file,
+        PACS
+        + 'username = "cds"\npassword_variable = "OLD_PACS_PASSWORD"\n'
+        + '[[pacs]]\nname = "old"\ndicomweb_root = "https://old.example"\n',
+    ).pacs
+
+    assert (named.secret(), none.secret()) == ("hunter2", None)
+
+
+def test_a_variable_without_a_password_is_a_settings_error(file: Path) -> None:
+    (pacs,) = settings_of(file, PACS + 'username = "cds"\npassword_variable = "NO_SUCH_PACS_PASSWORD"\n').pacs
+
+    with pytest.raises(SettingsError, match="'NO_SUCH_PACS_PASSWORD' is not set"):
+        pacs.secret()

@@ -73,9 +73,7 @@ def test_the_threshold_is_the_one_of_today(engine: Engine) -> None:
 
 def test_only_a_patients_newest_conclusion_counts(engine: Engine) -> None:
     conclude(engine, "p1", 0.066)
-    AssessmentRecords(engine).assess(
-        EHR, "p1", MODEL.key, NOW, lambda *_: conclusion("1.2.9", 0.01), ()
-    )
+    AssessmentRecords(engine).assess(EHR, "p1", MODEL.key, NOW, lambda *_: conclusion("1.2.9", 0.01), ())
 
     assert listed(engine) == []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from itertools import count, pairwise
+from itertools import count
 from typing import Any
 
 from fhir_mappings.chart import Chart, Unread
@@ -14,6 +14,7 @@ from fhir_mappings.histories import BreastHistory
 from fhir_mappings.imaging_studies import ExamReference, ImagingHistory
 from fhir_mappings.orders import Draft, Order
 from fhir_mappings.patients import Patient, Sex
+from hooks.case import MriPolicy
 from hooks.contract import HookRequest
 from hooks.site import Mode, Site
 from model.domain import (
@@ -21,15 +22,14 @@ from model.domain import (
     Assessment,
     Exclusion,
     ExclusionReason,
-    Interval,
     ModelVersion,
     PendingExam,
     RefusedExam,
     RiskScore,
     ScoredExam,
     Trajectory,
-    years_between,
 )
+from model.trajectory import trajectory
 
 TODAY = date(2026, 5, 20)
 MODEL = ModelVersion("Demo", "0123456789abcdef" * 4, "p1", "c1")
@@ -77,17 +77,12 @@ def scored(risk: float = 0.066, day: date = date(2026, 5, 3), *, clinical: bool 
     return ScoredExam(**(values | changes))
 
 
-def history_of(risks: dict[int, float] = RISING, **changes: Any) -> Trajectory:
-    """Yearly exams on 3 May, as the trajectory of comparable ones."""
-    exams = tuple(scored(risk, date(year, 5, 3)) for year, risk in risks.items())
-    intervals = [Interval(earlier, later) for earlier, later in pairwise(exams)]
-    years = years_between(exams[0].performed_on, exams[-1].performed_on)
-    values: dict[str, Any] = {
-        "points": exams,
-        "slope_per_year": (risks[max(risks)] - risks[min(risks)]) / years if years else None,
-        "steepest": intervals[-1] if intervals else None,
-    }
-    return Trajectory(**(values | changes))
+def history_of(risks: dict[int, float] = RISING, *others: ScoredExam, **settings: Any) -> Trajectory:
+    """Yearly exams on 3 May, and `others`, as the line of the yearly ones' class."""
+    yearly = [scored(risk, date(year, 5, 3)) for year, risk in risks.items()]
+    line = trajectory([*yearly, *others], MriPolicy().is_crossed_by, line_of=yearly[0].comparability, **settings)
+    assert line is not None
+    return line
 
 
 def one_exam(exam: ScoredExam | None = None) -> Assessment:

@@ -17,10 +17,10 @@ from fhir_mappings.imaging_studies import ImagingHistory
 from fhir_mappings.orders import DEFAULT_ORDER_CODES, Draft, Order
 from fhir_mappings.patients import Sex
 from hooks.policy import Comparator, Finding, MriPolicy, PolicyError, Recommendation, Rule, recommend
-from hooks.rules import months_before
-from model.domain import Assessment
+from model.domain import Assessment, ImageType
 from tests.hooks.builders import (
     DIAGNOSTIC,
+    RISING,
     SCREENING,
     TODAY,
     chart,
@@ -215,6 +215,7 @@ def test_a_score_must_not_be_too_old_nor_of_the_future(day: date, met: bool | No
 
 
 EARLIER = history_of({2024: 0.03, 2025: 0.046})
+SYNTHETIC = scored(0.05, date(2026, 5, 10), image_type=ImageType.SYNTHETIC_2D)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +225,7 @@ EARLIER = history_of({2024: 0.03, 2025: 0.046})
         (Assessment(EARLIER, pending=(pending(None),)), None, False),
         (Assessment(EARLIER, pending=(pending(problem="The archive does not answer"),)), None, True),
         (Assessment(EARLIER, refused=(refused(),)), None, True),
-        (Assessment(history_of(apart=(scored(0.05, date(2026, 5, 10)),))), None, True),
+        (Assessment(history_of(RISING, SYNTHETIC)), None, True),
         (Assessment(EARLIER, pending=(pending(date(2023, 5, 3)),), refused=(refused(date(2022, 5, 3)),)), True, True),
     ],
 )
@@ -292,6 +293,10 @@ def test_a_suggestion_needs_every_rule_to_hold(
         {"threshold": 0},
         {"minimum_age_years": -1},
         {"mri_within_months": -1},
+        {"minimum_detectable_change": 1.5},
+        {"minimum_detectable_change": 0.0},
+        {"minimum_detectable_change": float("nan")},
+        {"gap_months": 0},
         {"citation": " "},
         {"citation_url": "nccn.org"},
     ],
@@ -299,17 +304,3 @@ def test_a_suggestion_needs_every_rule_to_hold(
 def test_a_setting_that_makes_no_sense_is_refused_by_name(settings: dict[str, Any]) -> None:
     with pytest.raises(PolicyError, match=next(iter(settings))):
         MriPolicy(**settings)
-
-
-@pytest.mark.parametrize(
-    ("day", "months", "earlier"),
-    [
-        (date(2026, 5, 20), 12, date(2025, 5, 20)),
-        (date(2028, 2, 29), 12, date(2027, 2, 28)),
-        (date(2026, 3, 31), 1, date(2026, 2, 28)),
-        (date(2026, 1, 15), 1, date(2025, 12, 15)),
-        (date(2026, 5, 20), 99999, date.min),
-    ],
-)
-def test_months_are_counted_by_the_calendar(day: date, months: int, earlier: date) -> None:
-    assert months_before(day, months) == earlier

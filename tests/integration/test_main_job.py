@@ -6,20 +6,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 import requests
+from pydantic import SecretStr
 from pydicom import Dataset
 
 from cds.demo.film import FilmExam, film_exams, rewritten
 from cds.demo.loopback import serve
 from cds.demo.patients import yearly, years_before
 from cds.demo.resources import imaging_study, order_select, patient
-from cds.scoring.worker import Worker
-from cds.services import night, web_services, worker
+from cds.services import web_services
 from cds.settings import EhrSettings, PacsSettings, ServiceSettings, Settings
 from cds.web.app import create_app
+from cds.worker_services import WorkerServices, worker_services
 from hooks.site import Mode
 from model.phantom import PhantomExam, dicom_images, file_bytes
 from tests.builders import new_uid
@@ -40,7 +42,7 @@ class Site:
     pacs: OrthancServer
     settings: Settings
     service_url: str
-    worker: Worker
+    worker: WorkerServices
 
     def admit(self, name: str, age_years: int, dicom_ids: Sequence[str]) -> str:
         """A new woman in the EHR; her id there."""
@@ -77,8 +79,9 @@ class Site:
         return cards
 
     def score_everything(self) -> None:
-        """Let the worker empty its queue."""
-        while self.worker.score_next():
+        """Let the worker empty its queue, and the clerk write what it concludes."""
+        self.worker.pipeline.drain(Event(), datetime.now(UTC))
+        while self.worker.clerk.work_next():
             pass
 
 
@@ -99,15 +102,18 @@ def open_site(
                 timeout_s=30,
             ),
         ),
-        pacs=PacsSettings(
-            dicomweb_root=orthanc_server.dicomweb,
-            username=orthanc_server.username,
-            password=orthanc_server.password,  # type: ignore[arg-type] # pydantic wraps it
+        pacs=(
+            PacsSettings(
+                name="orthanc",
+                dicomweb_root=orthanc_server.dicomweb,
+                username=orthanc_server.username,
+                password=SecretStr(orthanc_server.password),
+            ),
         ),
         service=ServiceSettings(answer_budget_s=0.2),
     )
     with serve(create_app(web_services(settings))) as service_url:
-        yield lambda: Site(sekmet_server, orthanc_server, settings, service_url, worker(settings))
+        yield lambda: Site(sekmet_server, orthanc_server, settings, service_url, worker_services(settings))
 
 
 @pytest.fixture
@@ -207,9 +213,8 @@ def test_an_exam_that_the_archive_does_not_have_yet_is_held_and_scored_once_it_a
     assert "not scored yet" in held["summary"]
 
     site.receive(patient_id, images)
-    later = worker(site.settings, now=lambda: datetime.now(UTC).replace(year=TODAY.year + 1))
-    while later.score_next():
-        pass
+    a_year_later = datetime.now(UTC).replace(year=TODAY.year + 1)
+    worker_services(site.settings, now=lambda: a_year_later).pipeline.drain(Event(), a_year_later)
     (card,) = site.select_screening(patient_id)
     assert labels(card) == ["ServiceRequest", "RiskAssessment"]
 
@@ -220,14 +225,13 @@ def test_the_night_scores_what_the_ehr_lists_and_a_second_night_scores_nothing_t
     for exam in exams:
         site.receive(patient_id, list(dicom_images(exam)))
 
-    run = night(site.settings)
-    found = run.find_exams()
-    assert found.problems == ()
-    assert found.pending >= 2
-    site.score_everything()
-    after = run.find_exams()
-    assert after.scored >= 2
-    assert not site.worker.score_next()
+    first = site.worker.night.run(lambda _: site.score_everything())
+    second = site.worker.night.run(lambda _: site.score_everything())
+
+    assert first.problems == ()
+    assert first.found >= 2
+    assert first.scored >= 2
+    assert (second.found, second.scored) == (0, 0)
 
     (card,) = site.select_screening(patient_id)
     assert exams[-1].performed_on.isoformat() in card["detail"]

@@ -14,7 +14,9 @@ from requests.auth import HTTPBasicAuth
 
 from cds.demo.loopback import serve
 from cds.errors import PacsRefused, StudyIncomplete, StudyNotFound
-from cds.pacs.dicomweb import ArchiveRoot, DicomWebArchive
+from cds.pacs.archives import Archives
+from cds.pacs.connection import ArchiveRoot
+from cds.pacs.dicomweb import DicomWebArchive
 from tests.builders import cad_report, file_bytes, new_uid, screening_exam, tomosynthesis
 from tests.servers import OrthancServer
 
@@ -29,9 +31,12 @@ def store(server: OrthancServer, images: Sequence[FileDataset]) -> None:
 
 
 def retrieve(server: OrthancServer, study_uid: str, password: str | None = None) -> list[Dataset]:
+    return archives(server, password).retrieve_study(study_uid)
+
+
+def archives(server: OrthancServer, password: str | None = None) -> Archives:
     auth = HTTPBasicAuth(server.username, password or server.password)
-    with DicomWebArchive(ArchiveRoot(server.dicomweb, auth)) as archive:
-        return archive.retrieve_study(study_uid)
+    return Archives([DicomWebArchive(ArchiveRoot(server.dicomweb, auth))])
 
 
 def pixels(images: Sequence[Dataset]) -> dict[str, bytes]:

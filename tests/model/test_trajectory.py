@@ -243,10 +243,11 @@ def test_the_slope_is_least_squares_and_not_last_minus_first() -> None:
 def test_exams_less_than_nine_months_apart_give_a_change_but_no_rate(days: int, rise: float) -> None:
     line = line_of([exam(FIRST, 0.01, study="1.2.1"), exam(after(days), 0.01 + rise, study="1.2.2")])
     assert line.change == pytest.approx(rise)
-    rates = (line.annual_change, line.slope_per_year, line.steepest and line.steepest.annual_change)
     if days < 273:
-        assert rates == (None, None, None)
+        assert (line.annual_change, line.slope_per_year, line.steepest) == (None, None, None)
     else:
+        assert line.steepest is not None
+        rates = (line.annual_change, line.slope_per_year, line.steepest.annual_change)
         assert rates == pytest.approx((rise * 365.25 / days,) * 3)
 
 

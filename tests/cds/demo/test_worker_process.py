@@ -28,7 +28,7 @@ def settings(tmp_path: Path) -> Path:
     file.write_text(
         f'database_url = "sqlite:///{tmp_path / "site.sqlite"}"\n'
         '[[ehrs]]\nname = "main"\nfhir_server = "http://127.0.0.1:9/fhir"\n'
-        '[pacs]\ndicomweb_root = "http://127.0.0.1:9"\n[night]\ncron = ""\n'
+        '[[pacs]]\nname = "main"\ndicomweb_root = "http://127.0.0.1:9"\n[night]\ncron = ""\n'
     )
     return file
 

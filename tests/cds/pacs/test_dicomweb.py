@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ from cds.demo.dicomweb_server import dicomweb_app
 from cds.demo.loopback import serve
 from cds.errors import PacsError, PacsRefused, PacsUnreachable, StudyIncomplete, StudyNotFound, UntrustedServer
 from cds.origins import BearerToken
-from cds.pacs.archive import ImageArchive
-from cds.pacs.dicomweb import ArchiveRoot, DicomWebArchive
+from cds.pacs.connection import ArchiveRoot
+from cds.pacs.dicomweb import DicomWebArchive
 from tests.builders import cad_report, file_bytes, mammogram, screening_exam, tomosynthesis
 
 STUDY = "1.2.3"
@@ -34,13 +33,12 @@ def folder(tmp_path: Path) -> DicomFolder:
 
 def retrieve(url: str, study_uid: str = STUDY, auth: AuthBase | None = None, **settings: Any) -> list[Dataset]:
     """The study's images; whatever goes wrong, its words do not name the study: they are logged."""
-    with DicomWebArchive(ArchiveRoot(url, auth), **{"retries": 0, "read_timeout_s": 5.0, **settings}) as archive:
-        retriever: ImageArchive = archive
-        try:
-            return retriever.retrieve_study(study_uid)
-        except PacsError as problem:
-            assert not study_uid or study_uid not in str(problem)  # noqa: PT017 # for every test of an error at once
-            raise
+    root = ArchiveRoot(url, auth, **{"retries": 0, "read_timeout_s": 5.0, **settings})
+    try:
+        return DicomWebArchive(root).retrieve_study(study_uid)
+    except PacsError as problem:
+        assert not study_uid or study_uid not in str(problem)  # noqa: PT017 # for every test of an error at once
+        raise
 
 
 def stored(folder: DicomFolder, images: list[FileDataset]) -> list[FileDataset]:
@@ -140,32 +138,6 @@ def test_a_bearer_token_is_sent_with_every_request(folder: DicomFolder) -> None:
     with serve(app) as url:
         retrieve(url, auth=BearerToken("t0ken"))
     assert set(seen) == {"Bearer t0ken"}
-
-
-def test_an_archive_that_is_not_listed_is_not_asked(folder: DicomFolder) -> None:
-    app = dicomweb_app(folder)
-    seen: list[str] = []
-    app.before_request(lambda: seen.append(request.path))
-    elsewhere = ArchiveRoot("http://127.0.0.1:9")
-    with serve(app) as url, DicomWebArchive(elsewhere) as archive, pytest.raises(UntrustedServer):
-        archive.retrieve_study(STUDY, root=url)
-    assert seen == []
-
-
-def test_each_listed_archive_gets_its_own_credentials_only(folder: DicomFolder, tmp_path: Path) -> None:
-    stored(folder, screening_exam(STUDY))
-    other = DicomFolder(tmp_path / "other")
-    stored(other, screening_exam(STUDY)[:2])
-    app = dicomweb_app(other)
-    seen: list[str | None] = []
-    app.before_request(lambda: seen.append(request.headers.get("Authorization")))
-    with ExitStack() as running:
-        own = ArchiveRoot(running.enter_context(serve(dicomweb_app(folder, "cds", "x"))), HTTPBasicAuth("cds", "x"))
-        foreign = ArchiveRoot(running.enter_context(serve(app)))
-        both = running.enter_context(DicomWebArchive(own, [foreign]))
-        assert len(both.retrieve_study(STUDY)) == 4
-        assert len(both.retrieve_study(STUDY, root=f"{foreign.url}/")) == 2
-    assert set(seen) == {None}
 
 
 def test_an_archive_that_does_not_run_is_unreachable() -> None:

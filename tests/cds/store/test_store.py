@@ -198,7 +198,7 @@ def test_hooks_and_a_worker_at_the_same_time_lose_nothing_and_never_find_the_dat
         def call() -> None:
             for exam in exams:
                 store.register(exams[: exams.index(exam) + 1], MODEL.key, NOW, urgent=True)
-                store.outcomes(EHR, f"p{patient}", [exam.study_uid for exam in exams], MODEL.key)
+                store.outcomes(EHR, f"p{patient}", [exam.key for exam in exams], MODEL.key)
 
         return call
 
@@ -206,11 +206,11 @@ def test_hooks_and_a_worker_at_the_same_time_lose_nothing_and_never_find_the_dat
         for _ in range(15):
             job = store.claim(MODEL.key, NOW, LEASE)
             if job:
-                store.save_score(job, scored(job.study_uid))
+                store.save_score(job, scored(job.study_uid or ""))
 
     all_at_once([*(hook(patient) for patient in range(1, 7)), work, work])
     for job in jobs(store):
-        store.save_score(job, scored(job.study_uid))
+        store.save_score(job, scored(job.study_uid or ""))
 
     assert store.count(MODEL.key, ScoringState.SCORED) == 30
 
@@ -227,11 +227,11 @@ def test_whatever_happens_to_it_an_exam_is_scored_refused_or_queued(store: Store
         now += minutes * MINUTE
         job = store.claim(model, now, LEASE)
         if job and step == "score":
-            exam = scored(job.study_uid)
+            exam = scored(job.study_uid or "")
             version = replace(exam.score.model, name=model)
             store.save_score(job, replace(exam, score=replace(exam.score, model=version)))
         if job and step == "refuse":
-            store.save_refusal(job, refused(job.study_uid), now)
+            store.save_refusal(job, refused(job.study_uid or ""), now)
         if job and step == "fail":
             store.save_failure(job, "a reason", now)
 

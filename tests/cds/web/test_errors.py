@@ -23,7 +23,7 @@ class FailingStore(Store):
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    def register(self, *_: Any, **__: Any) -> None:
+    def register(self, *_: Any, **__: Any) -> int:
         """Fails."""
         raise self.error
 

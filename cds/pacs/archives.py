@@ -1,0 +1,140 @@
+"""All archives of a site as one: which is asked, in which order, and what an answer is worth when one is silent."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from typing import TypeVar
+
+from pydicom import Dataset
+
+from cds.errors import PacsError, PatientUnclear, StudyAmbiguous, StudyNotFound, UntrustedServer
+from cds.origins import listed
+from cds.pacs.archive import FoundStudy
+from cds.pacs.dicomweb import DicomWebArchive
+from cds.pacs.listings import is_askable
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Archives:
+    """An ImageArchive of several, in the order of their rank; for any number of threads."""
+
+    def __init__(self, archives: Sequence[DicomWebArchive]) -> None:
+        self._archives = {archive.url: archive for archive in archives}
+
+    def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+        """Every image of the study, from the archive of this root, or from the first that has it."""
+        return self._first(root, lambda archive: archive.retrieve_study(study_uid))
+
+    def headers(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+        """The header of every object of the study, without pixels."""
+        return self._first(root, lambda archive: archive.headers(study_uid))
+
+    def image_uids(self, study_uid: str, root: str | None = None) -> frozenset[str]:
+        """The SOP Instance UIDs of the study's mammograms."""
+        return self._first(root, lambda archive: archive.image_uids(study_uid))
+
+    def find_by_accession(self, accession_number: str, patient_ids: Sequence[str]) -> FoundStudy:
+        """The one study of this patient with this accession number.
+
+        All archives must have answered: a silent one may hold a second study with the number, and then the one that
+        is found may be the wrong one.
+        """
+        if not is_askable(accession_number):
+            raise StudyNotFound("the exam's accession number cannot be asked for; correct its ImagingStudy in the EHR")
+        wanted = accession_number.strip()
+        fitting = [
+            study
+            for archive in self._archives.values()
+            for study in archive.studies({"AccessionNumber": wanted})
+            if study.accession_number == wanted
+        ]
+        return _only_one(fitting, patient_ids)
+
+    def find_by_patient(self, patient_ids: Sequence[str]) -> list[FoundStudy]:
+        """All studies of the patient who has these IDs, each once; all archives must have answered."""
+        asked = _askable(patient_ids)
+        found = (
+            study
+            for archive in self._archives.values()
+            for patient_id in asked
+            for study in archive.studies({"PatientID": patient_id})
+            if study.patient_id == patient_id
+        )
+        return list(_each_once(found))
+
+    def find_since(self, day: date) -> Iterator[FoundStudy]:
+        """Every study dated on this day or later, each once; what could not be asked is raised after the rest."""
+        return _each_once(self._listed_since(day))
+
+    def store_report(self, report: Dataset, root: str) -> None:
+        """Store a report in the archive of this root; the same one a second time changes nothing."""
+        self._archive(root).store(report)
+
+    def _listed_since(self, day: date) -> Iterator[FoundStudy]:
+        problems: list[PacsError | UntrustedServer] = []
+        for archive in self._archives.values():
+            try:
+                for study in archive.studies({"StudyDate": f"{day:%Y%m%d}-"}):
+                    if study.performed_on is not None and study.performed_on >= day:
+                        yield study
+            except (PacsError, UntrustedServer) as problem:
+                problems.append(problem)
+        if problems:
+            raise problems[0]
+
+    def _first(self, root: str | None, ask: Callable[[DicomWebArchive], T]) -> T:
+        """The answer of the first archive that has the study. A study UID means one study wherever it is found."""
+        if root is not None:
+            return ask(self._archive(root))
+        problem: PacsError | UntrustedServer = StudyNotFound("no archive of the site has the study")
+        for archive in self._archives.values():
+            try:
+                return ask(archive)
+            except StudyNotFound:
+                continue
+            except (PacsError, UntrustedServer) as could_not_look:
+                problem = could_not_look
+        raise problem
+
+    def _archive(self, root: str) -> DicomWebArchive:
+        return self._archives[listed(root, self._archives)]
+
+
+def _only_one(fitting: Sequence[FoundStudy], patient_ids: Sequence[str]) -> FoundStudy:
+    if not fitting:
+        raise StudyNotFound("no archive of the site has a mammography study with the exam's accession number")
+    hers = list(_each_once(study for study in fitting if study.patient_id and study.patient_id in patient_ids))
+    if not hers:
+        raise PatientUnclear(
+            "the study with the exam's accession number carries no patient ID that the EHR lists for this patient; "
+            "correct the PACS or the EHR"
+        )
+    if len(hers) > 1:
+        raise StudyAmbiguous(
+            f"{len(hers)} studies of the patient have the exam's accession number; "
+            "name the study's UID in its ImagingStudy in the EHR"
+        )
+    return hers[0]
+
+
+def _askable(patient_ids: Sequence[str]) -> list[str]:
+    asked = list(dict.fromkeys(one.strip() for one in patient_ids if is_askable(one)))
+    left_out = sum(not is_askable(one) for one in patient_ids)
+    if left_out:
+        log.warning("%d of a patient's IDs cannot be asked for: wildcards, lists or nothing at all", left_out)
+    if not asked:
+        raise PatientUnclear("the EHR lists no patient ID that an archive can be asked for; correct it in the EHR")
+    return asked
+
+
+def _each_once(studies: Iterator[FoundStudy]) -> Iterator[FoundStudy]:
+    """The same study in two archives is one study: that of the archive of the higher rank."""
+    seen: set[str] = set()
+    for study in studies:
+        if study.study_uid not in seen:
+            seen.add(study.study_uid)
+            yield study

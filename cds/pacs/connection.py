@@ -1,0 +1,131 @@
+"""Connections to a DICOMweb archive: one for each question, with its credentials, limits and errors."""
+
+from __future__ import annotations
+
+import struct
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import requests
+from dicomweb_client.web import DICOMwebClient
+from pydicom.errors import InvalidDicomError
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3.util import Retry
+
+from cds.errors import MammoTrendError, PacsError, PacsRefused, PacsUnreachable, StudyIncomplete, StudyNotFound
+from cds.origins import SameOriginSession, origin
+from cds.pacs.completeness import check_answer
+
+# What dicomweb-client and pydicom raise on an answer that is not what it should be: no multipart, no JSON, no DICOM.
+_UNREADABLE = (
+    requests.RequestException,
+    InvalidDicomError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+_TRY_AGAIN = (429, 502, 503, 504)
+
+
+@dataclass(frozen=True)
+class ArchiveRoot:
+    """A DICOMweb root, what is for it alone (HTTPBasicAuth, BearerToken or None), and how long it may take."""
+
+    url: str
+    auth: AuthBase | None = field(default=None, repr=False)
+    verify: bool | str = True
+    connect_timeout_s: float = 5.0
+    read_timeout_s: float = 60.0
+    whole_timeout_s: float = 600.0
+    """For all of one study or search, however steadily it drips; a request still waiting may add its own timeouts."""
+    retries: int = 3
+    backoff_s: float = 0.5
+
+
+@contextmanager
+def connected(root: ArchiveRoot, clock_s: Callable[[], float] = time.monotonic) -> Iterator[DICOMwebClient]:
+    """A client for one question; whatever goes wrong inside the block is a PacsError or UntrustedServer.
+
+    A session is not safe for several threads, so each question has its own; beside a study a connection costs nothing.
+    """
+    server = origin(root.url)
+    ends = clock_s() + root.whole_timeout_s
+
+    def in_time() -> None:
+        if clock_s() > ends:
+            raise PacsUnreachable(
+                f"the archive at {server} did not finish within {root.whole_timeout_s:g} s; "
+                "it is tried again, see study_timeout_s in the settings"
+            )
+
+    with _session(root, in_time) as session, _translated(server):
+        yield _client(root, session)
+
+
+@contextmanager
+def _translated(server: str) -> Iterator[None]:
+    """Whatever goes wrong inside as a PacsError; the libraries' own words are left out, they quote URLs."""
+    try:
+        yield
+    except MammoTrendError:
+        raise
+    except requests.HTTPError as error:
+        error.response.close()  # a streamed answer would hold its connection
+        raise _refusal(error.response.status_code, server) from None
+    except requests.exceptions.ChunkedEncodingError:
+        raise StudyIncomplete(f"the connection to {server} broke off within the answer; it is tried again") from None
+    except (requests.ConnectionError, requests.Timeout):
+        raise PacsUnreachable(
+            f"the archive at {server} does not answer; check that it runs, it is tried again"
+        ) from None
+    except _UNREADABLE as error:
+        kind = type(error).__name__
+        raise PacsError(f"the archive at {server} answered with something unreadable ({kind})") from None
+
+
+def _refusal(status: int, server: str) -> PacsError:
+    if status in (401, 403):
+        return PacsRefused(f"the archive at {server} answered {status}: check its user or token in the settings")
+    if status in (404, 410):
+        return StudyNotFound(f"the archive at {server} does not have the study")
+    if status == 429 or status >= 500:
+        return PacsUnreachable(f"the archive at {server} answered {status}; it is tried again later")
+    return PacsError(f"the archive at {server} answered {status}; check its DICOMweb root in the settings")
+
+
+def _session(root: ArchiveRoot, in_time: Callable[[], None]) -> requests.Session:
+    session = SameOriginSession(root.verify)
+    session.auth = root.auth
+    # For what dicomweb-client asks for without a word: the outcome of storing.
+    session.headers["Accept"] = "application/dicom+json"
+    again = Retry(
+        total=root.retries,
+        backoff_factor=root.backoff_s,
+        status_forcelist=_TRY_AGAIN,
+        allowed_methods={"GET"},
+        raise_on_status=False,
+        respect_retry_after_header=False,  # an archive may say hours, and the study would hold its place
+    )
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(max_retries=again))
+    session.hooks["response"].append(partial(check_answer, in_time))
+    return session
+
+
+def _client(root: ArchiveRoot, session: requests.Session) -> DICOMwebClient:
+    timeout = (root.connect_timeout_s, root.read_timeout_s)
+    # permissive_uid: real studies carry UIDs with leading zeros, and the archive decides what it has.
+    client = DICOMwebClient(root.url.rstrip("/"), session=session, permissive_uid=True, timeout=timeout)
+    client.set_http_retry_params(retry=False)  # the session's own retries also cover lost connections
+    return client

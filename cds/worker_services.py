@@ -1,0 +1,148 @@
+"""What the process that scores is put together from: worker, night, clerk. `cds.services` has the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
+
+from cds.arrivals import ArchivePoll, ArchivePriors
+from cds.clerk import Clerk
+from cds.ehr.client import WritableEhr
+from cds.ehr_changes import EhrChanges, NightEhr
+from cds.lease import holder_name
+from cds.night import Look, Night
+from cds.outbox import ChartDelivery, Deliver, Outbox
+from cds.pacs.archive import ImageArchive
+from cds.report_delivery import ReportDelivery
+from cds.reporting import ReportedEhr, Reporter
+from cds.scheduler import Schedule
+from cds.scoring.budget import ByteBudget
+from cds.services import Clock, archives, join_by, night_client, site, usable_card, utc_now
+from cds.settings import EhrSettings, Settings
+from cds.store.arrivals import ArrivalRecords
+from cds.store.assessments import AssessmentRecords
+from cds.store.database import open_database
+from cds.store.outbox import OutboxRecords
+from cds.store.runs import RunRecords
+from cds.store.store import Store
+from cds.store.tables import Destination
+from model.card import ModelCard
+
+if TYPE_CHECKING:
+    from cds.scoring.pipeline import ScoringPipeline
+
+
+@dataclass(frozen=True)
+class WorkerServices:
+    """All that the process which scores needs, handed in."""
+
+    pipeline: ScoringPipeline
+    clerk: Clerk
+    night: Night
+    schedule: Schedule
+
+
+def worker_services(settings: Settings, now: Clock = utc_now) -> WorkerServices:
+    """The parts of a site's worker, with the weights loaded on the best device there is and checked."""
+    site = _Site.of(settings, now)
+    poll = site.poll()
+    night, clerk = site.night([poll] if poll else []), Clerk(site.reporter(), site.outbox())
+    schedule = Schedule(night, clerk, settings.night, poll, timedelta(minutes=settings.imaging.poll_minutes))
+    return WorkerServices(site.pipeline(), clerk, night, schedule)
+
+
+def site_night(settings: Settings, now: Clock = utc_now) -> Night:
+    """The nightly run over the site's EHRs, for a process that leaves the scoring to another."""
+    return _Site.of(settings, now).night([])
+
+
+@dataclass(frozen=True)
+class _Site:
+    """What the parts share, and how each is made."""
+
+    settings: Settings
+    engine: Engine
+    card: ModelCard
+    ehrs: Mapping[str, Callable[[], AbstractContextManager[WritableEhr]]]
+    now: Clock
+
+    @classmethod
+    def of(cls, settings: Settings, now: Clock) -> _Site:
+        card = usable_card(settings)
+        ehrs = {ehr.name: partial(night_client, ehr) for ehr in settings.ehrs}
+        for open_ehr in ehrs.values():
+            # A token or key file that is not there is told now, not in the first night.
+            with open_ehr():
+                pass
+        engine = open_database(settings.database_url, upgrade=settings.upgrade_database)
+        return cls(settings, engine, card, ehrs, now)
+
+    @cached_property
+    def archive(self) -> ImageArchive:
+        return archives(self.settings)
+
+    @property
+    def model(self) -> str:
+        return self.card.version.key
+
+    @property
+    def store(self) -> Store:
+        return Store(self.engine)
+
+    @property
+    def night_ehrs(self) -> list[NightEhr]:
+        return [NightEhr(name, open_ehr) for name, open_ehr in self.ehrs.items()]
+
+    def night(self, further: Sequence[Look]) -> Night:
+        runs = RunRecords(self.engine)
+        changes = EhrChanges(self.night_ehrs, self.store, runs, self.model, self.now)
+        return Night([changes, *further], self.store, runs, self.model, self.now, holder_name())
+
+    def poll(self) -> ArchivePoll | None:
+        imaging = self.settings.imaging
+        if not imaging.poll:
+            return None
+        arrivals, stable = ArrivalRecords(self.engine), timedelta(minutes=imaging.stable_minutes)
+        return ArchivePoll(
+            self.archive, self.night_ehrs, self.store, arrivals, self.model, self.now, stable, imaging.poll_days
+        )
+
+    def pipeline(self) -> ScoringPipeline:
+        # Only here, so that the process which answers hooks never loads torch.
+        from cds.scoring.pipeline import ScoringPipeline
+        from cds.scoring.site_scorer import site_scorer
+        from cds.scoring.worker import Worker
+
+        imaging, scorer = self.settings.imaging, site_scorer(self.settings)
+        checks = imaging.check_patient_id
+        worker = Worker(self.store, self.archive, scorer, self.model, self.now, check_patient_id=checks)
+        return ScoringPipeline(worker, ByteBudget(imaging.in_flight_megabytes << 20))
+
+    def reporter(self) -> Reporter:
+        settings = self.settings
+        told = {
+            ehr.name: ReportedEhr(site(ehr, settings, self.card), _destinations(ehr, settings)) for ehr in settings.ehrs
+        }
+        priors = ArchivePriors(self.archive, self.store, self.model, self.now) if settings.imaging.find_priors else None
+        join = join_by(settings, self.card)
+        return Reporter(AssessmentRecords(self.engine), self.card.version, join, told, self.now, priors)
+
+    def outbox(self) -> Outbox:
+        writable = {ehr.name: self.ehrs[ehr.name] for ehr in self.settings.ehrs if ehr.write_back}
+        deliver: dict[Destination, Deliver] = {Destination.CHART: ChartDelivery(writable)}
+        name = self.settings.imaging.report_to
+        if name:
+            root = next(pacs.dicomweb_root for pacs in self.settings.pacs if pacs.name == name)
+            deliver[Destination.REPORT] = ReportDelivery(self.archive, self.store, root)
+        return Outbox(OutboxRecords(self.engine), deliver, self.now)
+
+
+def _destinations(ehr: EhrSettings, settings: Settings) -> frozenset[Destination]:
+    chart = {Destination.CHART} if ehr.write_back else set()
+    return frozenset(chart | ({Destination.REPORT} if settings.imaging.report_to else set()))

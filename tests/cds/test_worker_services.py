@@ -1,0 +1,86 @@
+"""How the process that scores is put together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cds.demo.fhir_server import fhir_app
+from cds.demo.fhir_store import ResourceStore
+from cds.demo.loopback import serve
+from cds.errors import ModelNotUsable, SettingsError
+from cds.settings import EhrSettings, ImagingSettings, NightSettings, PacsSettings, Settings
+from cds.store.runs import RunSummary
+from cds.worker_services import site_night, worker_services
+from model.card import DEMO_MODEL
+from tests.cds.model_card import model_folder
+
+PACS = (PacsSettings(name="main", dicomweb_root="http://127.0.0.1:9/dicom-web"),)
+
+
+def settings(folder: Path, **values: Any) -> Settings:
+    """A site with one EHR and the demo model."""
+    ehr = EhrSettings(name="main", fhir_server="http://127.0.0.1:9/fhir")
+    given = {"database_url": f"sqlite:///{folder / 'x.sqlite'}", "model": DEMO_MODEL, "ehrs": (ehr,), "pacs": PACS}
+    return Settings(**(given | values))
+
+
+def test_a_worker_without_an_archive_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"no \[\[pacs\]\] block"):
+        worker_services(settings(tmp_path, pacs=()))
+
+
+def test_a_worker_whose_model_has_no_weights_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotUsable):
+        worker_services(settings(tmp_path, model=model_folder(tmp_path / "model")))
+
+
+def test_the_archives_are_looked_into_only_where_the_site_says_so(tmp_path: Path) -> None:
+    plain = worker_services(settings(tmp_path))
+    polling = worker_services(settings(tmp_path, imaging=ImagingSettings(poll=True), night=NightSettings(cron="")))
+
+    assert (plain.schedule.jobs, len(plain.night.looks)) == (["night"], 1)
+    assert (polling.schedule.jobs, len(polling.night.looks)) == (["poll"], 2)
+
+
+def nothing_to_wait_for(*_: object) -> None:
+    """No exam is found, so none is waited for."""
+
+
+def run(settings: Settings) -> RunSummary:
+    return site_night(settings).run(nothing_to_wait_for)
+
+
+def test_the_nights_token_is_read_again_at_each_run(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("first-token\n")
+    with serve(fhir_app(ResourceStore(), ["second-token"])) as fhir_server:
+        ehr = EhrSettings(name="main", fhir_server=fhir_server, access_token_file=token)
+        night = site_night(settings(tmp_path, ehrs=(ehr,)))
+        refused = night.run(nothing_to_wait_for)
+        token.write_text("second-token\n")
+        allowed = night.run(nothing_to_wait_for)
+        token.unlink()
+        unread = night.run(nothing_to_wait_for)
+
+    assert "answered 401" in refused.problems[0]
+    assert allowed.problems == ()
+    assert "'token' cannot be read" in unread.problems[0]
+    assert "-token" not in repr(night)
+
+
+def test_a_night_without_its_token_file_is_refused_at_the_start(tmp_path: Path) -> None:
+    ehr = EhrSettings(name="main", fhir_server="https://ehr.example", access_token_file=tmp_path / "token")
+
+    with pytest.raises(SettingsError, match="'token'"):
+        site_night(settings(tmp_path, ehrs=(ehr,)))
+
+
+def test_every_ehr_of_the_site_is_read(tmp_path: Path) -> None:
+    ehrs = [EhrSettings(name=name, fhir_server=f"http://127.0.0.1:9/{name}") for name in ("one", "two")]
+
+    summary = run(settings(tmp_path, ehrs=tuple(ehrs)))
+
+    assert [problem.split(":")[0] for problem in summary.problems] == ["one", "two"]
