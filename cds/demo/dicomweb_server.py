@@ -1,4 +1,4 @@
-"""The embedded hospital's image archive: QIDO-RS and WADO-RS over a folder of DICOM files (PS3.18)."""
+"""The embedded hospital's image archive: QIDO-RS, WADO-RS and STOW-RS over a folder of DICOM files (PS3.18)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import hmac
 import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
 
 import pydicom
 from flask import Blueprint, Flask, Response, abort, current_app, request
+from pydicom import Dataset
+from pydicom.errors import InvalidDicomError
 from pydicom.uid import ExplicitVRLittleEndian
 from werkzeug.datastructures import MultiDict
 
@@ -34,6 +37,28 @@ def dicomweb_app(folder: DicomFolder, user: str | None = None, password: str = "
 def search_for_studies() -> Response:
     """QIDO-RS studies by any listed attribute, such as AccessionNumber or ModalitiesInStudy."""
     return _listing(_folder().studies())
+
+
+@dicomweb.post("/studies")
+def store() -> Response:
+    """STOW-RS: keep every object that is sent; one that is here already is replaced."""
+    boundary = request.mimetype_params.get("boundary", "").encode()
+    if request.mimetype != "multipart/related" or not boundary:
+        abort(415, "objects are taken as multipart/related")
+    kept = [_keep(part) for part in request.get_data().split(b"--" + boundary)[1:-1]]
+    return _answer({tag_of("ReferencedSOPSequence"): {"vr": "SQ", "Value": kept}})
+
+
+def _keep(part: bytes) -> Json:
+    content = part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n")
+    try:
+        sent = pydicom.dcmread(BytesIO(content))
+        _folder().add(sent)
+    except (InvalidDicomError, AttributeError, ValueError):
+        abort(400, "a part is no DICOM file with a SOP Instance UID")
+    reference = Dataset()
+    reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = sent.SOPClassUID, sent.SOPInstanceUID
+    return dict(reference.to_json_dict())
 
 
 @dicomweb.get("/studies/<study_uid>/instances")
@@ -104,12 +129,18 @@ def _listing(rows: Sequence[Json]) -> Response:
 
 
 def _matches(row: Json, name: str, value: str) -> bool:
-    """Whether a row has any of the values that a query asks for, by keyword or tag; `*` ends a prefix."""
+    """Whether a row has any of the values that a query asks for, by keyword or tag; `*` ends a prefix.
+
+    A date may be a range, open at either end (PS3.4 C.2.2.2.5).
+    """
     tag = tag_of(name) or name.upper()
     if not is_listed(tag):
         return True  # unknown keys are ignored, as many archives do: a client must check what it gets
     values = row.get(tag, {}).get("Value")
     held = [_text(element) for element in values] if isinstance(values, list) else []
+    if tag == tag_of("StudyDate") and "-" in value:
+        first, _, last = value.partition("-")
+        return any(first <= text <= (last or "9") for text in held)
     return any(_alike(text, wanted) for wanted in value.split(",") for text in held)
 
 
@@ -127,7 +158,7 @@ def _number(arguments: MultiDict[str, str], name: str, default: int) -> int:
     return int(value) if value.isdecimal() else abort(400, f"{name} must be a whole number")
 
 
-def _answer(rows: Sequence[Json]) -> Response:
+def _answer(rows: Sequence[Json] | Json) -> Response:
     return Response(json.dumps(rows), content_type="application/dicom+json")
 
 

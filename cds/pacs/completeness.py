@@ -51,18 +51,21 @@ def check_answer(in_time: Callable[[], None], response: requests.Response, *_: A
     A study response has neither a length nor chunks (Orthanc), so the connection's end is all that requests sees.
     """
     in_time()
-    if not response.ok or response.is_redirect or response.status_code == HTTPStatus.NO_CONTENT:
-        return
+    has_content = response.ok and not response.is_redirect and response.status_code != HTTPStatus.NO_CONTENT
+    response.raw = _Body(response.raw, in_time, _boundary(response) if has_content else None)
+
+
+def _boundary(response: requests.Response) -> str | None:
+    """The boundary of a multipart answer, None of one that has no parts."""
     header = Message()
     header["Content-Type"] = response.headers.get("Content-Type", "")
     boundary = header.get_param("boundary")
     if header.get_content_maintype() == "multipart" and isinstance(boundary, str):
-        response.raw = _Body(response.raw, in_time, boundary)
-    elif header.get_content_type() in _WITHOUT_PARTS:
-        response.raw = _Body(response.raw, in_time, None)
-    else:
-        response.close()
-        raise PacsError(f"the archive answered {header.get_content_type()[:64]!r}; check its DICOMweb root")
+        return boundary
+    if header.get_content_type() in _WITHOUT_PARTS:
+        return None
+    response.close()
+    raise PacsError(f"the archive answered {header.get_content_type()[:64]!r}; check its DICOMweb root")
 
 
 def check_study(received: Iterable[pydicom.Dataset], study_uid: str, expected: set[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 import pydicom
@@ -120,15 +121,16 @@ def _header(attributes: Mapping[str, Any], study_uid: str) -> Dataset:
 
 
 def _stored(client: DICOMwebClient, report: Dataset) -> Dataset:
-    """What the archive says of storing it (PS3.18, 10.5.3): 200, 202 and 409 say it in the same words."""
+    """What the archive says of storing it (PS3.18, 10.5.3): a success and a failure say it in the same words."""
     try:
         return client.store_instances([report])
     except requests.HTTPError as refusal:
-        if refusal.response.status_code == requests.codes.conflict:
-            return pydicom.Dataset.from_json(refusal.response.json())
-        if refusal.response.status_code in (requests.codes.not_found, requests.codes.not_allowed):
+        status = refusal.response.status_code
+        if status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
             raise PacsError("the archive takes no objects at its DICOMweb root (STOW-RS); check it") from None
-        raise
+        if status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT):  # Orthanc says 400 where the standard has 409
+            raise
+        return pydicom.Dataset.from_json(refusal.response.json())
 
 
 def _check_outcome(outcome: Dataset, sop_uid: str) -> None:

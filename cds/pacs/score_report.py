@@ -13,7 +13,7 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage
-from pydicom.valuerep import DA, TM
+from pydicom.valuerep import DA, DT, TM
 
 from cds.errors import PatientUnclear, ReportRejected, StudyIncomplete
 from hooks.card_details import RESEARCH_BANNER
@@ -109,6 +109,8 @@ def _zone(header: Dataset) -> tzinfo:
 def _set_times(report: Dataset, moment: datetime, header: Dataset) -> None:
     """The object is made when the score was: made a second time, it must not differ from the one that was sent."""
     report.InstanceCreationDate, report.InstanceCreationTime = DA(moment.date()), TM(moment.time())
+    for equipment in report.get("ContributingEquipmentSequence") or []:
+        equipment.ContributionDateTime = DT(moment.replace(tzinfo=None))
     if header.get("TimezoneOffsetFromUTC"):
         report.TimezoneOffsetFromUTC = f"{moment:%z}"
 

@@ -7,7 +7,7 @@ from datetime import date
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooks.exams import exam_words, exams_newest_first, latest_scored, newest_exam
+from hooks.exams import apart, exam_words, exams_newest_first, latest_scored, newest_exam
 from model.domain import Assessment, PendingExam, RefusedExam, Trajectory
 from tests.hooks.builders import history_of, one_exam, pending, refused, scored
 
@@ -61,3 +61,11 @@ def test_an_exam_that_two_models_have_scored_is_one_exam() -> None:
 def test_of_two_scored_exams_on_one_day_the_comparable_one_is_the_newest() -> None:
     new, other = scored(0.02, DAY), scored(0.03, DAY, study_uid="1.2.77")
     assert newest_exam(Assessment(Trajectory((new,), apart=(other,)))) is new
+
+
+def test_an_exam_older_than_the_line_is_still_one_of_her_exams_and_stands_not_apart() -> None:
+    new, old, other = scored(0.02, DAY), scored(0.03, date(2015, 5, 3)), scored(0.04, date(2014, 5, 3))
+    rescored = scored(0.05, date(2015, 5, 3))
+    line = Trajectory((new,), older=(old,), apart=(rescored, other))
+    assert exams_newest_first(Assessment(line)) == (new, old, other)
+    assert apart(line) == (other,)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hooks.percentages import change_in_words, percent, points, threshold_percent
+from hooks.percentages import change_in_words, limit_in_points, percent, points, size_in_points, threshold_percent
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,17 @@ def test_a_threshold_is_shown_with_every_decimal_it_has(fraction: float, text: s
 )
 def test_a_change_is_said_in_percentage_points(change: float, text: str, words: str) -> None:
     assert (points(change), change_in_words(change)) == (text, words)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"), [(0.003, "0.3"), (-0.003, "0.3"), (-0.00499, "0.499"), (0.005, "0.5"), (0.0, "0.0")]
+)
+def test_the_size_of_a_change_has_no_sign_and_never_looks_like_the_limit_that_it_is_under(
+    change: float, text: str
+) -> None:
+    assert size_in_points(change, beside=0.005) == text
+
+
+@pytest.mark.parametrize(("limit", "text"), [(0.005, "0.5"), (0.0025, "0.25"), (0.01, "1.0")])
+def test_a_limit_of_changes_is_shown_with_every_decimal_it_has(limit: float, text: str) -> None:
+    assert limit_in_points(limit) == text
