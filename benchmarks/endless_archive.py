@@ -1,8 +1,9 @@
-"""An archive that has every study it is asked for: full-size images of one phantom under other UIDs. Prints its root."""
+"""An archive that has every study it is asked for: full-size images of one phantom under other UIDs."""
 
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from datetime import date
@@ -55,7 +56,8 @@ def _parts(images: list[FileDataset], study_uid: str) -> Iterator[bytes]:
 
 
 def main() -> None:
-    """Serve, one request at a time, until standard input ends."""
+    """Print the root and serve, one request at a time, until standard input ends."""
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait for their turn is meant
     with serve(archive(list(dicom_images(EXAM))), threads=1) as url:
         sys.stdout.write(url + "\n")
         sys.stdout.flush()

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from cds.assessment import new_exams
 from cds.ehr.client import Ehr
-from cds.errors import EhrError, EhrNotFound, SettingsError, UntrustedServer
+from cds.errors import EhrError, EhrNotFound, EhrRefused, SettingsError, UntrustedServer
 from cds.night import Found
 from cds.store.runs import RunRecords
 from cds.store.store import Store
@@ -166,7 +166,7 @@ class PatientReader:
         if reference not in self.endpoints:
             try:
                 self.endpoints[reference] = self.client.read(reference)
-            except EhrNotFound:
+            except (EhrNotFound, EhrRefused):  # then the site's archives are asked one after the other
                 self.endpoints[reference] = {"resourceType": "Endpoint", "id": reference.partition("/")[2]}
         return self.endpoints[reference]
 

@@ -120,7 +120,7 @@ class StudyAmbiguous(PacsError):
 
 
 class PatientUnclear(PacsError):
-    """What fits carries no ID of the patient who was asked for, or none of hers is known; it is never taken for hers."""
+    """What fits carries no ID of the patient, or none of hers is known; it is never taken for hers."""
 
     http_status = HTTPStatus.CONFLICT
 

@@ -106,12 +106,18 @@ def _conclusion(
         performed_on=latest.performed_on,
         five_year=latest.score.five_year,
         over_threshold=site.policy.is_crossed_by(latest.score.five_year),
-        newly_over=trajectory.first_over == latest and len(trajectory.points) > 1,
+        newly_over=_is_newly_over(trajectory, site.policy.is_crossed_by),
         rising=bool(trajectory.change and trajectory.change > 0 and trajectory.change_is_measurable is not False),
         change=trajectory.change,
         years=trajectory.years,
         resource=resource,
     )
+
+
+def _is_newly_over(trajectory: Trajectory, is_over: Callable[[float], bool]) -> bool:
+    """Whether the index exam is the first of several over the threshold, also of those before the line."""
+    *before, latest = (is_over(exam.score.five_year) for exam in (*trajectory.older, *trajectory.points))
+    return latest and bool(before) and not any(before)
 
 
 def _earlier(latest: ScoredExam, written: Sequence[Written]) -> list[str]:

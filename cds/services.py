@@ -187,6 +187,7 @@ def site(ehr: EhrSettings, settings: Settings, card: ModelCard) -> Site:
         mri_order=Coding(order.system, order.code, order.display),
         mri_intent=order.intent,
         order_codes=_order_codes(settings.order_codes),
+        assessment_offered=not ehr.write_back,
     )
 
 

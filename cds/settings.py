@@ -146,6 +146,12 @@ class EhrSettings(_Section):
         return self.scope or " ".join(NIGHT_SCOPES + (WRITING_SCOPES if self.write_back else ()))
 
     @model_validator(mode="after")
+    def _is_silent_everywhere(self) -> Self:
+        if self.write_back and self.mode is Mode.SILENT:
+            raise ValueError("write_back needs mode = 'research' or 'active': a silent service writes nothing either")
+        return self
+
+    @model_validator(mode="after")
     def _has_one_way_to_a_token(self) -> Self:
         if (self.client_id is None) != (self.private_key_file is None):
             raise ValueError("client_id and private_key_file belong together: set both or neither")

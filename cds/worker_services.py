@@ -32,6 +32,7 @@ from cds.store.outbox import OutboxRecords
 from cds.store.runs import RunRecords
 from cds.store.store import Store
 from cds.store.tables import Destination
+from hooks.site import Mode
 from model.card import ModelCard
 
 if TYPE_CHECKING:
@@ -144,5 +145,7 @@ class _Site:
 
 
 def _destinations(ehr: EhrSettings, settings: Settings) -> frozenset[Destination]:
-    chart = {Destination.CHART} if ehr.write_back else set()
-    return frozenset(chart | ({Destination.REPORT} if settings.imaging.report_to else set()))
+    if ehr.mode is Mode.SILENT:
+        return frozenset()
+    wanted = {Destination.CHART: ehr.write_back, Destination.REPORT: bool(settings.imaging.report_to)}
+    return frozenset(destination for destination, is_wanted in wanted.items() if is_wanted)

@@ -164,10 +164,11 @@ def _lower_first(words: str) -> str:
 
 
 def _offer(occasion: Occasion) -> Offer:
-    if occasion.latest is None:
+    trajectory = occasion.assessment.trajectory
+    if occasion.latest is None or trajectory is None:
         return Offer()
     return offer(
-        occasion.latest,
+        trajectory,
         occasion.chart.patient.id,
         occasion.user_id,
         occasion.site,

@@ -9,7 +9,7 @@ from fhir_mappings.risk_assessments import assessment_identifier, risk_assessmen
 from hooks.card_details import banners, change_note, method_text
 from hooks.markdown import plain
 from hooks.site import Site
-from model.domain import ScoredExam, Trajectory
+from model.domain import Trajectory
 
 
 def chart_entry(
@@ -20,19 +20,14 @@ def chart_entry(
     `earlier` are references to the assessments of earlier exams in the same chart, `notes` sentences beside it.
     """
     exam = trajectory.latest
+    # What is said here goes with it into the chart: it outlives every card.
     said = (*banners(site, exam.score.model), *exam.warnings, *change_note(trajectory), *notes)
-    return assessment_identifier(exam, patient_id), exam_assessment(exam, patient_id, site, said, earlier)
-
-
-def exam_assessment(
-    exam: ScoredExam, patient_id: str, site: Site, said: Sequence[str], earlier: Sequence[str] = ()
-) -> dict[str, Any]:
-    """One exam's RiskAssessment. What is `said` goes with it into the chart: it outlives every card."""
-    return risk_assessment(
+    resource = risk_assessment(
         exam,
         patient_id,
         identifier_system=site.identifier_system,
         method_text=plain(method_text(exam.score.model)),
-        note=" ".join(plain(text) for text in said) or None,
+        note=" ".join(map(plain, said)) or None,
         earlier=earlier,
     )
+    return assessment_identifier(exam, patient_id), resource

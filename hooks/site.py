@@ -46,6 +46,8 @@ DEFAULT_OVERRIDE_REASONS = tuple(
 class Site:
     """One site's settings for its cards; `demo_banner` is from the model's card, empty for a clinical model.
 
+    `assessment_offered` says whether a card offers the RiskAssessment: not where it is written by itself.
+
     The code of `mri_order` is one of the `order_codes` for breast MRI without being listed there.
     """
 
@@ -58,6 +60,7 @@ class Site:
     identifier_system: str = "urn:mammotrend:risk-assessment"
     override_reasons: tuple[OverrideReason, ...] = DEFAULT_OVERRIDE_REASONS
     order_codes: OrderCodes = DEFAULT_ORDER_CODES
+    assessment_offered: bool = True
 
     def __post_init__(self) -> None:
         if self.mri_intent not in INTENTS:

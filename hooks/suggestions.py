@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.mri_orders import mri_order
-from fhir_mappings.risk_assessments import risk_assessment
-from hooks.card_details import banners, method_text, threshold_words
+from hooks.card_details import banners, threshold_words
+from hooks.chart_entry import chart_entry
 from hooks.contract import Action, ActionType, NewUuid, Suggestion
 from hooks.json_rules import CardError
 from hooks.markdown import plain
 from hooks.percentages import percent
 from hooks.site import Mode, Site
-from model.domain import ScoredExam
+from model.domain import ScoredExam, Trajectory
 
 
 @dataclass(frozen=True)
@@ -25,16 +26,22 @@ class Offer:
     problems: tuple[str, ...] = ()
 
 
-def offer(exam: ScoredExam, patient_id: str, user_id: str, site: Site, new_uuid: NewUuid, *, with_mri: bool) -> Offer:
+def offer(
+    trajectory: Trajectory, patient_id: str, user_id: str, site: Site, new_uuid: NewUuid, *, with_mri: bool
+) -> Offer:
     """What is offered for the judged exam, one action in each suggestion: some EHRs take no more.
 
     What cannot be built, which is a mistake in the site's settings, is left out: the score is worth the card alone.
     """
-    record = _attempt("risk assessment", lambda: risk_assessment_suggestion(exam, patient_id, site, new_uuid))
-    if not with_mri:
-        return record
-    order = _attempt("breast MRI order", lambda: mri_suggestion(exam, patient_id, user_id, site, new_uuid))
-    return Offer((*order.suggestions, *record.suggestions), (*order.problems, *record.problems))
+    offers = []
+    if with_mri:
+        order = partial(mri_suggestion, trajectory.latest, patient_id, user_id, site, new_uuid)
+        offers.append(_attempt("breast MRI order", order))
+    if site.assessment_offered:
+        record = partial(risk_assessment_suggestion, trajectory, patient_id, site, new_uuid)
+        offers.append(_attempt("risk assessment", record))
+    suggestions = (suggestion for one in offers for suggestion in one.suggestions)
+    return Offer(tuple(suggestions), tuple(problem for one in offers for problem in one.problems))
 
 
 def _attempt(name: str, build: Callable[[], Suggestion]) -> Offer:
@@ -55,7 +62,8 @@ def mri_suggestion(exam: ScoredExam, patient_id: str, user_id: str, site: Site, 
         reason=f"Increased 5-year image-based score {score} ({threshold_words(site.policy)}), exam of {day}",
         imaging_study=exam.imaging_study,
         requester=user_id,
-        note=_note(exam, site, warnings=False),
+        # The banners go with the order: it outlives the card.
+        note=" ".join(map(plain, banners(site, exam.score.model))) or None,
     )
     action = Action(ActionType.CREATE, f"Create a draft order for breast MRI (code {site.mri_order.code})", order)
     # Outside active mode nothing is recommended by this service: the offer stands without that word.
@@ -63,21 +71,9 @@ def mri_suggestion(exam: ScoredExam, patient_id: str, user_id: str, site: Site, 
     return Suggestion("Draft a breast MRI order", new_uuid(), (action,), is_recommended=recommended)
 
 
-def risk_assessment_suggestion(exam: ScoredExam, patient_id: str, site: Site, new_uuid: NewUuid) -> Suggestion:
-    """Offer to record the five yearly risks of this exam in the chart."""
-    resource = risk_assessment(
-        exam,
-        patient_id,
-        identifier_system=site.identifier_system,
-        method_text=plain(method_text(exam.score.model)),
-        note=_note(exam, site, warnings=True),
-    )
-    day = exam.performed_on.isoformat()
+def risk_assessment_suggestion(trajectory: Trajectory, patient_id: str, site: Site, new_uuid: NewUuid) -> Suggestion:
+    """Offer to record the five yearly risks of the judged exam in the chart."""
+    _, resource = chart_entry(trajectory, patient_id, site)
+    day = trajectory.latest.performed_on.isoformat()
     action = Action(ActionType.CREATE, f"Create a RiskAssessment for the exam of {day}", resource)
     return Suggestion(f"Record the risk assessment of the exam of {day}", new_uuid(), (action,))
-
-
-def _note(exam: ScoredExam, site: Site, *, warnings: bool) -> str | None:
-    """The banners go into the chart with the resource: it outlives the card."""
-    said = (*banners(site, exam.score.model), *(exam.warnings if warnings else ()))
-    return " ".join(plain(text) for text in said) or None

@@ -36,11 +36,14 @@ class _Body:
     def stream(self, amt: int = CHUNK, decode_content: bool | None = None) -> Iterator[bytes]:
         kept = len(self._closing) + 64  # an epilogue of a line break or two is legal
         tail = b""
-        # `read1`, because `read` waits for all of `amt`, which at a byte a second is never there.
-        while chunk := self._body.read1(amt, decode_content=decode_content):
-            self._in_time()
-            tail = (tail + chunk[-kept:])[-kept:]
-            yield chunk
+        try:
+            # `read1`, because `read` waits for all of `amt`, which at a byte a second is never there.
+            while chunk := self._body.read1(amt, decode_content=decode_content):
+                self._in_time()
+                tail = (tail + chunk[-kept:])[-kept:]
+                yield chunk
+        finally:
+            self._body.close()  # read to its end its connection is free again; given up, nobody else would close it
         if self._closing not in tail:
             raise StudyIncomplete("the archive's answer broke off before its end; the study is fetched again later")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from copy import copy
 from datetime import UTC, datetime, tzinfo
 
 from highdicom import sr
@@ -91,7 +90,8 @@ def _patient(header: Dataset) -> tuple[str, str]:
 
 
 def _with_all_attributes(header: Dataset) -> Dataset:
-    whole = copy(header)
+    whole = Dataset()
+    whole.update(header)
     for keyword in _MAY_BE_EMPTY:
         if keyword not in whole:
             setattr(whole, keyword, "")

@@ -26,9 +26,8 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 def test_while_one_holds_it_nobody_else_can_and_afterwards_anybody(engine: Engine) -> None:
     runs, clock = RunRecords(engine), Clock()
 
-    with held(runs, "night", "one", clock) as mine:
-        with held(runs, "night", "two", clock) as theirs:
-            assert (mine, theirs) == (True, False)
+    with held(runs, "night", "one", clock) as mine, held(runs, "night", "two", clock) as theirs:
+        assert (mine, theirs) == (True, False)
     with held(runs, "night", "two", clock) as theirs:
         assert theirs is True
 

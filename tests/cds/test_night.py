@@ -77,9 +77,9 @@ def test_a_run_finds_settles_and_sums_up_and_the_summary_is_kept(engine: Engine,
 
 
 def test_a_second_run_at_the_same_time_is_refused_and_the_first_goes_on(engine: Engine, store: Store) -> None:
-    with held(RunRecords(engine), LEASE, "another process", Clock()):
-        with pytest.raises(RunUnderWay, match="wait for its end"):
-            night(engine).run(lambda _: None)
+    elsewhere = held(RunRecords(engine), LEASE, "another process", Clock())
+    with elsewhere, pytest.raises(RunUnderWay, match="wait for its end"):
+        night(engine).run(lambda _: None)
 
     assert RunRecords(engine).last() == []
     assert night(engine).run(lambda _: None) == RunSummary()

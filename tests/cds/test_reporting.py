@@ -120,6 +120,18 @@ def test_the_first_exam_of_all_is_over_but_not_newly(engine: Engine, store: Stor
     assert (kept.over_threshold, kept.newly_over, kept.rising, kept.change) == (True, False, False, None)
 
 
+@pytest.mark.parametrize(("first", "is_newly_over"), [(0.02, False), (0.015, True)])
+def test_a_woman_who_was_over_before_her_line_begins_is_not_newly_over(
+    engine: Engine, store: Store, first: float, is_newly_over: bool
+) -> None:
+    for year in range(2018, 2027):
+        exam(store, year, first if year == 2018 else 0.066 if year == 2026 else 0.015)
+    report_all(engine)
+
+    (kept,) = conclusions(engine)
+    assert (kept.over_threshold, kept.newly_over) == (True, is_newly_over)
+
+
 def test_an_earlier_exam_that_is_scored_late_amends_the_assessment(engine: Engine, store: Store) -> None:
     exam(store, 2026, 0.066)
     report_all(engine)

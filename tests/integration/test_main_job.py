@@ -19,7 +19,7 @@ from cds.demo.loopback import serve
 from cds.demo.patients import yearly, years_before
 from cds.demo.resources import imaging_study, order_select, patient
 from cds.services import web_services
-from cds.settings import EhrSettings, PacsSettings, ServiceSettings, Settings
+from cds.settings import EhrSettings, ImagingSettings, PacsSettings, ServiceSettings, Settings
 from cds.web.app import create_app
 from cds.worker_services import WorkerServices, worker_services
 from hooks.site import Mode
@@ -49,18 +49,29 @@ class Site:
         woman = patient("unused", name, years_before(TODAY, age_years, days=40), dicom_ids)
         return self.create({key: value for key, value in woman.items() if key != "id"})["id"]  # type: ignore[no-any-return]
 
-    def receive(self, patient_id: str, images: Sequence[Dataset]) -> None:
-        """Images to the archive, then their study to the chart, as happens in a hospital."""
+    def receive(self, patient_id: str, images: Sequence[Dataset]) -> Json:
+        """Images to the archive, then their study to the chart, as happens in a hospital; the study there."""
         for image in images:
-            answer = requests.post(
-                f"{self.pacs.url}/instances",
-                data=file_bytes(image),  # type: ignore[arg-type]
-                auth=(self.pacs.username, self.pacs.password),
-                timeout=60,
-            )
-            answer.raise_for_status()
+            self.archive_only(image)
         study = imaging_study("unused", patient_id, images[0], len(images))
-        self.create({key: value for key, value in study.items() if key != "id"})
+        return self.create({key: value for key, value in study.items() if key != "id"})
+
+    def archive_only(self, image: Dataset) -> None:
+        """An image to the archive, of which the EHR is not told."""
+        answer = requests.post(
+            f"{self.pacs.url}/instances",
+            data=file_bytes(image),  # type: ignore[arg-type]
+            auth=(self.pacs.username, self.pacs.password),
+            timeout=60,
+        )
+        answer.raise_for_status()
+
+    def replace(self, resource: Json) -> None:
+        """A correction in the EHR."""
+        headers = {"Authorization": f"Bearer {self.ehr.token}", "Content-Type": "application/fhir+json"}
+        address = f"{self.ehr.url}/{resource['resourceType']}/{resource['id']}"
+        answer = requests.put(address, json=resource, headers=headers, timeout=30)
+        assert answer.ok, answer.text
 
     def create(self, resource: Json) -> Json:
         """What a clinician's accepted suggestion does: POST it to the EHR, which validates it."""
@@ -85,33 +96,30 @@ class Site:
             pass
 
 
+def site_settings(orthanc: OrthancServer, sekmet: SekmetServer, folder: Path, **ehr: Any) -> Settings:
+    """A site in research mode, with what its EHR's block says besides."""
+    token_file = folder / "token"
+    token_file.write_text(sekmet.token)
+    told = {"mode": Mode.RESEARCH, "access_token_file": token_file, "timeout_s": 30, **ehr}
+    pacs = PacsSettings(
+        name="orthanc",
+        dicomweb_root=orthanc.dicomweb,
+        username=orthanc.username,
+        password=SecretStr(orthanc.password),
+    )
+    return Settings(
+        database_url=f"sqlite:///{folder / 'site.sqlite'}",
+        ehrs=(EhrSettings(name="sekmet", fhir_server=sekmet.url, **told),),
+        pacs=(pacs,),
+        service=ServiceSettings(answer_budget_s=0.2),
+    )
+
+
 @pytest.fixture
 def open_site(
     orthanc_server: OrthancServer, sekmet_server: SekmetServer, tmp_path: Path
 ) -> Iterator[Callable[[], Site]]:
-    token_file = tmp_path / "token"
-    token_file.write_text(sekmet_server.token)
-    settings = Settings(
-        database_url=f"sqlite:///{tmp_path / 'site.sqlite'}",
-        ehrs=(
-            EhrSettings(
-                name="sekmet",
-                fhir_server=sekmet_server.url,
-                mode=Mode.RESEARCH,
-                access_token_file=token_file,
-                timeout_s=30,
-            ),
-        ),
-        pacs=(
-            PacsSettings(
-                name="orthanc",
-                dicomweb_root=orthanc_server.dicomweb,
-                username=orthanc_server.username,
-                password=SecretStr(orthanc_server.password),
-            ),
-        ),
-        service=ServiceSettings(answer_budget_s=0.2),
-    )
+    settings = site_settings(orthanc_server, sekmet_server, tmp_path)
     with serve(create_app(web_services(settings))) as service_url:
         yield lambda: Site(sekmet_server, orthanc_server, settings, service_url, worker_services(settings))
 
@@ -235,6 +243,87 @@ def test_the_night_scores_what_the_ehr_lists_and_a_second_night_scores_nothing_t
 
     (card,) = site.select_screening(patient_id)
     assert exams[-1].performed_on.isoformat() in card["detail"]
+
+
+# Results that reach the chart and the archive by themselves
+
+
+@pytest.fixture
+def writing_site(orthanc_server: OrthancServer, sekmet_server: SekmetServer, tmp_path: Path) -> Iterator[Site]:
+    """A site that writes RiskAssessments into the chart and reports into the archive, and looks for earlier exams."""
+    imaging = ImagingSettings(report_to="orthanc", find_priors=True)
+    settings = site_settings(orthanc_server, sekmet_server, tmp_path, write_back=True)
+    settings = settings.model_copy(update={"imaging": imaging})
+    with serve(create_app(web_services(settings))) as service_url:
+        yield Site(sekmet_server, orthanc_server, settings, service_url, worker_services(settings))
+
+
+def assessments(site: Site, patient_id: str) -> list[Json]:
+    """Her RiskAssessments in the EHR; sekmet does not search them by patient."""
+    headers = {"Authorization": f"Bearer {site.ehr.token}"}
+    bundle = requests.get(f"{site.ehr.url}/RiskAssessment?_count=500", headers=headers, timeout=30).json()
+    resources = [entry["resource"] for entry in bundle.get("entry", [])]
+    return [one for one in resources if one["subject"]["reference"] == f"Patient/{patient_id}"]
+
+
+def modalities(site: Site, study_uid: str) -> list[str]:
+    root, auth = site.pacs.dicomweb, (site.pacs.username, site.pacs.password)
+    rows = requests.get(f"{root}/studies/{study_uid}/instances?includefield=00080060", auth=auth, timeout=30).json()
+    return sorted(row["00080060"]["Value"][0] for row in rows)
+
+
+def test_the_night_writes_one_assessment_into_the_chart_and_one_report_into_the_study(writing_site: Site) -> None:
+    site = writing_site
+    dicom_id, exams = phantom_history((2.1, 4.0, 6.6))
+    patient_id = site.admit("Nora Night", 55, [dicom_id])
+    for exam in exams:
+        site.receive(patient_id, list(dicom_images(exam)))
+
+    for _ in range(2):
+        summary = site.worker.night.run(lambda _: site.score_everything())
+    assert summary.problems == ()
+
+    (written,) = assessments(site, patient_id)
+    assert (written["status"], len(written["prediction"])) == ("final", 5)
+    note = written["note"][0]["text"]
+    assert note.startswith("Synthetic demonstration model. Not for clinical use. Research use.")
+    assert f"Change from {exams[0].performed_on.isoformat()} to {exams[-1].performed_on.isoformat()}" in note, note
+    assert modalities(site, exams[-1].study_uid) == ["MG"] * 4 + ["SR"]
+    assert modalities(site, exams[0].study_uid) == ["MG"] * 4
+    (card,) = site.select_screening(patient_id)
+    assert labels(card) == ["ServiceRequest"]
+
+
+def test_an_earlier_exam_that_only_the_archive_has_becomes_part_of_her_line(writing_site: Site) -> None:
+    site = writing_site
+    dicom_id, exams = phantom_history((2.1, 6.6))
+    patient_id = site.admit("Paula Prior", 55, [dicom_id])
+    site.receive(patient_id, list(dicom_images(exams[1])))
+    for image in dicom_images(exams[0]):
+        site.archive_only(image)
+
+    site.select_screening(patient_id)
+    for _ in range(2):
+        site.score_everything()
+
+    (card,) = site.select_screening(patient_id)
+    assert exams[0].performed_on.isoformat() in card["detail"]
+    assert "points in 1.0 years" in card["summary"]
+
+
+def test_a_study_entered_in_error_takes_its_assessment_back(writing_site: Site) -> None:
+    site = writing_site
+    dicom_id, exams = phantom_history((6.6,))
+    patient_id = site.admit("Erna Error", 55, [dicom_id])
+    study = site.receive(patient_id, list(dicom_images(exams[0])))
+    site.worker.night.run(lambda _: site.score_everything())
+    assert [one["status"] for one in assessments(site, patient_id)] == ["final"]
+
+    site.replace({**study, "status": "entered-in-error"})
+    site.worker.night.run(lambda _: site.score_everything())
+
+    assert [one["status"] for one in assessments(site, patient_id)] == ["entered-in-error"]
+    assert site.select_screening(patient_id) == []
 
 
 def film(site: Site, case: FilmExam, views: Sequence[Dataset], dicom_ids: Sequence[str]) -> Json:

@@ -154,3 +154,39 @@ def test_an_image_whose_uid_would_leave_the_folder_is_refused(folder: DicomFolde
     image.SOPInstanceUID = "../../escape"
     with pytest.raises(ValueError, match="not a UID"):
         folder.add(image)
+
+
+@pytest.mark.parametrize(
+    ("days", "found"),
+    [("20260105-", 2), ("-20260105", 2), ("20260101-20260131", 2), ("20260106-", 0), ("-20260104", 0), ("20260105", 2)],
+)
+def test_a_range_of_days_finds_the_studies_within(client: DICOMwebClient, days: str, found: int) -> None:
+    assert len(client.search_for_studies(search_filters={"StudyDate": days})) == found
+
+
+def test_an_object_that_is_stored_is_listed_once_however_often_it_comes(client: DICOMwebClient) -> None:
+    report = cad_report("1.2.4")
+
+    for _ in range(2):
+        outcome = client.store_instances([report])
+
+    assert outcome.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == report.SOPInstanceUID
+    assert len(client.search_for_instances("1.2.4")) == 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "status"),
+    [
+        ("application/dicom", b"", 415),
+        ("multipart/related", b"--x\r\n\r\n\r\n--x--", 415),
+        ("multipart/related; boundary=x", b"--x\r\nContent-Type: application/dicom\r\n\r\nno file\r\n--x--", 400),
+    ],
+)
+def test_what_is_no_dicom_file_is_not_stored(
+    url: str, folder: DicomFolder, kind: str, body: bytes, status: int
+) -> None:
+    before = len(folder.instances())
+
+    answer = requests.post(f"{url}/studies", data=body, headers={"Content-Type": kind}, timeout=5)
+
+    assert (answer.status_code, len(folder.instances())) == (status, before)

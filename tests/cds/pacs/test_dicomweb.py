@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,15 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from cds.demo.dicom_folder import DicomFolder
 from cds.demo.dicomweb_server import dicomweb_app
 from cds.demo.loopback import serve
-from cds.errors import PacsError, PacsRefused, PacsUnreachable, StudyIncomplete, StudyNotFound, UntrustedServer
+from cds.errors import (
+    PacsError,
+    PacsRefused,
+    PacsUnreachable,
+    ReportRejected,
+    StudyIncomplete,
+    StudyNotFound,
+    UntrustedServer,
+)
 from cds.origins import BearerToken
 from cds.pacs.connection import ArchiveRoot
 from cds.pacs.dicomweb import DicomWebArchive
@@ -180,6 +191,151 @@ def test_a_redirect_to_another_server_is_not_followed(folder: DicomFolder) -> No
 def test_an_archive_that_answers_a_web_page_is_an_error_in_words() -> None:
     with serve(lambda environ, start: _plain(start, "200 OK")) as url, pytest.raises(PacsError, match="'text/html'"):
         retrieve(url)
+
+
+def dripping(kind: str, pieces: int) -> Flask:
+    """An archive that never stops to send a little, and lists nothing but what it is about to send."""
+    app = Flask("dripping")
+
+    @app.get("/<path:path>")
+    def drip(path: str) -> Response:
+        return Response((b" " for _ in range(pieces)), content_type=kind)
+
+    return app
+
+
+@pytest.mark.parametrize("kind", ["application/dicom+json", 'multipart/related; boundary="x"'])
+def test_an_archive_that_drips_is_given_up_when_its_time_is_over(kind: str) -> None:
+    looks = itertools.count(0, 10)
+    with serve(dripping(kind, 10_000)) as url:
+        archive = DicomWebArchive(ArchiveRoot(url, retries=0, whole_timeout_s=600), lambda: float(next(looks)))
+        with pytest.raises(PacsUnreachable, match="within 600 s"):
+            archive.retrieve_study(STUDY)
+    # Sixty looks at the clock, ten seconds apart, and the one too many.
+    assert next(looks) == 620
+
+
+def test_an_archive_may_be_asked_from_several_threads(folder: DicomFolder) -> None:
+    exams = {f"1.2.{number}": stored(folder, screening_exam(f"1.2.{number}")) for number in range(1, 9)}
+    with serve(dicomweb_app(folder)) as url, ThreadPoolExecutor(4) as threads:
+        archive = DicomWebArchive(ArchiveRoot(url))
+        for received, images in zip(threads.map(archive.retrieve_study, exams), exams.values(), strict=True):
+            assert by_uid(received) == by_uid(images)
+
+
+def test_an_image_whose_class_and_modality_are_not_listed_is_no_mammogram(folder: DicomFolder) -> None:
+    with serve(lying_archive([mammogram(), cad_report(STUDY)], b"")) as url:
+        listed = DicomWebArchive(ArchiveRoot(url)).image_uids(STUDY)
+    assert len(listed) == 1
+
+
+# Storing
+
+
+def answering(status: int, outcome: object) -> Flask:
+    """An archive that answers what it is given with this status and these words of what it did."""
+    app = Flask("answering")
+    app.add_url_rule("/studies", view_func=lambda: Response(*_json(outcome, status)), methods=["POST"])
+    return app
+
+
+def _json(outcome: object, status: int) -> tuple[str, int, dict[str, str]]:
+    text = outcome if isinstance(outcome, str) else json.dumps(outcome)
+    return text, status, {"Content-Type": "application/dicom+json"}
+
+
+def outcome(sequence: str, sop_uid: str, reason: int | None = None) -> dict[str, object]:
+    """The answer to STOW-RS in which this object is in the list of those stored or of those that failed."""
+    item: dict[str, object] = {"00081155": {"vr": "UI", "Value": [sop_uid]}}
+    if reason is not None:
+        item["00081197"] = {"vr": "US", "Value": [reason]}
+    return {sequence: {"vr": "SQ", "Value": [item]}}
+
+
+STORED, FAILED = "00081199", "00081198"
+
+
+def store(report: Dataset, status: int, said: object) -> None:
+    with serve(answering(status, said)) as url:
+        DicomWebArchive(ArchiveRoot(url, retries=0)).store(report)
+
+
+def test_a_report_is_stored_once_however_often_it_is_sent(folder: DicomFolder) -> None:
+    stored(folder, screening_exam(STUDY))
+    report = cad_report(STUDY)
+    with serve(dicomweb_app(folder, "cds", "secret")) as url:
+        archive = DicomWebArchive(ArchiveRoot(url, HTTPBasicAuth("cds", "secret")))
+        archive.store(report)
+        archive.store(report)
+        assert len(archive.headers(STUDY)) == 5
+
+
+@pytest.mark.parametrize("status", [200, 202])
+def test_a_report_that_the_archive_names_as_stored_is_stored(status: int) -> None:
+    report = cad_report(STUDY)
+    store(report, status, outcome(STORED, report.SOPInstanceUID))
+
+
+@pytest.mark.parametrize("status", [200, 202, 400, 409])
+def test_a_report_that_the_archive_has_already_is_stored(status: int) -> None:
+    report = cad_report(STUDY)
+    store(report, status, outcome(FAILED, report.SOPInstanceUID, 0x0111))
+
+
+@pytest.mark.parametrize("status", [200, 202, 400, 409])
+def test_a_report_that_the_archive_does_not_accept_is_rejected_for_good(status: int) -> None:
+    report = cad_report(STUDY)
+    with pytest.raises(ReportRejected, match="reason C000") as rejection:
+        store(report, status, outcome(FAILED, report.SOPInstanceUID, 0xC000))
+    assert not rejection.value.may_pass
+    assert report.SOPInstanceUID not in str(rejection.value)
+
+
+@pytest.mark.parametrize("reason", [0x0110, 0xA700, 0xA7FF])
+def test_an_archive_without_room_may_take_the_report_later(reason: int) -> None:
+    report = cad_report(STUDY)
+    with pytest.raises(PacsError, match="sent again") as problem:
+        store(report, 409, outcome(FAILED, report.SOPInstanceUID, reason))
+    assert problem.value.may_pass
+
+
+@pytest.mark.parametrize("said", [{}, [], "", "nonsense", outcome(STORED, "9.9.9"), outcome(FAILED, "9.9.9", 0xC000)])
+@pytest.mark.parametrize("status", [200, 409])
+def test_an_archive_that_does_not_say_what_became_of_the_report_may_be_sent_it_again(status: int, said: object) -> None:
+    with pytest.raises(PacsError) as problem:
+        store(cad_report(STUDY), status, said)
+    assert problem.value.may_pass
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "said"),
+    [
+        (401, PacsRefused, "401"),
+        (404, PacsError, "takes no objects"),
+        (405, PacsError, "takes no objects"),
+        (415, PacsError, "415"),
+        (503, PacsUnreachable, "503"),
+    ],
+)
+def test_an_archive_that_refuses_to_be_given_reports_is_an_error_in_words(
+    status: int, error: type[PacsError], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        store(cad_report(STUDY), status, {})
+
+
+def test_a_report_is_sent_once_even_if_its_answer_is_lost() -> None:
+    sent: list[str] = []
+    app = Flask("busy")
+
+    @app.post("/studies")
+    def busy() -> Response:
+        sent.append(request.path)
+        return Response(status=503)
+
+    with serve(app) as url, pytest.raises(PacsUnreachable):
+        DicomWebArchive(ArchiveRoot(url, retries=3, backoff_s=0.01)).store(cad_report(STUDY))
+    assert len(sent) == 1
 
 
 # What follows are archives that list a whole study and send something else.

@@ -69,7 +69,9 @@ def test_whatever_the_order_and_repeats_each_exam_is_queued_once(store: Store, c
     for call in calls:
         store.register([new_exam(f"1.3.{exam}") for exam in call], model, NOW)
 
-    assert sorted(job.study_uid or "" for job in jobs(store, model)) == sorted({f"1.3.{e}" for call in calls for e in call})
+    assert sorted(job.study_uid or "" for job in jobs(store, model)) == sorted(
+        {f"1.3.{e}" for call in calls for e in call}
+    )
 
 
 def test_many_threads_that_register_the_same_exams_make_each_once(store: Store, engine: Engine) -> None:
