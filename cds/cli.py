@@ -120,8 +120,7 @@ def rescore(
 ) -> None:
     """Do the nightly run now: find the site's exams, try all that have no score, say why any is held.
 
-    It can be ended and begun again at any time. Exit status 1: an exam is still queued, or something could not be
-    looked at.
+    It can be ended and begun again at any time. Exit status 1: an exam is held, or something could not be looked at.
     """
     from cds.rescore import SiteRun
     from cds.store.store import Selection

@@ -43,7 +43,7 @@ def keep_files_private() -> None:
 def set_up_logging(level: str) -> None:
     """Log to standard error from this level on, without patients' values."""
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("apscheduler", "dicomweb_client", "waitress"):
+    for noisy in ("alembic", "apscheduler", "dicomweb_client", "waitress"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # Its warnings quote the whole address, and with it study UIDs and patient ids; our own errors say what failed.
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)

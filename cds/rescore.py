@@ -58,7 +58,7 @@ class SiteRun:
         """Find every exam, try each that is queued once, assess, write, and print what came of it."""
         summary = self._night.run(lambda started: self._settle(started, selection, stop), selection)
         for line in summary_lines(summary, self._left(selection)):
-            self._console.print(line, markup=False, highlight=False)
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         return summary
 
     def _settle(self, started: datetime, selection: Selection, stop: Event) -> None:

@@ -31,7 +31,7 @@ def upgrade(config: Config = None) -> None:
     set_up_logging("WARNING")
     with plain_errors():
         before = upgrade_database(connect(read_settings(config).database_url))
-    _say(f"the database had the layout {before or 'of an empty one'}; it now has {newest_revision()}")
+    _say(f"the database {f'had the layout {before}' if before else 'was empty'}; it now has {newest_revision()}")
 
 
 @db_app.command("status")
@@ -94,13 +94,17 @@ def list_runs(config: Config = None) -> None:
     set_up_logging("WARNING")
     with plain_errors():
         runs = RunRecords(open_database(read_settings(config).database_url)).last()
-    table = Table("Begun", "Ended", "Found", "Scored", "Refused", "Failed", "Written", "Could not look")
+    table = Table()
+    for heading in ("Begun", "Ended"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("Found", "Scored", "Refused", "Failed", "Written", "Not looked at"):
+        table.add_column(heading, justify="right")
     for run in runs:
         ended = f"{run.finished_at:%Y-%m-%d %H:%M}" if run.finished_at else "not ended"
         refused, failed = sum(run.refused.values()), sum(run.failed.values())
         counts = (run.found, run.scored, refused, failed, run.written, len(run.problems))
         table.add_row(f"{run.started_at:%Y-%m-%d %H:%M}", ended, *map(str, counts))
-    Console().print(table)
+    Console().print(table if runs else "no run yet")
 
 
 def _say(line: str) -> None:

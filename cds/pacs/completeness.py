@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from email.message import Message
 from http import HTTPStatus
 from typing import Any
@@ -15,60 +15,45 @@ from pydicom.uid import UID
 
 from cds.errors import PacsError, StudyIncomplete
 
-CHUNK = 1 << 20
 # QIDO-RS and metadata, and the single file that some archives send unwrapped.
 _WITHOUT_PARTS = frozenset({"application/dicom+json", "application/json", "application/dicom"})
 
 
-class _Body:
-    """A response body that ends in an error where it breaks off or takes too long.
+class _EndChecked:
+    """A response body that ends in an error unless it ends with its multipart's closing boundary (RFC 2046, 5.1.1)."""
 
-    It has ended where its multipart's closing boundary is (RFC 2046, 5.1.1), any other where the connection ends.
-    """
-
-    def __init__(self, body: Any, in_time: Callable[[], None], boundary: str | None) -> None:
-        self._body, self._in_time = body, in_time
-        self._closing = b"" if boundary is None else f"\r\n--{boundary}--".encode()
+    def __init__(self, body: Any, boundary: str) -> None:
+        self._body = body
+        self._closing = f"\r\n--{boundary}--".encode()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._body, name)
 
-    def stream(self, amt: int = CHUNK, decode_content: bool | None = None) -> Iterator[bytes]:
+    def stream(self, *arguments: Any, **options: Any) -> Iterator[bytes]:
         kept = len(self._closing) + 64  # an epilogue of a line break or two is legal
         tail = b""
-        try:
-            # `read1`, because `read` waits for all of `amt`, which at a byte a second is never there.
-            while chunk := self._body.read1(amt, decode_content=decode_content):
-                self._in_time()
-                tail = (tail + chunk[-kept:])[-kept:]
-                yield chunk
-        finally:
-            self._body.close()  # read to its end its connection is free again; given up, nobody else would close it
+        for chunk in self._body.stream(*arguments, **options):
+            tail = (tail + chunk[-kept:])[-kept:]
+            yield chunk
         if self._closing not in tail:
             raise StudyIncomplete("the archive's answer broke off before its end; the study is fetched again later")
 
 
-def check_answer(in_time: Callable[[], None], response: requests.Response, *_: Any, **__: Any) -> None:
-    """Response hook: have an answer fail that is not DICOM, that breaks off, or that is not in time.
+def check_end(response: requests.Response, *_: Any, **__: Any) -> None:
+    """Response hook: have a multipart answer fail where it breaks off, which requests takes for its end.
 
     A study response has neither a length nor chunks (Orthanc), so the connection's end is all that requests sees.
     """
-    in_time()
-    has_content = response.ok and not response.is_redirect and response.status_code != HTTPStatus.NO_CONTENT
-    response.raw = _Body(response.raw, in_time, _boundary(response) if has_content else None)
-
-
-def _boundary(response: requests.Response) -> str | None:
-    """The boundary of a multipart answer, None of one that has no parts."""
+    if not response.ok or response.is_redirect or response.status_code == HTTPStatus.NO_CONTENT:
+        return
     header = Message()
     header["Content-Type"] = response.headers.get("Content-Type", "")
     boundary = header.get_param("boundary")
     if header.get_content_maintype() == "multipart" and isinstance(boundary, str):
-        return boundary
-    if header.get_content_type() in _WITHOUT_PARTS:
-        return None
-    response.close()
-    raise PacsError(f"the archive answered {header.get_content_type()[:64]!r}; check its DICOMweb root")
+        response.raw = _EndChecked(response.raw, boundary)
+    elif header.get_content_type() not in _WITHOUT_PARTS:
+        response.close()
+        raise PacsError(f"the archive answered {header.get_content_type()[:64]!r}; check its DICOMweb root")
 
 
 def check_study(received: Iterable[pydicom.Dataset], study_uid: str, expected: set[str]) -> None:

@@ -8,18 +8,17 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 
 import requests
 from dicomweb_client.web import DICOMwebClient
 from pydicom.errors import InvalidDicomError
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.util import Retry
 
 from cds.errors import MammoTrendError, PacsError, PacsRefused, PacsUnreachable, StudyIncomplete, StudyNotFound
 from cds.origins import SameOriginSession, origin
-from cds.pacs.completeness import check_answer
+from cds.pacs.completeness import check_end
+from cds.pacs.deadline import InTimeAdapter
 
 # What dicomweb-client and pydicom raise on an answer that is not what it should be: no multipart, no JSON, no DICOM.
 _UNREADABLE = (
@@ -118,8 +117,8 @@ def _session(root: ArchiveRoot, in_time: Callable[[], None]) -> requests.Session
         respect_retry_after_header=False,  # an archive may say hours, and the study would hold its place
     )
     for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(max_retries=again))
-    session.hooks["response"].append(partial(check_answer, in_time))
+        session.mount(scheme, InTimeAdapter(in_time, max_retries=again))
+    session.hooks["response"].append(check_end)
     return session
 
 

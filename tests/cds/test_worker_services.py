@@ -23,7 +23,12 @@ PACS = (PacsSettings(name="main", dicomweb_root="http://127.0.0.1:9/dicom-web"),
 def settings(folder: Path, **values: Any) -> Settings:
     """A site with one EHR and the demo model."""
     ehr = EhrSettings(name="main", fhir_server="http://127.0.0.1:9/fhir")
-    given: dict[str, Any] = {"database_url": f"sqlite:///{folder / 'x.sqlite'}", "model": DEMO_MODEL, "ehrs": (ehr,), "pacs": PACS}
+    given: dict[str, Any] = {
+        "database_url": f"sqlite:///{folder / 'x.sqlite'}",
+        "model": DEMO_MODEL,
+        "ehrs": (ehr,),
+        "pacs": PACS,
+    }
     return Settings(**(given | values))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import threading
 from collections.abc import Callable
@@ -191,28 +190,6 @@ def test_a_redirect_to_another_server_is_not_followed(folder: DicomFolder) -> No
 def test_an_archive_that_answers_a_web_page_is_an_error_in_words() -> None:
     with serve(lambda environ, start: _plain(start, "200 OK")) as url, pytest.raises(PacsError, match="'text/html'"):
         retrieve(url)
-
-
-def dripping(kind: str, pieces: int) -> Flask:
-    """An archive that never stops to send a little, and lists nothing but what it is about to send."""
-    app = Flask("dripping")
-
-    @app.get("/<path:path>")
-    def drip(path: str) -> Response:
-        return Response((b" " for _ in range(pieces)), content_type=kind)
-
-    return app
-
-
-@pytest.mark.parametrize("kind", ["application/dicom+json", 'multipart/related; boundary="x"'])
-def test_an_archive_that_drips_is_given_up_when_its_time_is_over(kind: str) -> None:
-    looks = itertools.count(0, 10)
-    with serve(dripping(kind, 10_000)) as url:
-        archive = DicomWebArchive(ArchiveRoot(url, retries=0, whole_timeout_s=600), lambda: float(next(looks)))
-        with pytest.raises(PacsUnreachable, match="within 600 s"):
-            archive.retrieve_study(STUDY)
-    # Sixty looks at the clock, ten seconds apart, and the one too many.
-    assert next(looks) == 620
 
 
 def test_an_archive_may_be_asked_from_several_threads(folder: DicomFolder) -> None:
