@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from cds.assessment import Join, assessment
 from cds.errors import MammoTrendError
 from cds.store.assessments import AssessmentRecords, Conclusion, Written
@@ -89,10 +91,12 @@ class Reporter:
 
         try:
             self._records.assess(ehr, patient_id, self._model.key, self._now(), judge, told.destinations)
-        except ResourceProblem as problem:
-            # Nothing of it can be written until somebody mends the settings; the score itself is kept.
-            log.error("an assessment cannot be written: %s", problem)
-            self._records.assess(ehr, patient_id, self._model.key, self._now(), lambda *_: None, ())
+        except SQLAlchemyError:
+            raise
+        except Exception as fault:  # noqa: BLE001 # one patient's unforeseen fault must not stop the others; her scores are kept
+            why = str(fault) if isinstance(fault, ResourceProblem) else type(fault).__name__
+            log.error("an assessment cannot be made, the last one stands: %s", why)
+            self._records.leave(ehr, patient_id, self._model.key, self._now())
 
 
 def _conclusion(

@@ -65,7 +65,7 @@ def listed_studies(client: DICOMwebClient, root: str, filters: Mapping[str, str]
         return list(page)
 
     for row in _rows(ask, _STUDY_UID, STUDIES_A_PAGE):
-        if _is_mammography(client, row):
+        if is_dicom_uid(_text(row, _STUDY_UID)) and _is_mammography(client, row):
             yield _study(row, root)
 
 
@@ -89,8 +89,7 @@ def _is_mammography(client: DICOMwebClient, row: Row) -> bool:
     if modalities:
         return MAMMOGRAPHY in modalities
     # Some archives leave the modalities out of their lists (and some ignore them as a key): the objects tell.
-    uid = _text(row, _STUDY_UID)
-    return is_dicom_uid(uid) and any(one.modality == MAMMOGRAPHY for one in listed_instances(client, uid))
+    return any(one.modality == MAMMOGRAPHY for one in listed_instances(client, _text(row, _STUDY_UID)))
 
 
 def _study(row: Row, root: str) -> FoundStudy:

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Engine, update
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from cds.store import outcomes
@@ -63,9 +64,10 @@ class AssessmentRecords:
         A patient of whom an exam is still on its way to its first answer waits, so that a whole history makes one
         assessment and not one after each exam.
         """
+        other = aliased(Exam)
         waiting = (
             select(Scoring.id)
-            .join(other := _exam_alias(), col(Scoring.exam_id) == other.id)
+            .join(other, col(Scoring.exam_id) == other.id)
             .where(
                 Scoring.model == model,
                 Scoring.state == ScoringState.QUEUED,
@@ -111,6 +113,13 @@ class AssessmentRecords:
             session.commit()
             return is_new
 
+    def leave(self, ehr: str, patient_id: str, model: str, now: datetime) -> None:
+        """Leave what was concluded of a patient as it is, until something changes again."""
+        with Session(self._engine) as session:
+            rows = outcomes.of_patient(session, ehr, patient_id, model)
+            _take_into_account(session, [errand for _, errand, _ in rows if errand], now)
+            session.commit()
+
     def of_patient(self, ehr: str, patient_id: str) -> list[Assessment]:
         """Every revision on record, oldest first."""
         query = select(Assessment).where(Assessment.ehr == ehr, Assessment.patient_id == patient_id)
@@ -125,19 +134,13 @@ class AssessmentRecords:
             return list(session.exec(ordered).all())
 
 
-def _exam_alias() -> Any:
-    from sqlalchemy.orm import aliased
-
-    return aliased(Exam)
-
-
 def _take_into_account(session: Session, errands: Sequence[Scoring], now: datetime) -> None:
     """Mark what was read. An errand that ended again since has a later end, and keeps its patient due."""
-    ended = [errand for errand in errands if errand.state != ScoringState.QUEUED and errand.finished_at]
-    if ended:
-        newest = max(errand.finished_at for errand in ended if errand.finished_at)
-        these = col(Scoring.id).in_([errand.id for errand in ended]) & (col(Scoring.finished_at) <= newest)
-        session.execute(update(Scoring).where(these).values(assessed_at=now))
+    ended = [errand for errand in errands if errand.state != ScoringState.QUEUED]
+    newest = max((errand.finished_at for errand in ended if errand.finished_at), default=now)
+    not_later = col(Scoring.finished_at).is_(None) | (col(Scoring.finished_at) <= newest)
+    these = col(Scoring.id).in_([errand.id for errand in ended]) & not_later
+    session.execute(update(Scoring).where(these).values(assessed_at=now))
 
 
 def _written(session: Session, ehr: str, patient_id: str) -> list[Written]:

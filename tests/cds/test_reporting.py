@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import date, timedelta
 
 import pytest
@@ -19,7 +20,7 @@ from cds.store.outbox import OutboxRecords
 from cds.store.store import Store
 from cds.store.tables import Assessment, Destination, Outbox
 from hooks.site import Mode, Site
-from model.domain import STANDARD_VIEWS, Provenance, ScoredExam, SourceImage
+from model.domain import STANDARD_VIEWS, Provenance, ScoredExam, SourceImage, Trajectory
 from tests.cds.builders import EHR, LEASE, MODEL, NOW, PATIENT, Clock, claimed, join, new_exam, refused, scored
 
 CHART = frozenset({Destination.CHART})
@@ -194,18 +195,40 @@ def test_an_ehr_that_the_settings_no_longer_name_does_not_keep_the_others(engine
     assert deliveries(engine) == 1
 
 
-def test_a_setting_with_which_nothing_can_be_written_is_told_and_the_next_patient_is_reported(
+def test_a_setting_with_which_nothing_can_be_written_is_told_and_the_last_assessment_stands(
     engine: Engine, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
+    exam(store, 2025, 0.066)
+    report_all(engine)
     exam(store, 2026, 0.066)
-    broken = Reporter(
-        AssessmentRecords(engine), MODEL, join, {EHR: ReportedEhr(Site(identifier_system=" "), CHART)}, Clock()
-    )
+    site = Site(identifier_system=" ")
+    broken = Reporter(AssessmentRecords(engine), MODEL, join, {EHR: ReportedEhr(site, CHART)}, Clock())
 
     assert broken.report_next()
     assert not broken.report_next()
-    assert "an assessment cannot be written" in caplog.text
-    assert conclusions(engine) == []
+    assert "an assessment cannot be made, the last one stands: " in caplog.text
+    assert [kept.current for kept in conclusions(engine)] == [True]
+
+
+def test_an_unforeseen_fault_with_one_patient_does_not_keep_the_next_one(
+    engine: Engine, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    exam(store, 2025, 0.066, "p1")
+    exam(store, 2026, 0.066, "p2")
+
+    def breaks_once(exams: Iterable[ScoredExam]) -> Trajectory | None:
+        exams = list(exams)
+        if exams[0].study_uid == "1.2.2025":
+            raise RuntimeError("MRN-1")
+        return join(exams)
+
+    ehrs = {EHR: ReportedEhr(SITE, CHART)}
+    working = Reporter(AssessmentRecords(engine), MODEL, breaks_once, ehrs, Clock())
+    assert [working.report_next() for _ in range(3)] == [True, True, False]
+
+    assert [kept.patient_id for kept in conclusions(engine)] == ["p2"]
+    assert "RuntimeError" in caplog.text
+    assert "MRN-1" not in caplog.text
 
 
 # Earlier exams that the EHR did not list

@@ -315,6 +315,7 @@ def test_a_study_whose_modalities_are_not_listed_is_known_by_its_objects(
 
 def test_studies_since_a_day_are_those_of_that_day_and_later(started: Callable[[Flask], str]) -> None:
     days = {"1.2.3": "20260104", "1.2.4": "20260105", "1.2.5": "20260106", "1.2.6": None, "1.2.7": "2026"}
+    days["../no-uid"] = "20260105"
     asked: list[dict[str, str]] = []
     url = started(listing([study_row(uid, **{"00080020": day}) for uid, day in days.items()], asked))
 

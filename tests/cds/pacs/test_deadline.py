@@ -33,6 +33,7 @@ def dripping(beginning: bytes, piece: bytes) -> Iterator[str]:
                 pass  # the other end has had enough
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
         thread = threading.Thread(target=answer)
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
