@@ -55,7 +55,7 @@ def _store_scores(parts: WebServices, exams: list[PhantomExam]) -> None:
     store, model = parts.assessor.store, parts.assessor.model
     now = datetime.now(UTC)
     store.register(
-        [NewExam("bench", WOMAN, exam.study_uid, patient_identifiers=(WOMAN,)) for exam in exams], model.key, now
+        [NewExam("bench", WOMAN, exam.study_uid, exam.study_uid, patient_identifiers=(WOMAN,)) for exam in exams], model.key, now
     )
     by_study: dict[str | None, PhantomExam] = {exam.study_uid: exam for exam in exams}
     while job := store.claim(model.key, now, timedelta(minutes=1)):
