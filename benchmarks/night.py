@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from threading import Event
@@ -55,12 +56,10 @@ def rows(exams: int = EXAMS) -> Iterator[Row]:
 
 
 def _told(memory: list[int]) -> str:
-    quarter = len(memory) // 4
-    first, last = median(memory[quarter : 2 * quarter]), median(memory[-quarter:])
-    return (
-        f"memory of the process: {first / 1e6:.0f} MB in the second quarter of the night, {last / 1e6:.0f} MB in the "
-        f"last, {max(memory) / 1e6:.0f} MB at most"
-    )
+    """The median of each quarter of the night: one that grows would show."""
+    ends = [len(memory) * quarter // 4 for quarter in range(5)]
+    quarters = [f"{median(memory[first:last]) / 1e6:.0f}" for first, last in pairwise(ends)]
+    return f"memory of the process by quarter of the night: {', '.join(quarters)} MB"
 
 
 def _seconds_in_turn(worker: Worker, store: Store, scorer: Scorer, exams: int) -> float:

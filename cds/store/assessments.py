@@ -13,6 +13,7 @@ from sqlmodel import Session, col, select
 
 from cds.store import outcomes
 from cds.store.audit import Action, note
+from cds.store.database import lock_before_reading
 from cds.store.outcomes import Outcome
 from cds.store.tables import Assessment, Destination, Exam, Outbox, OutboxState, Scoring, ScoringState
 from fhir_mappings.risk_assessments import retracted
@@ -105,6 +106,7 @@ class AssessmentRecords:
     ) -> bool:
         """Conclude anew of one patient; whether that made a new revision, which is then queued for `destinations`."""
         with Session(self._engine) as session:
+            lock_before_reading(session)
             rows = outcomes.of_patient(session, ehr, patient_id, model)
             known = [outcomes.outcome(row, patient_id) for row in rows]
             conclusion = judge(known, _written(session, ehr, patient_id))
@@ -116,6 +118,7 @@ class AssessmentRecords:
     def leave(self, ehr: str, patient_id: str, model: str, now: datetime) -> None:
         """Leave what was concluded of a patient as it is, until something changes again."""
         with Session(self._engine) as session:
+            lock_before_reading(session)
             rows = outcomes.of_patient(session, ehr, patient_id, model)
             _take_into_account(session, [errand for _, errand, _ in rows if errand], now)
             session.commit()

@@ -66,6 +66,16 @@ def insert_into(session: Session, table: type[SQLModel]) -> Any:
     return _INSERTS[session.get_bind().dialect.name](table)
 
 
+def lock_before_reading(session: Session) -> None:
+    """Have what a transaction reads stay as it is until it has written.
+
+    PostgreSQL locks the rows that are read FOR UPDATE. SQLite has no such locks, and its driver begins a transaction
+    only with the first write: the whole file is taken before the first read.
+    """
+    if session.get_bind().dialect.name == "sqlite":
+        session.connection().exec_driver_sql("BEGIN IMMEDIATE")
+
+
 def _set_up_sqlite(connection: Any, _record: Any) -> None:
     """Write-ahead log: readers never wait for the writer, and writers wait for each other instead of failing."""
     cursor = connection.cursor()

@@ -22,8 +22,11 @@ BELONGS_TO_ANOTHER = (
 
 def asked_for(session: Session, ehr: str, patient_id: str, keys: Collection[str], model: str) -> dict[str, Outcome]:
     """The outcomes of the exams with these keys, and of the patient's further ones that an archive brought, by key."""
-    brought = (col(Exam.patient_id) == patient_id) & (col(Exam.source) == ExamSource.PACS) & col(Exam.listed)
-    rows = _rows(session, model, (col(Exam.ehr) == ehr) & (col(Exam.key).in_(keys) | brought))
+    # The EHR stands in both halves: SQLite finds each half by its index so, and else reads every exam of the EHR.
+    named = (col(Exam.ehr) == ehr) & col(Exam.key).in_(keys)
+    hers = (col(Exam.ehr) == ehr) & (col(Exam.patient_id) == patient_id)
+    brought = hers & (col(Exam.source) == ExamSource.PACS) & col(Exam.listed)
+    rows = _rows(session, model, named | brought)
     return {row[0].key: outcome(row, patient_id) for row in rows}
 
 

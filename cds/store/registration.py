@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 
 from cds.store.assessments import retract
 from cds.store.audit import Action, note
-from cds.store.database import insert_into
+from cds.store.database import insert_into, lock_before_reading
 from cds.store.tables import Exam, ExamSource, Scoring, ScoringState
 
 _CORRECTABLE = ("accession_number", "imaging_study", "performed_on", "dicomweb_root", "patient_identifiers", "images")
@@ -163,6 +163,7 @@ def unlist(engine: Engine, ehr: str, patient_id: str, listed: Collection[str], n
         Exam.ehr == ehr, Exam.patient_id == patient_id, col(Exam.listed), Exam.source == ExamSource.EHR
     )
     with Session(engine) as session:
+        lock_before_reading(session)
         rows = [row for row in session.exec(gone.with_for_update()).all() if row.key not in listed]
         for row in rows:
             row.listed = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -338,3 +339,26 @@ def test_what_is_over_another_patients_head_is_not_hers(records: AssessmentRecor
     with Session(engine) as session:
         assert len(session.exec(select(Assessment)).all()) == 2
     assert states(engine) == []
+
+
+def test_a_study_that_is_withdrawn_while_its_patient_is_assessed_leaves_nothing_behind(
+    store: Store, records: AssessmentRecords, engine: Engine
+) -> None:
+    score(store, "1.2.1")
+    withdrawn: list[Future[int]] = []
+
+    with ThreadPoolExecutor(1) as another:
+
+        def judge(known: Sequence[Outcome], written: Sequence[Written]) -> Conclusion:
+            withdrawn.append(another.submit(store.unlist, EHR, PATIENT, [], NOW))
+            wait(withdrawn, timeout=0.3)  # it has to wait for us, so this runs out
+            return conclusion()
+
+        records.assess(EHR, PATIENT, MODEL.key, NOW, judge, {Destination.CHART})
+        assert withdrawn[0].result(timeout=20) == 1
+
+    assert [(kept.status, kept.current) for kept in records.of_patient(EHR, PATIENT)] == [
+        ("final", False),
+        ("entered-in-error", False),
+    ]
+    assert states(engine) == [("chart", "overtaken"), ("chart", "queued")]
