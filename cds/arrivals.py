@@ -9,7 +9,7 @@ from hashlib import sha256
 from urllib.parse import quote
 
 from cds.ehr_changes import COULD_NOT_LOOK, NightEhr, PatientReader
-from cds.errors import MammoTrendError, PacsError
+from cds.errors import MammoTrendError, PacsError, UntrustedServer
 from cds.night import Found
 from cds.pacs.archive import FoundStudy, ImageArchive
 from cds.store.arrivals import ArrivalRecords
@@ -74,7 +74,7 @@ class ArchivePoll:
             for study in self.archive.find_since(self.now().date() - timedelta(days=self.days)):
                 if self.arrivals.see(study.study_uid, study.instances or 0, self.now(), self.stable):
                     self._act_on(study, found)
-        except PacsError as problem:
+        except (PacsError, UntrustedServer) as problem:
             found.problems.append(f"the archives' new studies: {problem}")
 
     def _act_on(self, study: FoundStudy, found: Found) -> None:
@@ -86,28 +86,35 @@ class ArchivePoll:
             found.problems.append(f"a study of an archive: {problem}")
             return
         images = sha256(uids.encode()).hexdigest()
-        before = self.arrivals.take(study.study_uid, images)
-        if before not in (None, images):
+        if self.arrivals.images(study.study_uid) not in (None, images):
             self.store.reopen_study(study.study_uid, self.now())
+        self.arrivals.take(study.study_uid, images)
 
     def _take(self, study: FoundStudy, found: Found) -> None:
         """Register a study under the patient whom an EHR knows by the patient ID on it."""
-        for ehr in self.ehrs if study.patient_id else ():
-            with ehr.open() as client:
-                query = f"Patient?identifier={quote(study.patient_id, safe='')}"
-                patient = _known_as(study.patient_id, client.search(query))
-                if patient is None:
-                    continue
-                reader = PatientReader(ehr.name, client, self.store, self.model, self.now)
-                found.problems.extend(f"{ehr.name}: a patient: {said}" for said in reader.look_at(patient.id, found))
-                exam = _brought(ehr.name, patient.id, patient.identifiers, study)
-                found.exams += self.store.register([exam], self.model, self.now())
-                return
-        raise PatientUnknown("no EHR knows a patient by the patient ID on its images; correct the archive or the EHR")
+        ehr, patient = self._owner(study.patient_id)
+        with ehr.open() as client:
+            reader = PatientReader(ehr.name, client, self.store, self.model, self.now)
+            found.problems.extend(f"{ehr.name}: a patient: {said}" for said in reader.look_at(patient.id, found))
+        exam = _brought(ehr.name, patient.id, patient.identifiers, study)
+        found.exams += self.store.register([exam], self.model, self.now())
+
+    def _owner(self, dicom_id: str) -> tuple[NightEhr, Patient]:
+        """Every EHR is asked: two hospitals may number two women alike, and the study names neither hospital."""
+        owners = [(ehr, patient) for ehr in self.ehrs if dicom_id and (patient := _known_as(dicom_id, ehr))]
+        if len(owners) > 1:
+            raise PatientUnknown(f"{len(owners)} EHRs have a patient with the patient ID on its images")
+        if not owners:
+            raise PatientUnknown(
+                "no EHR knows a patient by the patient ID on its images; correct the archive or the EHR"
+            )
+        return owners[0]
 
 
-def _known_as(dicom_id: str, bundle: object) -> Patient | None:
+def _known_as(dicom_id: str, ehr: NightEhr) -> Patient | None:
     """The one patient who has this identifier, by our own comparison: a server may have ignored the question."""
+    with ehr.open() as client:
+        bundle = client.search(f"Patient?identifier={quote(dicom_id, safe='')}")
     resources = bundle_resources(bundle, "Patient").resources
     patients = [read_patient(resource, str(resource.get("id"))) for resource in resources]
     hers = [patient for patient in patients if dicom_id and dicom_id in patient.identifiers]

@@ -10,11 +10,11 @@ from urllib.parse import quote
 
 from cds.assessment import new_exams
 from cds.ehr.client import Ehr
-from cds.errors import EhrError, EhrNotFound, EhrRefused, SettingsError, UntrustedServer
+from cds.errors import EhrAnswerBroken, EhrError, EhrNotFound, EhrRefused, SettingsError, UntrustedServer
 from cds.night import Found
 from cds.store.runs import RunRecords
 from cds.store.store import Store
-from fhir_mappings.bundles import bundle_resources
+from fhir_mappings.bundles import bundle_resources, total_found
 from fhir_mappings.dates import instant, last_updated
 from fhir_mappings.elements import Json, counted
 from fhir_mappings.endpoints import endpoint_references
@@ -62,7 +62,7 @@ class EhrChanges:
                 found.problems.append(f"{ehr.name}: {problem}")
 
     def _look(self, ehr: str, client: Ehr, found: Found) -> None:
-        since = self.runs.watermark(_source(ehr))
+        since = self._read_up_to(ehr)
         changes = _Changes()
         try:
             for page in client.pages(_changed_since(since)):
@@ -71,7 +71,13 @@ class EhrChanges:
             # What was listed before an answer failed is not listed in vain.
             found.problems.extend(f"{ehr}: {problem}" for problem in changes.problems())
             failed = list(self._look_at_patients(ehr, client, changes, found))
+        changes.check_whole()
         self._move_watermark(ehr, since, changes, failed)
+
+    def _read_up_to(self, ehr: str) -> datetime | None:
+        since = self.runs.watermark(_source(ehr))
+        # Only a clock that has since been put back wrote a moment to come: what was filed before it may be unread.
+        return since if since is None or since <= self.now() + OVERLAP else None
 
     def _look_at_patients(self, ehr: str, client: Ehr, changes: _Changes, found: Found) -> Iterator[str]:
         """Register the exams of each patient; yields those who could not be looked at."""
@@ -103,10 +109,14 @@ class _Changes:
     newest: datetime | None = None
     nobodys: int = 0
     unread: list[str] = field(default_factory=list)
+    listed: int = 0
+    total: int = 0
 
     def add(self, page: object) -> None:
-        listing = bundle_resources(page, "ImagingStudy")
-        self.unread.extend(problem for problem in listing.problems if "further pages" not in problem)
+        listing = bundle_resources(page, "ImagingStudy", whole=False)
+        self.unread.extend(listing.problems)
+        self.listed += len(listing.resources)
+        self.total = max(self.total, total_found(page))
         for study in listing.resources:
             moment, patient_id = last_updated(study), subject_id(study)
             if moment and (self.newest is None or moment > self.newest):
@@ -117,6 +127,14 @@ class _Changes:
                 self.patients[patient_id] = moment
             else:
                 self.patients[patient_id] = _earlier(self.patients[patient_id], moment)
+
+    def check_whole(self) -> None:
+        """Raise EhrAnswerBroken where the pages hold less than the server counts: what is missing may be new."""
+        if self.listed < self.total:
+            raise EhrAnswerBroken(
+                f"it counts {counted(self.total, 'changed study', 'changed studies')} and listed {self.listed}; "
+                "all are read again in the next run"
+            )
 
     def problems(self) -> list[str]:
         named = [counted(self.nobodys, "study names", "studies name") + " no patient"] if self.nobodys else []

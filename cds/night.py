@@ -66,7 +66,7 @@ class Night:
             run_id = self.runs.start(self.model, started)
             found = self._find()
             self.store.queue_known(self.model, selection, self.now())
-            self.store.make_due(self.model, started)
+            self.store.make_due(self.model, started, selection)
             settle(started)
             summary = self.runs.sum_up(self.model, started, found.exams, tuple(dict.fromkeys(found.problems)))
             self.runs.finish(run_id, summary, self.now())

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cds.errors import MammoTrendError
 from cds.pacs.archive import ImageArchive
 from cds.pacs.score_report import score_report
 from cds.store.outbox import Delivery
 from cds.store.store import Store
+from hooks.card_details import banners
+from hooks.site import Site
 from model.domain import ScoredExam
 
 
@@ -19,14 +23,15 @@ class ScoreGone(MammoTrendError):
 class ReportDelivery:
     """Builds the report from the stored score and the archive's own headers."""
 
-    def __init__(self, archive: ImageArchive, store: Store, root: str) -> None:
-        self._archive, self._store, self._root = archive, store, root
+    def __init__(self, archive: ImageArchive, store: Store, root: str, sites: Mapping[str, Site]) -> None:
+        self._archive, self._store, self._root, self._sites = archive, store, root, sites
 
     def __call__(self, delivery: Delivery) -> str | None:
         """Store the report; an archive gives no reference for it."""
         exam = self._exam(delivery)
         headers = self._archive.headers(exam.study_uid)
-        report = score_report(exam, headers, revision=delivery.revision)
+        said = banners(self._sites.get(delivery.ehr, Site()), exam.score.model)
+        report = score_report(exam, headers, revision=delivery.revision, banner=" ".join(said))
         self._archive.store_report(report, self._root)
         return None
 

@@ -62,9 +62,12 @@ class SiteRun:
         return summary
 
     def _settle(self, started: datetime, selection: Selection, stop: Event) -> None:
-        self._score(started, selection, stop)
-        while not stop.is_set() and self._clerk.work_next():
-            pass
+        while not stop.is_set():
+            self._score(started, selection, stop)
+            while not stop.is_set() and self._clerk.work_next():
+                pass
+            if not self._night.store.untried(self._night.model, started, selection):
+                return  # else the clerk has found earlier exams, which are scored before anything is concluded
 
     def _score(self, started: datetime, selection: Selection, stop: Event) -> None:
         """Until every exam has been tried: also those that a worker, dead or alive, had at the beginning."""

@@ -73,6 +73,8 @@ class Schedule:
             log.info("the nightly run is left out: %s", problem)
         except SQLAlchemyError as fault:
             log.error("the nightly run ended: the store failed: %s", type(fault).__name__)
+        except Exception as fault:  # noqa: BLE001 # APScheduler would log its words, and they may name a patient
+            log.error("the nightly run ended: an unforeseen fault (%s)", type(fault).__name__)
         else:
             for line in summary_lines(summary, sum(self._night.store.queued(self._night.model).values())):
                 log.info("the night: %s", line)
@@ -90,6 +92,8 @@ class Schedule:
             self._poll(found)
         except SQLAlchemyError as fault:
             log.error("the archives could not be looked into: the store failed: %s", type(fault).__name__)
+        except Exception as fault:  # noqa: BLE001 # as in the nightly run
+            log.error("the archives could not be looked into: an unforeseen fault (%s)", type(fault).__name__)
         for said in dict.fromkeys(found.problems):
             log.warning("not everything could be taken from the archives: %s", said)
 

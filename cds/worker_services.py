@@ -32,7 +32,7 @@ from cds.store.outbox import OutboxRecords
 from cds.store.runs import RunRecords
 from cds.store.store import Store
 from cds.store.tables import Destination
-from hooks.site import Mode
+from hooks.site import Mode, Site
 from model.card import ModelCard
 
 if TYPE_CHECKING:
@@ -93,6 +93,10 @@ class _Site:
         return self.card.version.key
 
     @property
+    def sites(self) -> dict[str, Site]:
+        return {ehr.name: site(ehr, self.settings, self.card) for ehr in self.settings.ehrs}
+
+    @property
     def store(self) -> Store:
         return Store(self.engine)
 
@@ -127,9 +131,7 @@ class _Site:
 
     def reporter(self) -> Reporter:
         settings = self.settings
-        told = {
-            ehr.name: ReportedEhr(site(ehr, settings, self.card), _destinations(ehr, settings)) for ehr in settings.ehrs
-        }
+        told = {ehr.name: ReportedEhr(self.sites[ehr.name], _destinations(ehr, settings)) for ehr in settings.ehrs}
         priors = ArchivePriors(self.archive, self.store, self.model, self.now) if settings.imaging.find_priors else None
         join = join_by(settings, self.card)
         return Reporter(AssessmentRecords(self.engine), self.card.version, join, told, self.now, priors)
@@ -140,7 +142,7 @@ class _Site:
         name = self.settings.imaging.report_to
         if name:
             root = next(pacs.dicomweb_root for pacs in self.settings.pacs if pacs.name == name)
-            deliver[Destination.REPORT] = ReportDelivery(self.archive, self.store, root)
+            deliver[Destination.REPORT] = ReportDelivery(self.archive, self.store, root, self.sites)
         return Outbox(OutboxRecords(self.engine), deliver, self.now)
 
 

@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cds.store.assessments import AssessmentRecords
-from cds.store.cards import CardRecords
+from cds.store.cards import Accepted, CardRecords
+from cds.store.tables import Assessment
 
 MRI_ORDER = "ServiceRequest"
 
@@ -49,9 +50,7 @@ def worklist(
     acted_on = cards.acted_on(MRI_ORDER)
     entries = []
     for kept in assessments.current(model):
-        accepted = acted_on.get((kept.ehr, kept.patient_id))
-        is_done = accepted is not None and accepted.date() >= kept.performed_on
-        if is_over(kept.five_year) and not is_done:
+        if is_over(kept.five_year) and not _is_done(kept, acted_on.get((kept.ehr, kept.patient_id))):
             change = None if kept.change is None else _percent(kept.change)
             entries.append(
                 Entry(
@@ -67,6 +66,13 @@ def worklist(
                 )
             )
     return entries
+
+
+def _is_done(kept: Assessment, accepted: Accepted | None) -> bool:
+    """Whether a suggestion was accepted since the exam; a clinic's morning may be the day before it in UTC."""
+    if accepted is None:
+        return False
+    return accepted.study_uid == kept.study_uid or accepted.at.date() >= kept.performed_on
 
 
 def _percent(fraction: float) -> float:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Protocol
 
 import requests
@@ -96,8 +97,10 @@ class Exchange:
         session: requests.Session | None,
         wait: Callable[[float], object] = time.sleep,
         patience: Patience = A_CLINICIAN_WAITS,
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.origin = origin(base_url)
+        self._clock_s = clock_s
         self._tokens = tokens
         self._timeout_s = timeout_s
         self._session = session or SameOriginSession()
@@ -140,15 +143,25 @@ class Exchange:
         return response if renewed is token else self._once(method, url, auth=renewed, **how)
 
     def _once(self, method: str, url: str, **how: Any) -> requests.Response | None:
+        ends = self._clock_s() + self._timeout_s
+
+        def in_time() -> None:
+            if self._clock_s() > ends:
+                raise self._too_slow()
+
+        hooks = {"response": partial(_time_body, in_time)}
         try:
-            return self._session.request(method, url, timeout=self._timeout_s, **how)
+            return self._session.request(method, url, timeout=self._timeout_s, hooks=hooks, **how)
         except requests.ConnectionError:
             return None
         except requests.Timeout:
-            raise EhrUnreachable(f"the EHR at {self.origin} did not answer within {self._timeout_s:g} s") from None
+            raise self._too_slow() from None
         except requests.RequestException:
             # requests' own words would quote the URL, and with it the patient.
             raise EhrAnswerBroken(f"the answer of the EHR at {self.origin} broke off or is not HTTP") from None
+
+    def _too_slow(self) -> EhrUnreachable:
+        return EhrUnreachable(f"the EHR at {self.origin} did not answer within {self._timeout_s:g} s")
 
     def _good(self, response: requests.Response | None) -> requests.Response:
         if response is None:
@@ -156,6 +169,27 @@ class Exchange:
         if response.status_code not in _GOOD:
             raise _refusal(response, self.origin)
         return response
+
+
+class _TimedBody:
+    """A response body that fails where it takes too long: the timeout of requests is for each piece of it alone."""
+
+    def __init__(self, body: Any, in_time: Callable[[], None]) -> None:
+        self._body, self._in_time = body, in_time
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._body, name)
+
+    def stream(self, amt: int, decode_content: bool | None = None) -> Iterator[bytes]:
+        # `read1`, because `read` waits for all of `amt`, which at a byte a second is never there.
+        while chunk := self._body.read1(amt, decode_content=decode_content):
+            self._in_time()
+            yield chunk
+
+
+def _time_body(in_time: Callable[[], None], response: requests.Response, *_: Any, **__: Any) -> None:
+    """Response hook, before the body is read."""
+    response.raw = _TimedBody(response.raw, in_time)
 
 
 def _refusal(response: requests.Response, server: str) -> EhrError:

@@ -12,6 +12,7 @@ from pydicom import Dataset
 from cds.errors import PacsError, PatientUnclear, StudyAmbiguous, StudyNotFound, UntrustedServer
 from cds.origins import listed
 from cds.pacs.archive import FoundStudy
+from cds.pacs.completeness import is_image
 from cds.pacs.dicomweb import DicomWebArchive
 from cds.pacs.listings import is_askable
 
@@ -27,11 +28,11 @@ class Archives:
 
     def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
         """Every image of the study, from the archive of this root, or from the first that has it."""
-        return self._first(root, lambda archive: archive.retrieve_study(study_uid))
+        return self._first(root, lambda archive: _with_images(archive.retrieve_study(study_uid)))
 
     def headers(self, study_uid: str, root: str | None = None) -> list[Dataset]:
         """The header of every object of the study, without pixels."""
-        return self._first(root, lambda archive: archive.headers(study_uid))
+        return self._first(root, lambda archive: _with_images(archive.headers(study_uid)))
 
     def image_uids(self, study_uid: str, root: str | None = None) -> frozenset[str]:
         """The SOP Instance UIDs of the study's mammograms."""
@@ -102,6 +103,13 @@ class Archives:
 
     def _archive(self, root: str) -> DicomWebArchive:
         return self._archives[listed(root, self._archives)]
+
+
+def _with_images(found: list[Dataset]) -> list[Dataset]:
+    """What an archive has of a study; one that holds no more than reports of it, such as our own, lacks it."""
+    if not any(map(is_image, found)):
+        raise StudyNotFound("the archive has no image of the study, only other objects; it is asked again later")
+    return found
 
 
 def _only_one(fitting: Sequence[FoundStudy], patient_ids: Sequence[str]) -> FoundStudy:

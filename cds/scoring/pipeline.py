@@ -54,7 +54,7 @@ class ScoringPipeline:
 
     def run(self, stop: Event) -> None:
         """Score until told to stop; the exams in hand are finished first. A database that is down is waited for."""
-        log.info("scoring")
+        log.info("scoring with %s", self._worker.model)
         self._work(_Shift(stop))
 
     def drain(

@@ -1,4 +1,4 @@
-"""The worker: finds, fetches, scores and stores queued exams, in steps. The only part that needs torch."""
+"""The worker: finds, fetches, scores and stores queued exams, in steps."""
 
 from __future__ import annotations
 
@@ -79,6 +79,11 @@ class Worker:
         self._store, self._archive, self._scorer = store, archive, scorer
         self._model, self._now = model, now
         self._check_patient_id = check_patient_id
+
+    @property
+    def model(self) -> str:
+        """The key of the model that scores."""
+        return self._model
 
     @property
     def batch_exams(self) -> int:
@@ -198,7 +203,7 @@ def _check_patient(images: Sequence[Dataset], identifiers: Sequence[str]) -> Non
     if identifiers and named - set(identifiers):
         raise WrongPatient(
             "its images carry a patient ID that the EHR does not list for this patient; correct the PACS or the EHR, "
-            "or set pacs.check_patient_id = false where the two number their patients differently"
+            "or set imaging.check_patient_id = false where the two number their patients differently"
         )
 
 

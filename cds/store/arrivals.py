@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from cds.store.database import insert_into
 from cds.store.tables import Arrival
 
 
@@ -21,16 +22,22 @@ class ArrivalRecords:
         with Session(self._engine) as session:
             seen = session.get(Arrival, study_uid)
             if seen is None or seen.instances != instances or seen.unchanged_since > now:
-                images = seen.images if seen else None
-                seen = Arrival(study_uid=study_uid, instances=instances, unchanged_since=now, images=images)
-                session.merge(seen)
+                changed = {"instances": instances, "unchanged_since": now, "taken": False}
+                insert = insert_into(session, Arrival).values(study_uid=study_uid, **changed)
+                # Another process may have seen it first a moment ago.
+                session.execute(insert.on_conflict_do_update(index_elements=["study_uid"], set_=changed))
                 session.commit()
+                return stable <= timedelta()
             return not seen.taken and now - seen.unchanged_since >= stable
 
-    def take(self, study_uid: str, images: str) -> str | None:
-        """Note that a study was acted on with these images; returns the ones of the time before, None without."""
+    def images(self, study_uid: str) -> str | None:
+        """The images with which a study was last acted on; None where it never was."""
+        with Session(self._engine) as session:
+            return session.get_one(Arrival, study_uid).images
+
+    def take(self, study_uid: str, images: str) -> None:
+        """Note that a study was acted on with these images, once all that follows from them is stored."""
         with Session(self._engine) as session:
             seen = session.get_one(Arrival, study_uid)
-            before, seen.images, seen.taken = seen.images, images, True
+            seen.images, seen.taken = images, True
             session.commit()
-            return before

@@ -17,6 +17,7 @@ from cds.store.database import lock_before_reading
 from cds.store.outcomes import Outcome
 from cds.store.tables import Assessment, Destination, Exam, Outbox, OutboxState, Scoring, ScoringState
 from fhir_mappings.risk_assessments import retracted
+from model.domain import RefusedExam, ScoredExam
 
 RETRACTED = "entered-in-error"
 
@@ -111,6 +112,8 @@ class AssessmentRecords:
             known = [outcomes.outcome(row, patient_id) for row in rows]
             conclusion = judge(known, _written(session, ehr, patient_id))
             _take_into_account(session, [errand for _, errand, _ in rows if errand], now)
+            for study_uid in sorted(_refused(known)):
+                retract(session, ehr, patient_id, study_uid, now, model)
             is_new = _conclude(session, ehr, patient_id, model, now, conclusion, destinations)
             session.commit()
             return is_new
@@ -135,6 +138,12 @@ class AssessmentRecords:
         ordered = query.order_by(col(Assessment.five_year).desc(), col(Assessment.id))
         with Session(self._engine, expire_on_commit=False) as session:
             return list(session.exec(ordered).all())
+
+
+def _refused(known: Sequence[Outcome]) -> set[str]:
+    """The studies that the gate refuses now, whatever it said of the images that they had before."""
+    scored = {exam.study_uid for exam in known if isinstance(exam, ScoredExam)}
+    return {exam.study_uid for exam in known if isinstance(exam, RefusedExam)} - scored
 
 
 def _take_into_account(session: Session, errands: Sequence[Scoring], now: datetime) -> None:
@@ -230,11 +239,15 @@ def _queue(
         session.add(Outbox(assessment_id=kept.id or 0, destination=destination, due_at=now, queued_at=now))
 
 
-def retract(session: Session, ehr: str, patient_id: str, study_uid: str, now: datetime) -> None:
-    """Take back what was concluded of a patient from a study that is not hers, also where it is in her chart."""
+def retract(
+    session: Session, ehr: str, patient_id: str, study_uid: str, now: datetime, model: str | None = None
+) -> None:
+    """Take back what was concluded of a patient from a study, by one model or by all, also where it is in her chart."""
     query = select(Assessment.identifier).where(
         Assessment.ehr == ehr, Assessment.patient_id == patient_id, Assessment.study_uid == study_uid
     )
+    if model is not None:
+        query = query.where(Assessment.model == model)
     for identifier in sorted(set(session.exec(query).all())):
         last = _last_revision(session, ehr, identifier)
         if last is None or last.status == RETRACTED:

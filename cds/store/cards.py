@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Engine
@@ -10,6 +11,14 @@ from sqlmodel import Session, col, select
 
 from cds.store.database import insert_into
 from cds.store.tables import Feedback, ShownCard
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """When a suggestion was accepted, and the study whose score its card was about."""
+
+    at: datetime
+    study_uid: str | None = field(repr=False)
 
 
 class CardRecords:
@@ -40,8 +49,8 @@ class CardRecords:
             session.commit()
             return len(known)
 
-    def acted_on(self, resource_type: str) -> dict[tuple[str, str], datetime]:
-        """The patients, by EHR and id, for whom a suggestion of this resource was accepted, and when last."""
+    def acted_on(self, resource_type: str) -> dict[tuple[str, str], Accepted]:
+        """The patients, by EHR and id, for whom a suggestion of this resource was accepted, and which was the last."""
         query = (
             select(ShownCard, Feedback.accepted, Feedback.received_at)
             .join(Feedback, col(Feedback.card) == ShownCard.uuid)
@@ -50,7 +59,7 @@ class CardRecords:
         )
         with Session(self._engine) as session:
             return {
-                (card.ehr, card.patient_id): when
+                (card.ehr, card.patient_id): Accepted(when, card.study_uid)
                 for card, accepted, when in session.exec(query).all()
                 if any(one["uuid"] in accepted and one["resource"] == resource_type for one in card.suggestions)
             }

@@ -18,6 +18,7 @@ from cds.store.tables import Exam, ExamSource, Scoring, ScoringState
 _CORRECTABLE = ("accession_number", "imaging_study", "performed_on", "dicomweb_root", "patient_identifiers", "images")
 _SCORING_ASKS_FOR = frozenset({"performed_on", "dicomweb_root", "patient_identifiers"})
 
+AT_A_TIME = 1000
 SHORTEST_WAIT = timedelta(minutes=1)
 """An exam whose last attempt failed is not tried again before this, however often it is asked for."""
 
@@ -58,11 +59,15 @@ def register(engine: Engine, exams: Sequence[NewExam], model: str, now: datetime
     news = [exam for exam in exams if _is_news(exam, known, now, urgent)]
     if news:
         with Session(engine) as session:
-            # In one order everywhere, or two calls for the same exams could wait for each other for ever.
-            for exam in sorted(news, key=lambda new: (new.ehr, new.key)):
+            for exam in sorted(news, key=_order):
                 _put(session, exam, model, now, urgent)
             session.commit()
     return len({(exam.ehr, exam.key) for exam in news} - known.keys())
+
+
+def _order(exam: NewExam | Exam) -> tuple[str, str]:
+    """In one order everywhere, or two that write the same exams could wait for each other for ever."""
+    return exam.ehr, exam.key
 
 
 def _known(engine: Engine, exams: Sequence[NewExam], model: str) -> Known:
@@ -92,7 +97,8 @@ def _is_news(exam: NewExam, known: Known, now: datetime, urgent: bool) -> bool:
 def _put(session: Session, exam: NewExam, model: str, now: datetime, urgent: bool) -> None:
     session.execute(insert_into(session, Exam).values(_values(exam, now)).on_conflict_do_nothing())
     this = select(Exam).where(Exam.ehr == exam.ehr, Exam.key == exam.key)
-    row = session.exec(this.with_for_update()).one()
+    # With NO KEY, because another one's new errand refers to the exam, and waits for a whole lock on it.
+    row = session.exec(this.with_for_update(key_share=True)).one()
     if not _may_take_over(row, exam) and (row.patient_id != exam.patient_id or not row.listed):
         return  # on record for another patient, or withdrawn by the EHR
     if row.patient_id == exam.patient_id:
@@ -101,7 +107,7 @@ def _put(session: Session, exam: NewExam, model: str, now: datetime, urgent: boo
         _move(session, row, exam, now)
     row.listed = True
     session.flush()
-    queue(session, [row.id or 0], model, now, urgent=urgent)
+    _queue(session, [row.id or 0], model, now, urgent=urgent)
 
 
 def _may_take_over(row: Exam, exam: NewExam) -> bool:
@@ -204,9 +210,30 @@ def reopen(session: Session, which: ColumnElement[bool], states: Sequence[Scorin
     return int(changed.rowcount)  # type: ignore[attr-defined] # an UPDATE's result is a CursorResult
 
 
-def queue(session: Session, exam_ids: Sequence[int], model: str, now: datetime, *, urgent: bool) -> None:
+def queue_known(engine: Engine, which: ColumnElement[bool], model: str, now: datetime) -> int:
+    """Queue those of the known exams that a model has no errand for; how many those were."""
+    queued, last = 0, 0
+    while exams := _unseen(engine, which, model, last):
+        with Session(engine) as session:
+            ids = [exam.id or 0 for exam in sorted(exams, key=_order)]
+            queued += _queue(session, ids, model, now, urgent=False)
+            session.commit()
+        last = max(ids)
+    return queued
+
+
+def _unseen(engine: Engine, which: ColumnElement[bool], model: str, last: int) -> Sequence[Exam]:
+    """Some at a time: a whole archive in one transaction would keep every hook waiting."""
+    seen = select(Scoring.id).where(Scoring.exam_id == Exam.id, Scoring.model == model).correlate(Exam)
+    these = select(Exam).where(which, col(Exam.id) > last, ~seen.exists())
+    with Session(engine, expire_on_commit=False) as session:
+        return session.exec(these.order_by(col(Exam.id)).limit(AT_A_TIME)).all()
+
+
+def _queue(session: Session, exam_ids: Sequence[int], model: str, now: datetime, *, urgent: bool) -> int:
     """Queue exams for a model; those that it has an errand for already stay as they are, but for their urgency.
 
+    Returns how many were queued.
     Every EHR's exam goes through the worker, also where the study has a score: the patient is checked there.
     """
     values = {
@@ -219,13 +246,14 @@ def queue(session: Session, exam_ids: Sequence[int], model: str, now: datetime, 
         "exclusions": [],
     }
     rows = [{"exam_id": exam_id, **values} for exam_id in exam_ids]
-    session.execute(insert_into(session, Scoring).values(rows).on_conflict_do_nothing())
+    queued = session.execute(insert_into(session, Scoring).values(rows).on_conflict_do_nothing())
     if urgent:
         these = col(Scoring.exam_id).in_(exam_ids) & (col(Scoring.model) == model)
         session.execute(update(Scoring).where(these).values(urgent=True))
         # Somebody asks for it, and its fault may be repaired by now.
         rested = these & is_backing_off(now) & (col(Scoring.finished_at) <= now - SHORTEST_WAIT)
         session.execute(update(Scoring).where(rested).values(due_at=now))
+    return int(queued.rowcount)  # type: ignore[attr-defined] # an INSERT's result is a CursorResult
 
 
 def is_backing_off(now: datetime) -> ColumnElement[bool]:

@@ -6,8 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-import sqlalchemy
-from sqlalchemy import JSON, ColumnElement, Engine, insert, literal, update
+from sqlalchemy import ColumnElement, Engine, literal, update
 from sqlmodel import Session, col, func, select
 
 from cds.store import outcomes, registration
@@ -16,7 +15,7 @@ from cds.store.database import insert_into
 from cds.store.outcomes import BELONGS_TO_ANOTHER, Outcome
 from cds.store.records import exclusion_rows, images_digest, score_values
 from cds.store.registration import SHORTEST_WAIT, NewExam, is_backing_off
-from cds.store.tables import Exam, Score, Scoring, ScoringState, UtcDateTime
+from cds.store.tables import Exam, Score, Scoring, ScoringState
 from model.domain import RefusedExam, ScoredExam
 
 __all__ = ["BELONGS_TO_ANOTHER", "EVERYTHING", "NewExam", "Outcome", "ScoringJob", "Selection", "Store"]
@@ -89,24 +88,7 @@ class Store:
 
     def queue_known(self, model: str, selection: Selection, now: datetime) -> int:
         """Queue every known exam of the selection for a model that has not seen it; how many those were."""
-        seen = select(Scoring.exam_id).where(Scoring.model == model)
-        moment = literal(now, UtcDateTime())
-        # SQLModel's own select types no more than four columns.
-        unseen = sqlalchemy.select(
-            col(Exam.id),
-            literal(model),
-            literal(ScoringState.QUEUED.value),
-            literal(False),
-            moment,
-            moment,
-            literal(0),
-            literal([], JSON()),
-        ).where(selection.exams(), col(Exam.id).not_in(seen))
-        columns = ["exam_id", "model", "state", "urgent", "queued_at", "due_at", "attempts", "exclusions"]
-        with Session(self._engine) as session:
-            queued = session.execute(insert(Scoring).from_select(columns, unseen))
-            session.commit()
-            return int(queued.rowcount)  # type: ignore[attr-defined] # an INSERT's result is a CursorResult
+        return registration.queue_known(self._engine, selection.exams(), model, now)
 
     def other_owners(self, ehr: str, patient_id: str, keys: Collection[str]) -> set[str]:
         """The other patients of this EHR under whom it listed any of these exams when it was last read."""
@@ -214,10 +196,13 @@ class Store:
         with Session(self._engine) as session:
             _change(session, _still_held(job), problem=problem, finished_at=now, due_at=now + wait)
 
-    def make_due(self, model: str, now: datetime) -> None:
+    def make_due(self, model: str, now: datetime, selection: Selection = EVERYTHING) -> None:
         """Have every exam whose last attempt failed tried again now. One that a worker has is left to it."""
+        which = (col(Scoring.model) == model) & is_backing_off(now)
+        if selection != EVERYTHING:
+            which &= col(Scoring.exam_id).in_(select(Exam.id).where(selection.exams()))
         with Session(self._engine) as session:
-            _change(session, (col(Scoring.model) == model) & is_backing_off(now), due_at=now)
+            _change(session, which, due_at=now)
 
     def queued(self, model: str, selection: Selection = EVERYTHING) -> dict[str | None, int]:
         """How many exams wait, by the problem of their last attempt; None for those without one."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine
 
 from cds.arrivals import ArchivePoll, ArchivePriors
 from cds.ehr_changes import NightEhr
-from cds.errors import EhrUnreachable, PacsUnreachable
+from cds.errors import EhrUnreachable, PacsUnreachable, UntrustedServer
 from cds.night import Found
 from cds.pacs.archive import FoundStudy
 from cds.store.arrivals import ArrivalRecords
@@ -148,6 +149,40 @@ def test_an_image_that_comes_late_has_a_known_study_scored_again_and_a_report_do
     assert [job.study_uid for job in jobs_now(site)] == ["1.2.1"]
 
 
+class Dies(Store):
+    """A store whose process is ended when a study is to be scored again."""
+
+    def reopen_study(self, study_uid: str, now: datetime) -> int:
+        raise KeyboardInterrupt
+
+
+def test_a_process_that_dies_over_a_late_image_leaves_it_to_the_next_one(site: Site, engine: Engine) -> None:
+    images = screening_exam("1.2.1", rows=8, columns=8)
+    site.store.register([new_exam()], MODEL.key, NOW)
+    site.store.save_score(claimed(site.store), scored())
+    site.list(study(instances=3))
+    site.pacs.studies["1.2.1"] = images[:3]
+    site.poll()
+    site.poll(STABLE)
+
+    site.list(study(instances=4))
+    site.pacs.studies["1.2.1"] = images
+    site.poll()
+    living, site.look = site.look, replace(site.look, store=Dies(engine))
+    with pytest.raises(KeyboardInterrupt):
+        site.poll(STABLE)
+    site.look = living
+    site.poll()
+
+    assert [job.study_uid for job in jobs_now(site)] == ["1.2.1"]
+
+
+def test_an_archive_that_sends_us_on_to_a_stranger_is_told_of(site: Site) -> None:
+    site.pacs.listed = [UntrustedServer("it sends us on to another server")]
+
+    assert site.poll().problems == ["the archives' new studies: it sends us on to another server"]
+
+
 @pytest.mark.parametrize("patient_id", ["SOMEBODY", ""])
 def test_a_study_of_somebody_whom_no_ehr_knows_is_told_of_and_looked_at_again(site: Site, patient_id: str) -> None:
     site.list(study(patient_id=patient_id))
@@ -175,6 +210,22 @@ def test_of_two_patients_with_one_patient_id_neither_gets_the_study(site: Site) 
 
     assert (found.exams, len(found.problems)) == (0, 1)
     assert "2 patients have the patient ID on its images" in found.problems[0]
+
+
+def test_of_two_ehrs_that_know_a_patient_id_neither_gets_the_study(site: Site) -> None:
+    another = ChartEhr("p9")
+    ehrs = [NightEhr(EHR, site.ehr.opening()), NightEhr("ehr-2", another.opening())]
+    site.look = replace(site.look, ehrs=ehrs)
+    site.list(study())
+    site.poll()
+
+    found = site.poll(STABLE)
+    assert found.problems == ["a study of an archive: 2 EHRs have a patient with the patient ID on its images"]
+    assert jobs_now(site) == []
+
+    another.patients["p9"]["identifier"] = [{"value": "MRN-9"}]
+    site.poll()
+    assert [job.ehr for job in jobs_now(site)] == [EHR]
 
 
 def test_an_ehr_or_archive_that_cannot_be_asked_is_told_of_and_asked_again(site: Site) -> None:

@@ -249,7 +249,7 @@ def test_rescoring_a_site_whose_ehr_is_down_says_so_and_ends_with_status_1(tmp_p
     status, out, _ = run("rescore", "--config", settings_file(tmp_path, text))
 
     assert status == 1
-    assert "0 patients: 0 exams scored" in out
+    assert "Found 0 new exams. Scored 0," in out
     assert "Could not look: main: no connection to the EHR" in " ".join(out.split())
 
 
@@ -266,7 +266,7 @@ def test_rescoring_a_site_with_an_exam_that_stays_held_says_why_and_ends_with_st
         status, out, _ = run("rescore", "--config", file)
 
     assert status == 1
-    assert "1 patients: 0 exams scored, 0 refused, 1 still queued." in out
+    assert "Found 1 new exams. Scored 0, refused 0, failed 1; wrote 0 assessments. 1 still queued." in out
     assert "Held, 1: the archive at http://127.0.0.1:9 does not answer" in " ".join(out.split())
     assert "1.2.77" not in out
 
@@ -284,11 +284,9 @@ def test_a_database_in_a_folder_that_is_not_there_is_refused_with_the_folders_na
 
 
 def test_the_database_is_for_its_own_user_alone(tmp_path: Path) -> None:
-    run(
-        "rescore",
-        "--config",
-        settings_file(tmp_path, '[[pacs]]\nname = "main"\ndicomweb_root = "http://127.0.0.1:9"\n'),
-    )
+    text = '[[pacs]]\nname = "main"\ndicomweb_root = "http://127.0.0.1:9"\n'
+
+    run("rescore", "--config", settings_file(tmp_path, text))
 
     assert (tmp_path / "site.sqlite").stat().st_mode & 0o777 == 0o600
 

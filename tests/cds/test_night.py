@@ -162,3 +162,16 @@ def test_a_run_that_was_killed_is_taken_up_by_the_next_one(engine: Engine, store
 
     assert (summary.found, summary.scored, sorted(done)) == (0, 4, [f"1.2.{n}" for n in range(4)])
     assert [run.finished_at is None for run in runs.last()] == [False, True]
+
+
+def test_a_run_over_a_selection_leaves_the_others_to_their_next_attempt(engine: Engine, store: Store) -> None:
+    store.register([new_exam("1.2.1", "p1"), new_exam("1.2.2", "p2")], MODEL.key, NOW)
+    while job := store.claim(MODEL.key, NOW, timedelta(hours=9)):
+        store.save_failure(job, "the archive does not answer", NOW)
+
+    night(engine).run(lambda _: None, Selection("p1"))
+
+    job = store.claim(MODEL.key, NOW, timedelta(hours=9))
+    assert job is not None
+    assert job.patient_id == "p1"
+    assert store.claim(MODEL.key, NOW, timedelta(hours=9)) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from io import StringIO
 from pathlib import Path
 from threading import Event
@@ -14,12 +14,14 @@ from pydicom import Dataset
 from rich.console import Console
 from sqlalchemy import Engine
 
+from cds.arrivals import ArchivePriors
 from cds.clerk import Clerk
 from cds.ehr_changes import EhrChanges, NightEhr
 from cds.errors import EhrRefused
 from cds.night import Night
 from cds.outbox import Outbox
-from cds.reporting import ReportedEhr, Reporter
+from cds.pacs.archive import FoundStudy
+from cds.reporting import Priors, ReportedEhr, Reporter
 from cds.rescore import SiteRun, summary_lines
 from cds.scoring.budget import ByteBudget
 from cds.scoring.pipeline import STUDY_BYTES, ScoringPipeline
@@ -31,7 +33,7 @@ from cds.store.runs import RunRecords, RunSummary
 from cds.store.store import EVERYTHING, Selection, Store
 from cds.store.tables import Destination, ScoringState
 from tests.builders import screening_exam
-from tests.cds.builders import EHR, MODEL, NOW, Clock, join, new_exam
+from tests.cds.builders import EHR, IDENTIFIER, MODEL, NOW, Clock, join, new_exam
 from tests.cds.chart_fakes import ChartEhr
 from tests.cds.scoring.fakes import FakeScorer
 from tests.fakes import FakeArchive
@@ -58,6 +60,7 @@ class Site:
         self.engine, self.clock = engine, Clock()
         self.ehr, self.pacs, self.scorer = ChartEhr("p1"), pacs or FakeArchive({}), FakeScorer()
         self.written: list[Delivery] = []
+        self.priors: Priors | None = None
 
     def file(self, *study_uids: str) -> None:
         """Exams in the chart and in the archive."""
@@ -78,7 +81,7 @@ class Site:
         worker = Worker(store, self.pacs, self.scorer, MODEL.key, self.clock)
         pipeline = ScoringPipeline(worker, ByteBudget(2 * STUDY_BYTES))
         told = {EHR: ReportedEhr(destinations=frozenset({Destination.CHART}))}
-        reporter = Reporter(AssessmentRecords(self.engine), MODEL, join, told, self.clock)
+        reporter = Reporter(AssessmentRecords(self.engine), MODEL, join, told, self.clock, self.priors)
         outbox = Outbox(OutboxRecords(self.engine), {Destination.CHART: self._deliver}, self.clock)
         return SiteRun(night, pipeline, Clerk(reporter, outbox), console)
 
@@ -102,6 +105,18 @@ def test_a_run_finds_scores_assesses_writes_and_sums_up(site: Site) -> None:
     assert [delivery.ehr for delivery in site.written] == [EHR]
     (kept,) = RunRecords(site.engine).last()
     assert (kept.found, kept.scored, kept.written) == (3, 3, 1)
+
+
+def test_earlier_exams_that_an_archive_has_are_scored_in_the_same_run(site: Site, store: Store) -> None:
+    site.file("1.2.1")
+    site.pacs.studies["1.2.2"] = screening_exam("1.2.2", rows=8, columns=8)
+    site.pacs.listed = [FoundStudy("1.2.2", "http://pacs", IDENTIFIER, "", date(2025, 5, 3), 4)]
+    site.priors = ArchivePriors(site.pacs, store, MODEL.key, site.clock)
+
+    summary, printed = site.run()
+
+    assert (summary.scored, summary.written) == (2, 1)
+    assert "0 still queued" in printed
 
 
 def test_a_second_run_does_nothing_twice(site: Site) -> None:

@@ -36,7 +36,14 @@ def listed(engine: Engine, threshold: float = 0.017) -> list[Entry]:
     return worklist(AssessmentRecords(engine), CardRecords(engine), MODEL.key, lambda risk: risk > threshold)
 
 
-def accept(engine: Engine, patient_id: str, resource: str, at: datetime, outcome: str = "accepted") -> None:
+def accept(
+    engine: Engine,
+    patient_id: str,
+    resource: str,
+    at: datetime,
+    outcome: str = "accepted",
+    study_uid: str | None = None,
+) -> None:
     """A card with one suggestion, and what was done with it."""
     suggestion = {"uuid": "s1", "label": "x", "resource": resource}
     uuid = f"card of {patient_id} {resource} {at}"
@@ -48,6 +55,7 @@ def accept(engine: Engine, patient_id: str, resource: str, at: datetime, outcome
         summary="x",
         indicator="info",
         shown=True,
+        study_uid=study_uid,
         suggestions=[suggestion],
         made_at=at,
     )
@@ -69,6 +77,17 @@ def test_the_threshold_is_the_one_of_today(engine: Engine) -> None:
 
     assert listed(engine, threshold=0.03) == []
     assert len(listed(engine, threshold=0.01)) == 1
+
+
+def test_a_suggestion_accepted_on_the_morning_of_the_exam_counts_where_it_is_still_yesterday_in_utc(
+    engine: Engine,
+) -> None:
+    conclude(engine, "p1", 0.066)
+    accept(engine, "p1", "ServiceRequest", EXAM_DAY - timedelta(hours=13), study_uid="1.2.earlier")
+    assert len(listed(engine)) == 1
+
+    accept(engine, "p1", "ServiceRequest", EXAM_DAY - timedelta(hours=12, minutes=30), study_uid="1.2.p1")
+    assert listed(engine) == []
 
 
 def test_only_a_patients_newest_conclusion_counts(engine: Engine) -> None:

@@ -282,6 +282,40 @@ def test_of_a_study_that_the_ehr_no_longer_lists_as_hers_everything_is_taken_bac
     assert records.current(MODEL.key) == []
 
 
+def test_of_an_exam_that_is_refused_with_its_new_images_the_assessment_is_taken_back(
+    store: Store, records: AssessmentRecords, engine: Engine
+) -> None:
+    score(store, "1.2.1", "1.2.2")
+    assess(records, conclusion("1.2.1"), BOTH)
+    assess(records, conclusion("1.2.2"), BOTH)
+    store.reopen_study("1.2.2", NOW)
+    store.save_refusal(claimed(store), refused("1.2.2"), NOW + MINUTE)
+
+    assess(records, conclusion("1.2.1"), BOTH)
+
+    assert revisions(records) == [
+        ("1.2.1", 1, "final", True),
+        ("1.2.2", 1, "final", False),
+        ("1.2.2", 2, "entered-in-error", False),
+    ]
+    assert states(engine)[-1] == ("chart", "queued")
+    assess(records, conclusion("1.2.1"), BOTH)
+    assert len(revisions(records)) == 3
+
+
+def test_what_another_model_concluded_of_a_refused_exam_stands(store: Store, records: AssessmentRecords) -> None:
+    score(store, "1.2.1")
+    assess(records, conclusion())
+    store.register([new_exam()], "another", NOW)
+    job = store.claim("another", NOW, LEASE)
+    assert job is not None
+    store.save_refusal(job, refused(), NOW)
+
+    records.assess(EHR, PATIENT, "another", NOW, lambda *_: None, ())
+
+    assert revisions(records) == [("1.2.1", 1, "final", True)]
+
+
 def test_what_was_never_meant_for_a_chart_is_taken_back_in_the_store_alone(
     store: Store, records: AssessmentRecords, engine: Engine
 ) -> None:

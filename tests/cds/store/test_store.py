@@ -6,13 +6,17 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
-from cds.store.store import ScoringJob, Store
+from cds.store.database import open_database
+from cds.store.registration import AT_A_TIME
+from cds.store.store import EVERYTHING, ScoringJob, Store
 from cds.store.tables import Score, ScoringState
 from model.domain import PendingExam, ScoredExam
 from tests.cds.builders import EHR, LEASE, MODEL, NOW, claimed, new_exam, refused, scored
@@ -239,6 +243,41 @@ def test_whatever_happens_to_it_an_exam_is_scored_refused_or_queued(store: Store
     open_ones = store.count(model, ScoringState.QUEUED)
     later = now + timedelta(days=1)
     assert sum(store.claim(model, later, LEASE) is not None for _ in range(3)) == open_ones
+
+
+def test_hooks_and_a_night_that_queue_the_same_exams_for_a_new_model_do_not_stop_each_other(store: Store) -> None:
+    exams = [new_exam(f"1.2.{number}") for number in range(200)]
+    store.register(exams, MODEL.key, NOW)
+
+    def hook() -> None:
+        for exam in reversed(exams):
+            store.register([exam], "new", NOW, urgent=True)
+
+    all_at_once([hook, *[lambda: store.queue_known("new", EVERYTHING, NOW)] * 4])
+
+    assert store.count("new", ScoringState.QUEUED) == 200
+
+
+def test_an_archive_of_more_exams_than_are_queued_at_a_time_is_queued_whole(store: Store) -> None:
+    store.register([new_exam(f"1.2.{number}") for number in range(AT_A_TIME + 1)], MODEL.key, NOW)
+
+    assert store.queue_known("new", EVERYTHING, NOW) == AT_A_TIME + 1
+    assert store.queue_known("new", EVERYTHING, NOW) == 0
+
+
+def test_what_a_hook_asks_for_is_found_by_indexes_however_many_exams_its_ehr_has(tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'store.sqlite'}")
+    asked: list[tuple[str, Any]] = []
+    event.listen(engine, "before_cursor_execute", lambda *call: asked.append(call[2:4]))
+    Store(engine).outcomes(EHR, "p1", ["1.2.1", "1.2.2"], MODEL.key)
+
+    ((statement, values),) = asked
+    with engine.connect() as connection:
+        plan = [str(row[3]) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+    engine.dispose()
+    of_exams = [step for step in plan if "exam " in step and "exam_id" not in step]
+    assert of_exams
+    assert all("key=?" in step or "patient_id=?" in step for step in of_exams)
 
 
 def test_a_moment_without_a_time_zone_is_refused(store: Store) -> None:
