@@ -35,6 +35,7 @@ from cds.worker_services import site_night
 from fhir_mappings.dates import age_range_years, parse_partial_date
 from fhir_mappings.imaging_studies import read_imaging_studies
 from fhir_mappings.patients import read_patient
+from hooks.percentages import points
 from model.domain import Assessment, Trajectory
 
 EHR = "demo"
@@ -230,7 +231,7 @@ def _change(line: Trajectory) -> str:
         return "-"
     if line.change_is_measurable is False:
         return f"no measurable change in {line.years:.1f} years"
-    return f"{100 * line.change:+.1f} points in {line.years:.1f} years"
+    return f"{points(line.change)} points in {line.years:.1f} years"
 
 
 def _explain(demo: Demo, console: Console, film: list[FilmExam]) -> None:

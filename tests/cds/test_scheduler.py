@@ -166,6 +166,19 @@ def test_what_a_look_into_the_archives_could_not_take_is_logged(
     assert lines(caplog) == ["not everything could be taken from the archives: a study of an archive: no answer"]
 
 
+@pytest.mark.parametrize("name", ["night", "poll"])
+def test_an_unforeseen_fault_is_logged_without_its_words(
+    engine: Engine, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    def look(found: Found) -> None:
+        raise KeyError("MRN-1")
+
+    run_now(schedule(engine, NightSettings(), look, poll=look), name, lambda: bool(lines(caplog)))
+
+    assert lines(caplog)[0].endswith("an unforeseen fault (KeyError)")
+    assert "MRN-1" not in caplog.text
+
+
 def test_a_worker_that_ends_does_not_wait_for_the_end_of_a_run(engine: Engine) -> None:
     store, begun = Store(engine), Event()
 

@@ -157,6 +157,7 @@ def test_the_environment_is_read_once(file: Path, monkeypatch: pytest.MonkeyPatc
         ('[pacs]\nname = "main"\ndicomweb_root = "https://pacs.example"\n', "pacs: "),
         (PACS + '[imaging]\nreport_to = "other"\n', "imaging.report_to: no archive in pacs has the name 'other'"),
         ("[imaging]\npoll_minutes = 0\n", "imaging.poll_minutes: "),
+        ("[imaging]\npoll_days = 1\nstable_minutes = 1440\n", "stable_minutes must be less than poll_days"),
         ('[service]\nlabel = ""\n', "service.label: "),
         ('[scoring]\ndevice = "gpu"\n', "scoring.device: "),
         ('[scoring]\nprecision = "float16"\n', "scoring.precision: "),

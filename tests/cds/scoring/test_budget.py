@@ -19,7 +19,7 @@ def test_it_is_never_exceeded_but_by_one_alone_that_is_larger_than_all_of_it(siz
     budget = ByteBudget(50)
     held: list[int] = []
     for size in sizes:
-        while held and budget.taken + size > 50:
+        while budget.taken and budget.taken + size > 50:
             assert not budget.reserve(size, lambda: True)
             budget.change(held.pop(0), 0)
         assert budget.reserve(size, never)

@@ -1,0 +1,46 @@
+"""A PostgreSQL that is killed under a question fails it as the driver fails, whatever the socket says."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import SQLAlchemyError
+
+from cds.store.database import connect
+
+NO_TLS = b"N"
+WELCOME = b"R\0\0\0\x08\0\0\0\0" + b"Z\0\0\0\x05I"
+"""AuthenticationOk and ReadyForQuery (PostgreSQL, Message Formats)."""
+
+
+@contextmanager
+def killed_postgresql(folder: Path, *answers: bytes) -> Iterator[str]:
+    """Gives these answers and is gone before it has read the next question; yields its address."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(folder / "s"))
+        server.listen()
+        thread = threading.Thread(target=_serve, args=(server, answers))
+        thread.start()
+        yield f"postgresql+pg8000://u@/d?unix_sock={folder / 's'}"
+        thread.join()
+
+
+def _serve(server: socket.socket, answers: tuple[bytes, ...]) -> None:
+    connection, _ = server.accept()
+    with connection:
+        for answer in answers:
+            connection.recv(1 << 16)
+            connection.sendall(answer)
+        # What is left unread makes the other side's read a connection reset, and not a plain end.
+        connection.recv(1, socket.MSG_PEEK)
+
+
+@pytest.mark.parametrize("answers", [[NO_TLS], [NO_TLS, WELCOME]], ids=["while connecting", "under a question"])
+def test_a_server_that_is_gone_is_an_error_of_the_database(answers: list[bytes], tmp_path: Path) -> None:
+    with killed_postgresql(tmp_path, *answers) as url, pytest.raises(SQLAlchemyError, match="network error"):
+        connect(url).connect()
