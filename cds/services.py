@@ -43,7 +43,7 @@ from model.trajectory import trajectory
 Clock = Callable[[], datetime]
 
 
-NIGHT_PAGES = 2_000
+NIGHT_PAGES = 50_000
 """Of 200 studies each: the night lists a whole site, a hook one patient."""
 NIGHT_PATIENCE = Patience(retries=2, wait_s=2.0, longest_wait_s=60.0)
 """Servers that limit requests count them by the minute; at night nobody waits for us."""

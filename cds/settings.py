@@ -218,6 +218,14 @@ class ImagingSettings(_Section):
     report_to: str = ""
     """The name of the archive that gets a DICOM structured report of each score; empty: none does."""
 
+    @model_validator(mode="after")
+    def _sees_studies_come_to_rest(self) -> Self:
+        if self.stable_minutes >= self.poll_days * 24 * 60:
+            raise ValueError(
+                "stable_minutes must be less than poll_days, or a study would be out of sight before it counts as whole"
+            )
+        return self
+
 
 class PolicySettings(_Section):
     """When a breast MRI is suggested. Defaults: NCCN 2026 as reported, from 35, strictly over 1.7 %."""

@@ -21,9 +21,10 @@ class Listing:
     problems: tuple[str, ...] = ()
 
 
-def bundle_resources(bundle: object, resource_type: str) -> Listing:
+def bundle_resources(bundle: object, resource_type: str, *, whole: bool = True) -> Listing:
     """The resources of one type in a Bundle or in a plain list of resources.
 
+    It is a problem where those are not all that was found, unless it is not asked for the `whole` but for one page.
     Raises ResourceProblem where it cannot be known what the search found: not a Bundle, or nothing but errors in it.
     """
     members = _members(bundle)
@@ -31,7 +32,7 @@ def bundle_resources(bundle: object, resource_type: str) -> Listing:
     error = outcome_problem(bundle) or _first_outcome_problem(members)
     if error and not found:
         raise ResourceProblem(error)
-    problems = (error, _unreadable_part(members), _missing_part(bundle, members))
+    problems = (error, _unreadable_part(members), _missing_part(bundle, members) if whole else None)
     return Listing(found, tuple(f"{resource_type} search: {problem}" for problem in problems if problem))
 
 
@@ -55,6 +56,12 @@ def next_link(bundle: object) -> str | None:
         if text(link.get("relation")) == "next" and text(link.get("url")):
             return text(link.get("url"))
     return None
+
+
+def total_found(bundle: object) -> int:
+    """How many resources a search found by its own count, on all its pages; 0 where it does not say."""
+    total = as_object(bundle).get("total")
+    return total if isinstance(total, int) and not isinstance(total, bool) else 0
 
 
 def outcome_problem(resource: object) -> str | None:
@@ -101,8 +108,8 @@ def _unreadable_part(members: list[Json]) -> str | None:
 def _missing_part(bundle: object, members: list[Json]) -> str | None:
     if next_link(bundle):
         return "further pages were not read, so it is not complete"
-    total = as_object(bundle).get("total")
+    total = total_found(bundle)
     held = sum(member.get("resourceType") != "OperationOutcome" for member in members)
-    if isinstance(total, int) and not isinstance(total, bool) and total > held:
+    if total > held:
         return f"it counts {counted(total, 'result', 'results')} but holds {held}, so it is not complete"
     return None

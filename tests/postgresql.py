@@ -50,9 +50,30 @@ class PostgresqlServer:
         return True
 
 
+class PostgresqlCluster:
+    """A cluster on disk that can be started, killed and started again."""
+
+    def __init__(self, folder: Path, command: list[str]) -> None:
+        self._folder, self._command = folder, command
+
+    @contextmanager
+    def up(self) -> Iterator[tuple[PostgresqlServer, subprocess.Popen[bytes]]]:
+        """Running while the block does, and its own process."""
+        # SIGINT is PostgreSQL's fast shutdown: it does not wait for clients.
+        with running(self._command, self._folder, stop=signal.SIGINT) as process:
+            yield _ready(PostgresqlServer(self._folder), self._folder), process
+
+
 @contextmanager
 def postgresql() -> Iterator[PostgresqlServer]:
-    """An empty PostgreSQL, run as an unprivileged user: it refuses to run as root."""
+    """An empty PostgreSQL that runs."""
+    with postgresql_cluster() as cluster, cluster.up() as (server, _):
+        yield server
+
+
+@contextmanager
+def postgresql_cluster() -> Iterator[PostgresqlCluster]:
+    """An empty PostgreSQL, not started, for an unprivileged user: it refuses to run as root."""
     programs = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None)
     if programs is None:
         left_out("PostgreSQL is not installed: sudo apt-get install postgresql")
@@ -63,9 +84,7 @@ def postgresql() -> Iterator[PostgresqlServer]:
         command = [*as_user, str(programs), *make]
         subprocess.run(command, check=True, capture_output=True, cwd=folder)  # noqa: S603 - our own arguments
         run = ["-D", data, "-k", str(folder), "-c", "listen_addresses=", "-c", "fsync=off"]
-        # SIGINT is PostgreSQL's fast shutdown: it does not wait for clients.
-        with running([*as_user, str(programs.with_name("postgres")), *run], folder, stop=signal.SIGINT):
-            yield _ready(PostgresqlServer(folder), folder)
+        yield PostgresqlCluster(folder, [*as_user, str(programs.with_name("postgres")), *run])
 
 
 def _ready(server: PostgresqlServer, folder: Path) -> PostgresqlServer:

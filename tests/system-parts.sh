@@ -3,13 +3,14 @@
 # on Debian or Ubuntu, as root. Elsewhere it says what is left out and the one command that adds it.
 set -eu
 
-packages="orthanc orthanc-dicomweb dcmtk postgresql chromium"
+packages="orthanc orthanc-dicomweb dcmtk dicom3tools postgresql chromium"
 command="apt-get install --yes --no-install-recommends $packages"
 
 missing=""
 command -v Orthanc >/dev/null 2>&1 || [ -x /usr/sbin/Orthanc ] || missing="$missing orthanc"
 [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc-dicomweb"
 command -v dcmdump >/dev/null 2>&1 || missing="$missing dcmtk"
+command -v dciodvfy >/dev/null 2>&1 || missing="$missing dicom3tools"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 [ -n "$missing" ] || exit 0

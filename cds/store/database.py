@@ -45,6 +45,11 @@ def connect(url: str) -> Engine:
         if engine.dialect.name == "sqlite":
             _check_folder(engine.url.database)
             event.listen(engine, "connect", _set_up_sqlite)
+        if engine.dialect.driver == "pg8000":
+            # Only here: the driver belongs to what a site on PostgreSQL installs.
+            from cds.store import pg8000_driver
+
+            event.listen(engine, "do_connect", pg8000_driver.connect)
     except (SQLAlchemyError, ImportError) as e:
         raise _not_opened(e) from e
     return engine

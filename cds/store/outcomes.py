@@ -42,9 +42,10 @@ def _rows(session: Session, model: str, which: ColumnElement[bool], *, lock: boo
         .join(Scoring, (col(Scoring.exam_id) == Exam.id) & (col(Scoring.model) == model), isouter=True)
         .join(Score, col(Score.id) == Scoring.score_id, isouter=True)
         .where(which)
-        .order_by(col(Exam.key))
+        .order_by(col(Exam.id))
     )
-    return list(session.exec(query.with_for_update(of=Exam) if lock else query).all())
+    rows = session.exec(query.with_for_update(of=Exam, key_share=True) if lock else query).all()
+    return sorted(rows, key=lambda row: row[0].key)
 
 
 def outcome(row: Row, patient_id: str) -> Outcome:

@@ -59,15 +59,26 @@ def register(engine: Engine, exams: Sequence[NewExam], model: str, now: datetime
     news = [exam for exam in exams if _is_news(exam, known, now, urgent)]
     if news:
         with Session(engine) as session:
-            for exam in sorted(news, key=_order):
-                _put(session, exam, model, now, urgent)
+            for row, exam in _locked(session, news, now):
+                _put(session, row, exam, model, now, urgent)
             session.commit()
     return len({(exam.ehr, exam.key) for exam in news} - known.keys())
 
 
-def _order(exam: NewExam | Exam) -> tuple[str, str]:
-    """In one order everywhere, or two that write the same exams could wait for each other for ever."""
-    return exam.ehr, exam.key
+def _locked(session: Session, exams: Sequence[NewExam], now: datetime) -> list[tuple[Exam, NewExam]]:
+    """The exams with their rows, which are made where there are none.
+
+    In one order everywhere, or two that write the same exams could wait for each other for ever: rows are made in the
+    order of their keys, and locked in that of their ids. With NO KEY, because a new errand refers to its exam, and
+    would wait for a whole lock on it.
+    """
+    for exam in sorted(exams, key=lambda new: (new.ehr, new.key)):
+        session.execute(insert_into(session, Exam).values(_values(exam, now)).on_conflict_do_nothing())
+    ehrs, keys = {exam.ehr for exam in exams}, {exam.key for exam in exams}
+    these = select(Exam).where(col(Exam.ehr).in_(ehrs), col(Exam.key).in_(keys)).order_by(col(Exam.id))
+    rows = {(row.ehr, row.key): row for row in session.exec(these.with_for_update(key_share=True)).all()}
+    pairs = [(rows[exam.ehr, exam.key], exam) for exam in exams]
+    return sorted(pairs, key=lambda pair: pair[0].id or 0)
 
 
 def _known(engine: Engine, exams: Sequence[NewExam], model: str) -> Known:
@@ -94,11 +105,7 @@ def _is_news(exam: NewExam, known: Known, now: datetime, urgent: bool) -> bool:
     return waits or not scoring.urgent
 
 
-def _put(session: Session, exam: NewExam, model: str, now: datetime, urgent: bool) -> None:
-    session.execute(insert_into(session, Exam).values(_values(exam, now)).on_conflict_do_nothing())
-    this = select(Exam).where(Exam.ehr == exam.ehr, Exam.key == exam.key)
-    # With NO KEY, because another one's new errand refers to the exam, and waits for a whole lock on it.
-    row = session.exec(this.with_for_update(key_share=True)).one()
+def _put(session: Session, row: Exam, exam: NewExam, model: str, now: datetime, urgent: bool) -> None:
     if not _may_take_over(row, exam) and (row.patient_id != exam.patient_id or not row.listed):
         return  # on record for another patient, or withdrawn by the EHR
     if row.patient_id == exam.patient_id:
@@ -165,12 +172,11 @@ def _move(session: Session, row: Exam, exam: NewExam, now: datetime) -> None:
 
 def unlist(engine: Engine, ehr: str, patient_id: str, listed: Collection[str], now: datetime) -> int:
     """Note which of a patient's exams her EHR no longer lists; what was concluded from them is retracted."""
-    gone = select(Exam).where(
-        Exam.ehr == ehr, Exam.patient_id == patient_id, col(Exam.listed), Exam.source == ExamSource.EHR
-    )
+    hers = select(Exam).where(Exam.ehr == ehr, Exam.patient_id == patient_id).order_by(col(Exam.id))
     with Session(engine) as session:
         lock_before_reading(session)
-        rows = [row for row in session.exec(gone.with_for_update()).all() if row.key not in listed]
+        known = session.exec(hers.with_for_update(key_share=True)).all()
+        rows = [row for row in known if row.listed and row.source == ExamSource.EHR and row.key not in listed]
         for row in rows:
             row.listed = False
             note(session, Action.UNLISTED, now, ehr, patient_id, row.study_uid)
@@ -189,7 +195,8 @@ def _assess_again(session: Session, ehr: str, patient_id: str) -> None:
 
 def reopen_study(engine: Engine, study_uid: str, now: datetime) -> int:
     """Queue a study again for every EHR and model: its images in the archive changed. Returns how many errands."""
-    exams = select(Exam.id).where(Exam.study_uid == study_uid, col(Exam.listed))
+    these = select(Exam.id).where(Exam.study_uid == study_uid, col(Exam.listed)).order_by(col(Exam.id))
+    exams = these.with_for_update(key_share=True)
     with Session(engine) as session:
         count = reopen(session, col(Scoring.exam_id).in_(exams), list(ScoringState), now)
         session.commit()
@@ -213,21 +220,20 @@ def reopen(session: Session, which: ColumnElement[bool], states: Sequence[Scorin
 def queue_known(engine: Engine, which: ColumnElement[bool], model: str, now: datetime) -> int:
     """Queue those of the known exams that a model has no errand for; how many those were."""
     queued, last = 0, 0
-    while exams := _unseen(engine, which, model, last):
+    while ids := _unseen(engine, which, model, last):
         with Session(engine) as session:
-            ids = [exam.id or 0 for exam in sorted(exams, key=_order)]
             queued += _queue(session, ids, model, now, urgent=False)
             session.commit()
-        last = max(ids)
+        last = ids[-1]
     return queued
 
 
-def _unseen(engine: Engine, which: ColumnElement[bool], model: str, last: int) -> Sequence[Exam]:
+def _unseen(engine: Engine, which: ColumnElement[bool], model: str, last: int) -> list[int]:
     """Some at a time: a whole archive in one transaction would keep every hook waiting."""
     seen = select(Scoring.id).where(Scoring.exam_id == Exam.id, Scoring.model == model).correlate(Exam)
-    these = select(Exam).where(which, col(Exam.id) > last, ~seen.exists())
-    with Session(engine, expire_on_commit=False) as session:
-        return session.exec(these.order_by(col(Exam.id)).limit(AT_A_TIME)).all()
+    these = select(Exam.id).where(which, col(Exam.id) > last, ~seen.exists())
+    with Session(engine) as session:
+        return [found or 0 for found in session.exec(these.order_by(col(Exam.id)).limit(AT_A_TIME)).all()]
 
 
 def _queue(session: Session, exam_ids: Sequence[int], model: str, now: datetime, *, urgent: bool) -> int:

@@ -201,8 +201,10 @@ class Store:
         which = (col(Scoring.model) == model) & is_backing_off(now)
         if selection != EVERYTHING:
             which &= col(Scoring.exam_id).in_(select(Exam.id).where(selection.exams()))
+        # A hook that asks for several of them writes them in this order, too.
+        these = select(Scoring.id).where(which).order_by(col(Scoring.exam_id)).with_for_update()
         with Session(self._engine) as session:
-            _change(session, which, due_at=now)
+            _change(session, col(Scoring.id).in_(these), due_at=now)
 
     def queued(self, model: str, selection: Selection = EVERYTHING) -> dict[str | None, int]:
         """How many exams wait, by the problem of their last attempt; None for those without one."""

@@ -26,7 +26,7 @@ def unbalanced(engine: Engine, charts: ResourceStore, model: str = MODEL.key) ->
             *_exams_without_one_errand(session, model),
             *_errands_without_an_end(session, model),
             *_assessments_not_on_their_way(session, model),
-            *_twice(session, model),
+            *_two_current_assessments(session, model),
             *_changes_passed_over(session, engine, charts),
             *_assessments_twice_in_the_chart(charts),
         ]
@@ -95,14 +95,11 @@ def _assessments_not_on_their_way(session: Session, model: str) -> Iterable[str]
             yield f"the assessment of {kept.patient_id} has the deliveries {list(states)}"
 
 
-def _twice(session: Session, model: str) -> Iterable[str]:
+def _two_current_assessments(session: Session, model: str) -> Iterable[str]:
     current = select(Assessment.ehr, Assessment.patient_id).where(Assessment.model == model, col(Assessment.current))
     for (_, patient_id), count in Counter(session.exec(current).all()).items():
         if count > 1:
             yield f"{patient_id} has {count} current assessments"
-    for study_uid, count in Counter(session.exec(select(Score.study_uid).where(Score.model == model)).all()).items():
-        if count > 1:
-            yield f"study {study_uid} has {count} scores of the same images"
 
 
 def _changes_passed_over(session: Session, engine: Engine, charts: ResourceStore) -> Iterable[str]:

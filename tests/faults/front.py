@@ -95,13 +95,16 @@ def silent_for(seconds: float) -> Fault:
     return around
 
 
-def dripping(every_s: float) -> Fault:
-    """The right answer, a byte at a time."""
+def dripping(every_s: float, longest_s: float = 2.0) -> Fault:
+    """The right answer, a byte at a time; after `longest_s` nobody listens any more, and it ends."""
 
     def drips(body: bytes) -> Iterator[bytes]:
+        ends = time.monotonic() + longest_s
         for byte in body:
             yield bytes([byte])
             time.sleep(every_s)
+            if time.monotonic() > ends:
+                return
 
     return _with_body(drips)
 
@@ -138,6 +141,19 @@ def of_another(study_uid: str, other_uid: str) -> Fault:
         def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
             path = environ["PATH_INFO"].replace(f"/{study_uid}", f"/{other_uid}")
             return app({**environ, "PATH_INFO": path}, start_response)
+
+        return answer
+
+    return around
+
+
+def skipping_a_page() -> Fault:
+    """The page after the one that is asked for."""
+
+    def around(app: WSGIApplication) -> WSGIApplication:
+        def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
+            query = re.sub(r"_offset=(\d+)", lambda offset: f"_offset={int(offset[1]) + 1}", environ["QUERY_STRING"])
+            return app({**environ, "QUERY_STRING": query}, start_response)
 
         return answer
 

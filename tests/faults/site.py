@@ -39,14 +39,15 @@ from cds.store.outbox import OutboxRecords
 from cds.store.runs import RunRecords, RunSummary
 from cds.store.store import Store
 from cds.store.tables import Destination
+from model.domain import STANDARD_VIEWS, Provenance, RefusedExam, ScoredExam, SourceImage
 from tests.builders import screening_exam
-from tests.cds.builders import EHR, MODEL, Clock, join
-from tests.cds.scoring.fakes import FakeScorer
+from tests.cds.builders import EHR, MODEL, Clock, join, scored
+from tests.cds.scoring.fakes import FakePrepared, FakeScorer
 from tests.faults.books import scored_everything, unbalanced
 from tests.faults.front import Front
 
 TOKEN = "the-nights-token"
-EHR_TIMEOUT_S = 0.5
+EHR_TIMEOUT_S = 0.3
 STUDY_TIMEOUT_S = 1.0
 LONG_ENOUGH = timedelta(hours=7)
 """More than the longest wait before something is tried again."""
@@ -166,3 +167,16 @@ def open_site(engine: Engine, folder: Path, tokens: Sequence[str] = (TOKEN,)) ->
     finally:
         ehr.stop()
         pacs.stop()
+
+
+class _OtherImages(FakeScorer):
+    """Finds other pixels in every study than before, and a higher risk."""
+
+    def score(self, exams: Sequence[FakePrepared]) -> list[ScoredExam | RefusedExam]:
+        provenance = Provenance(images=(SourceImage(STANDARD_VIEWS[0], "1.2.77", "0" * 64),))
+        return [scored(exam.study_uid, 0.033, scored_at=exam.at, provenance=provenance) for exam in exams]
+
+
+def other_images() -> FakeScorer:
+    """A scorer for studies whose images were replaced."""
+    return _OtherImages()

@@ -12,6 +12,8 @@ from tests.faults.books import audited, scores
 from tests.faults.front import Fault, answering, dripping, of_another, truncating
 from tests.faults.site import STUDY_TIMEOUT_S, Site
 
+pytestmark = pytest.mark.slow
+
 ALL = ["1.2.0", "1.2.1", "1.2.2", "1.2.3"]
 
 

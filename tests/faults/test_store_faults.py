@@ -1,0 +1,136 @@
+"""A store that cannot write for a while: what was not stored is done again, and nothing is there by half."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import OperationalError
+
+from cds.lease import LENGTH
+from cds.store.audit import Action
+from tests.faults.books import audited
+from tests.faults.running import is_finished, until, working
+from tests.faults.site import Site
+
+pytestmark = pytest.mark.slow
+
+SHORT_MS = 50
+MORE = [f"1.2.{number}" for number in range(10, 22)]
+
+
+@contextmanager
+def _with_pragma(engine: Engine, pragma: str) -> Iterator[None]:
+    """What SQLite keeps for each connection, set for all of them while the block runs."""
+
+    def restrict(connection: Any, *_: object) -> None:
+        connection.execute(f"PRAGMA {pragma}")
+
+    event.listen(engine, "checkout", restrict)
+    try:
+        yield
+    finally:
+        event.remove(engine, "checkout", restrict)
+        engine.dispose()
+
+
+@contextmanager
+def full_disk(engine: Engine, pages_left: int) -> Iterator[None]:
+    """A disk on which the database can grow by so many pages only."""
+    with engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+    with _with_pragma(engine, f"max_page_count = {pages + pages_left}"):
+        yield
+
+
+@contextmanager
+def locked(engine: Engine) -> Iterator[None]:
+    """Another program that writes for longer than anybody waits."""
+    with closing(sqlite3.connect(str(engine.url.database), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with _with_pragma(engine, f"busy_timeout = {SHORT_MS}"):
+            yield
+        other.execute("ROLLBACK")
+
+
+@pytest.fixture
+def busy_site(site: Site) -> Site:
+    """A site with enough exams to fill some pages."""
+    for uid in MORE:
+        site.admit(f"w{uid}", uid)
+    return site
+
+
+@pytest.mark.parametrize("pages_left", [0, 1, 2, 3, 4, 6, 8, 10, 12, 16])
+def test_a_night_on_a_disk_that_fills_up_ends_with_that_and_the_next_one_does_the_rest(
+    busy_site: Site, pages_left: int
+) -> None:
+    with full_disk(busy_site.engine, pages_left):
+        with pytest.raises(OperationalError, match="full"):
+            busy_site.night()
+        assert busy_site.unbalanced() == []
+
+    busy_site.clock.advance(LENGTH)
+    busy_site.night()
+
+    assert busy_site.unfinished() == []
+    assert set(audited(busy_site.engine, Action.SCORED).values()) == {1}
+    assert set(audited(busy_site.engine, Action.ASSESSED).values()) == {1}
+
+
+@pytest.mark.parametrize("pages_left", [0, 5, 10])
+def test_a_worker_on_a_full_disk_goes_on_by_itself_when_there_is_room(
+    busy_site: Site, pages_left: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with busy_site.pacs.down():
+        busy_site.night()
+    busy_site.clock.advance(timedelta(hours=1))
+    with working(busy_site):
+        with full_disk(busy_site.engine, pages_left):
+            until(busy_site, lambda: "the store failed: OperationalError" in caplog.text)
+            assert busy_site.unbalanced() == []
+        until(busy_site, lambda: is_finished(busy_site))
+
+    assert set(audited(busy_site.engine, Action.SCORED).values()) == {1}
+
+
+def test_a_night_whose_database_another_program_has_locked_ends_with_that_and_the_next_one_runs(site: Site) -> None:
+    with locked(site.engine), pytest.raises(OperationalError, match="locked"):
+        site.night()
+
+    site.night()
+
+    assert site.unfinished() == []
+
+
+def test_a_worker_whose_database_is_locked_for_a_while_goes_on_by_itself(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    with site.pacs.down():
+        site.night()
+    site.clock.advance(timedelta(hours=1))
+    caplog.set_level(logging.ERROR)
+    with working(site):
+        with locked(site.engine):
+            until(site, lambda: caplog.text.count("the store failed: OperationalError") > 3)
+        until(site, lambda: is_finished(site))
+
+    assert set(audited(site.engine, Action.SCORED).values()) == {1}
+
+
+def test_a_database_that_is_locked_at_every_other_moment_loses_nothing(site: Site) -> None:
+    for _ in range(12):
+        with locked(site.engine), suppress(OperationalError):
+            site.work()
+        with suppress(OperationalError):
+            site.night()
+        site.clock.advance(LENGTH)
+
+    assert site.unfinished() == []
+    assert set(audited(site.engine, Action.SCORED).values()) == {1}
