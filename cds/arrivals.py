@@ -72,6 +72,8 @@ class ArchivePoll:
         """Look at every study; one that fails is looked at again the next time."""
         try:
             for study in self.archive.find_since(self.now().date() - timedelta(days=self.days)):
+                if found.stop.is_set():
+                    return
                 if self.arrivals.see(study.study_uid, study.instances or 0, self.now(), self.stable):
                     self._act_on(study, found)
         except (PacsError, UntrustedServer) as problem:

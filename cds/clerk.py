@@ -22,6 +22,10 @@ class Clerk:
     def __init__(self, reporter: Reporter, outbox: Outbox) -> None:
         self._reporter, self._outbox = reporter, outbox
 
+    def catch_up(self) -> None:
+        """Queue what was concluded before the site wanted it written."""
+        self._reporter.catch_up()
+
     def work_next(self) -> bool:
         """Do the next thing; False when there is none."""
         return self._reporter.report_next() or self._outbox.deliver_next()
@@ -32,8 +36,12 @@ class Clerk:
 
     def run(self, stop: Event) -> None:
         """Work until told to stop. A database that is down is waited for."""
+        caught_up = False
         while not stop.is_set():
             try:
+                if not caught_up:
+                    self.catch_up()
+                    caught_up = True
                 wait_s = 0.0 if self.work_next() else IDLE_S
             except SQLAlchemyError as fault:
                 log.error("the store failed: %s", type(fault).__name__)

@@ -109,7 +109,10 @@ def worker(config: Config = None) -> None:
 @app.command()
 def rescore(
     model: Annotated[
-        Path | None, typer.Option(help="Score with this installed model instead of the site's.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="Score with this installed model; another than the site's writes nothing.", show_default=False
+        ),
     ] = None,
     since: Annotated[
         datetime | None,
@@ -130,7 +133,8 @@ def rescore(
     set_up_logging("WARNING" if sys.stdout.isatty() else "INFO")
     with plain_errors():
         settings = _settings(config)
-        parts = worker_services(settings.model_copy(update={"model": model}) if model else settings)
+        chosen = settings.model_copy(update={"model": model}) if model else settings
+        parts = worker_services(chosen, writes=chosen.model_folder == settings.model_folder)
         selection = Selection(patient, since.date() if since else None)
         run = SiteRun(parts.night, parts.pipeline, parts.clerk, Console())
         summary = run.run(_stop_on_signal(), selection)

@@ -10,7 +10,15 @@ from urllib.parse import quote
 
 from cds.assessment import new_exams
 from cds.ehr.client import Ehr
-from cds.errors import EhrAnswerBroken, EhrError, EhrNotFound, EhrRefused, SettingsError, UntrustedServer
+from cds.errors import (
+    EhrAnswerBroken,
+    EhrError,
+    EhrNotFound,
+    EhrRefused,
+    EhrUnreachable,
+    SettingsError,
+    UntrustedServer,
+)
 from cds.night import Found
 from cds.store.runs import RunRecords
 from cds.store.store import Store
@@ -25,6 +33,8 @@ from fhir_mappings.subjects import subject_id
 
 CHANGED = "ImagingStudy?modality=MG&_count=200"
 HERS = "ImagingStudy?patient={patient_id}&modality=MG&_count=200"
+MOST_SILENT = 3
+"""After so many patients in a row for whom an EHR did not answer it is not asked again in the same run."""
 OVERLAP = timedelta(minutes=10)
 """A server may show a change some minutes after the moment that it writes on it."""
 
@@ -80,16 +90,28 @@ class EhrChanges:
         return since if since is None or since <= self.now() + OVERLAP else None
 
     def _look_at_patients(self, ehr: str, client: Ehr, changes: _Changes, found: Found) -> Iterator[str]:
-        """Register the exams of each patient; yields those who could not be looked at."""
+        """Register the exams of each patient; yields those who could not be looked at.
+
+        Once the EHR has been silent a few times in a row, or the look is to end, the rest are left to the next one.
+        """
         reader = PatientReader(ehr, client, self.store, self.model, self.now)
+        silent, left = 0, 0
         for patient_id in changes.patients:
+            if silent == MOST_SILENT or found.stop.is_set():
+                left += 1
+                yield patient_id
+                continue
             try:
                 problems = reader.look_at(patient_id, found)
             except COULD_NOT_LOOK as problem:
+                silent = silent + 1 if isinstance(problem, EhrUnreachable) else 0
                 found.problems.append(f"{ehr}: a patient: {problem}")
                 yield patient_id
             else:
+                silent = 0
                 found.problems.extend(f"{ehr}: a patient: {problem}" for problem in problems)
+        if left:
+            found.problems.append(f"{ehr}: {counted(left, 'patient is', 'patients are')} left to the next run")
 
     def _move_watermark(self, ehr: str, since: datetime | None, changes: _Changes, failed: Sequence[str]) -> None:
         """Only over what is safely stored, and never past our own clock: an EHR's may have been ahead for a while."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import Event
 from typing import Protocol
 
 from cds.errors import MammoTrendError
@@ -26,12 +27,13 @@ class RunUnderWay(MammoTrendError):
 class Found:
     """What a look at the site's systems found: how many patients and new exams, and what it could not look at.
 
-    `problems` are sentences without identifiers.
+    `problems` are sentences without identifiers. Once `stop` is set the look is to end where it is.
     """
 
     patients: int = 0
     exams: int = 0
     problems: list[str] = field(default_factory=list)
+    stop: Event = field(default_factory=Event, compare=False)
 
 
 class Look(Protocol):
@@ -53,8 +55,10 @@ class Night:
     now: Callable[[], datetime]
     holder: str
 
-    def run(self, settle: Callable[[datetime], object], selection: Selection = EVERYTHING) -> RunSummary:
-        """Find, `settle`, sum up; raises RunUnderWay where another process is at it.
+    def run(
+        self, settle: Callable[[datetime], object], selection: Selection = EVERYTHING, stop: Event | None = None
+    ) -> RunSummary:
+        """Find, `settle`, sum up; raises RunUnderWay where another process is at it. Once `stop` is set it ends soon.
 
         `settle` is given the moment at which the run began, and returns once every exam of the selection that was
         queued has been tried since, and what came of it is on its way.
@@ -64,7 +68,7 @@ class Night:
                 raise RunUnderWay("another process is at the nightly run; wait for its end")
             started = self.now()
             run_id = self.runs.start(self.model, started)
-            found = self._find()
+            found = self._find(stop or Event())
             self.store.queue_known(self.model, selection, self.now())
             self.store.make_due(self.model, started, selection)
             settle(started)
@@ -72,8 +76,8 @@ class Night:
             self.runs.finish(run_id, summary, self.now())
             return summary
 
-    def _find(self) -> Found:
-        found = Found()
+    def _find(self, stop: Event) -> Found:
+        found = Found(stop=stop)
         for look in self.looks:
             look(found)
         for said in dict.fromkeys(found.problems):

@@ -9,13 +9,15 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from cds.ehr.write_back import WritableEhr, put
-from cds.errors import EhrUnreachable, MammoTrendError, SettingsError
+from cds.errors import EhrUnreachable, MammoTrendError, PacsUnreachable, SettingsError
 from cds.store.outbox import Delivery, OutboxRecords
 from cds.store.tables import Destination
 
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(minutes=5)
+SILENCE = timedelta(minutes=1)
+"""How long somebody who does not answer is left alone."""
 NO_DESTINATION = "the settings no longer say where it goes: configure it again and run `mammotrend outbox retry`"
 
 
@@ -65,6 +67,8 @@ class Outbox:
         seconds = problem.retry_after_s if isinstance(problem, EhrUnreachable) else None
         wait = timedelta(seconds=seconds) if seconds is not None else None
         self._records.failed(delivery, str(problem), self._now(), wait=wait, final=not problem.may_pass)
+        if isinstance(problem, EhrUnreachable | PacsUnreachable):
+            self._records.put_off(delivery, self._now() + max(SILENCE, wait or SILENCE))
         log.warning("a delivery failed: %s: %s", type(problem).__name__, problem)
 
 

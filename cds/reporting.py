@@ -56,6 +56,12 @@ class Reporter:
         self._records, self._model, self._join = records, model, join
         self._ehrs, self._now, self._priors = ehrs, now, priors
 
+    def catch_up(self) -> None:
+        """Queue what was concluded before the site wanted it written."""
+        for ehr, told in self._ehrs.items():
+            for destination in sorted(told.destinations):
+                self._records.catch_up(ehr, self._model.key, destination, self._now())
+
     def has_work(self) -> bool:
         """Whether there is a patient with news."""
         return self._records.next_patient(self._model.key) is not None

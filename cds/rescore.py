@@ -56,7 +56,8 @@ class SiteRun:
 
     def run(self, stop: Event, selection: Selection = EVERYTHING) -> RunSummary:
         """Find every exam, try each that is queued once, assess, write, and print what came of it."""
-        summary = self._night.run(lambda started: self._settle(started, selection, stop), selection)
+        self._clerk.catch_up()
+        summary = self._night.run(lambda started: self._settle(started, selection, stop), selection, stop)
         for line in summary_lines(summary, self._left(selection)):
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         return summary

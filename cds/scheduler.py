@@ -68,7 +68,7 @@ class Schedule:
 
     def _run_night(self) -> None:
         try:
-            summary = self._night.run(self._settle)
+            summary = self._night.run(self._settle, stop=self._stop)
         except RunUnderWay as problem:
             log.info("the nightly run is left out: %s", problem)
         except SQLAlchemyError as fault:
@@ -87,7 +87,7 @@ class Schedule:
                 return
 
     def _run_poll(self) -> None:
-        found = Found()
+        found = Found(stop=self._stop)
         try:
             self._poll(found)
         except SQLAlchemyError as fault:

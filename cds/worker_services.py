@@ -49,11 +49,14 @@ class WorkerServices:
     schedule: Schedule
 
 
-def worker_services(settings: Settings, now: Clock = utc_now) -> WorkerServices:
-    """The parts of a site's worker, with the weights loaded on the best device there is and checked."""
+def worker_services(settings: Settings, now: Clock = utc_now, *, writes: bool = True) -> WorkerServices:
+    """The parts of a site's worker, with the weights loaded on the best device there is and checked.
+
+    Unless it `writes`, what it concludes stays in the store: it works with a model that is not the site's yet.
+    """
     site = _Site.of(settings, now)
     poll = site.poll()
-    night, clerk = site.night([poll] if poll else []), Clerk(site.reporter(), site.outbox())
+    night, clerk = site.night([poll] if poll else []), Clerk(site.reporter(writes), site.outbox())
     schedule = Schedule(night, clerk, settings.night, poll, timedelta(minutes=settings.imaging.poll_minutes))
     return WorkerServices(site.pipeline(), clerk, night, schedule)
 
@@ -129,9 +132,12 @@ class _Site:
         worker = Worker(self.store, self.archive, scorer, self.model, self.now, check_patient_id=checks)
         return ScoringPipeline(worker, ByteBudget(imaging.in_flight_megabytes << 20))
 
-    def reporter(self) -> Reporter:
+    def reporter(self, writes: bool) -> Reporter:
         settings = self.settings
-        told = {ehr.name: ReportedEhr(self.sites[ehr.name], _destinations(ehr, settings)) for ehr in settings.ehrs}
+        told = {
+            ehr.name: ReportedEhr(self.sites[ehr.name], _destinations(ehr, settings) if writes else frozenset())
+            for ehr in settings.ehrs
+        }
         priors = ArchivePriors(self.archive, self.store, self.model, self.now) if settings.imaging.find_priors else None
         join = join_by(settings, self.card)
         return Reporter(AssessmentRecords(self.engine), self.card.version, join, told, self.now, priors)

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 LEASE = timedelta(minutes=3)
 """How long a claimed exam stays with a worker that gives no sign of life."""
+MOST_LOST = 3
 SETTLED = timedelta(days=2)
 A_DAY_AHEAD = timedelta(days=1)
 """As far as a clinic's date may be ahead of UTC; a date beyond it is wrong, and no reason to wait."""
@@ -111,6 +112,8 @@ class Worker:
     def prepare(self, job: ScoringJob) -> Ready | None:
         """Find, fetch and check an exam and make its pictures; None where it was refused or is held."""
         with self._holding(job):
+            if job.lost >= MOST_LOST:
+                raise WorkersLost(f"{job.lost} workers in a row ended while they had it; see whether memory ran out")
             found = self._located(job)
             images = self._fetched(found)
             exam = self._scorer.prepare(images, at=self._now(), performed_on=found.performed_on)
@@ -175,6 +178,10 @@ class Worker:
     def _refuse(self, job: ScoringJob, exam: RefusedExam) -> None:
         self._store.save_refusal(job, exam, self._now())
         log.info("an exam is refused: %s", ", ".join(sorted({exclusion.reason for exclusion in exam.exclusions})))
+
+
+class WorkersLost(MammoTrendError):
+    """An exam at which workers end, one after the other; it is tried again more seldom."""
 
 
 class StillArriving(MammoTrendError):

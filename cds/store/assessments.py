@@ -13,7 +13,7 @@ from sqlmodel import Session, col, select
 
 from cds.store import outcomes
 from cds.store.audit import Action, note
-from cds.store.database import lock_before_reading
+from cds.store.database import insert_into, lock_before_reading
 from cds.store.outcomes import Outcome
 from cds.store.tables import Assessment, Destination, Exam, Outbox, OutboxState, Scoring, ScoringState
 from fhir_mappings.risk_assessments import retracted
@@ -117,6 +117,27 @@ class AssessmentRecords:
             is_new = _conclude(session, ehr, patient_id, model, now, conclusion, destinations)
             session.commit()
             return is_new
+
+    def catch_up(self, ehr: str, model: str, destination: Destination, now: datetime) -> int:
+        """Queue the current assessments of an EHR's patients that were never on their way to a destination; how many.
+
+        They were made while the site wrote nothing there, or for a model that was not the site's yet.
+        """
+        queued = select(Outbox.id).where(Outbox.assessment_id == Assessment.id, Outbox.destination == destination)
+        these = select(Assessment.id).where(
+            Assessment.ehr == ehr,
+            Assessment.model == model,
+            col(Assessment.current),
+            ~queued.correlate(Assessment).exists(),
+        )
+        with Session(self._engine) as session:
+            ids = session.exec(these).all()
+            for assessment_id in ids:
+                letter = {"assessment_id": assessment_id, "destination": destination, "due_at": now, "queued_at": now}
+                waiting = {"state": OutboxState.QUEUED, "attempts": 0}
+                session.execute(insert_into(session, Outbox).values(**letter, **waiting).on_conflict_do_nothing())
+            session.commit()
+            return len(ids)
 
     def leave(self, ehr: str, patient_id: str, model: str, now: datetime) -> None:
         """Leave what was concluded of a patient as it is, until something changes again."""

@@ -119,6 +119,15 @@ class OutboxRecords:
             _change(session, delivery, problem=problem, due_at=now + later, **values)
             session.commit()
 
+    def put_off(self, delivery: Delivery, until: datetime) -> None:
+        """Have what goes the same way as a delivery wait until a moment: whoever does not answer one, answers none."""
+        same = select(Assessment.id).where(Assessment.ehr == delivery.ehr)
+        waiting = (col(Outbox.state) == OutboxState.QUEUED) & col(Outbox.claimed_until).is_(None)
+        these = waiting & (col(Outbox.destination) == delivery.destination) & col(Outbox.assessment_id).in_(same)
+        with Session(self._engine) as session:
+            session.execute(update(Outbox).where(these, col(Outbox.due_at) < until).values(due_at=until))
+            session.commit()
+
     def retry(self, now: datetime, ids: Collection[int] = ()) -> int:
         """Try what was given up, or is waiting for its next attempt, at once: these, or all. How many there were."""
         waiting = col(Outbox.state).in_([OutboxState.DEAD, OutboxState.QUEUED]) & col(Outbox.claimed_until).is_(None)
@@ -140,9 +149,13 @@ class OutboxRecords:
         with Session(self._engine) as session:
             return [_letter(row, ehr) for row, ehr in session.exec(query).all()]
 
-    def count_delivered(self, since: datetime) -> int:
-        """How many deliveries were made since a moment."""
-        query = select(func.count()).where(Outbox.state == OutboxState.DELIVERED, col(Outbox.finished_at) >= since)
+    def count_written(self, since: datetime) -> int:
+        """How many assessments were brought into charts since a moment."""
+        query = select(func.count()).where(
+            Outbox.state == OutboxState.DELIVERED,
+            Outbox.destination == Destination.CHART,
+            col(Outbox.finished_at) >= since,
+        )
         with Session(self._engine) as session:
             return session.exec(query).one()
 

@@ -31,7 +31,7 @@ def score_values(exam: ScoredExam) -> dict[str, Any]:
     return {
         "study_uid": exam.study_uid,
         "model": model.key,
-        "images_digest": images_digest(made),
+        "images_digest": images_digest(exam),
         "model_name": model.name,
         "weights": model.weights,
         "preprocessing": model.preprocessing,
@@ -52,10 +52,10 @@ def score_values(exam: ScoredExam) -> dict[str, Any]:
     }
 
 
-def images_digest(made: Provenance) -> str:
-    """The same for the same images with the same pixels, whoever scored them; empty where they are not known."""
-    said = "\n".join(f"{image.view} {image.uid} {image.sha256}" for image in made.images)
-    return sha256(said.encode()).hexdigest() if said else ""
+def images_digest(exam: ScoredExam) -> str:
+    """The same for the same images with the same pixels and date, whoever scored them; empty where not known."""
+    images = [f"{image.view} {image.uid} {image.sha256}" for image in exam.provenance.images]
+    return sha256("\n".join([exam.performed_on.isoformat(), *images]).encode()).hexdigest() if images else ""
 
 
 def scored_exam(row: Score, exam: Exam) -> ScoredExam:

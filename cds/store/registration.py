@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, update
+from sqlalchemy import ColumnElement, Engine, delete, update
 from sqlmodel import Session, col, select
 
 from cds.store.assessments import retract
@@ -101,7 +101,8 @@ def _is_news(exam: NewExam, known: Known, now: datetime, urgent: bool) -> bool:
         return True
     if not urgent or scoring.state != ScoringState.QUEUED:
         return False
-    waits = scoring.due_at > now and scoring.finished_at is not None and scoring.finished_at <= now - SHORTEST_WAIT
+    ended = scoring.finished_at if scoring.claimed_until is None else None
+    waits = scoring.due_at > now and ended is not None and ended <= now - SHORTEST_WAIT
     return waits or not scoring.urgent
 
 
@@ -179,6 +180,9 @@ def unlist(engine: Engine, ehr: str, patient_id: str, listed: Collection[str], n
         rows = [row for row in known if row.listed and row.source == ExamSource.EHR and row.key not in listed]
         for row in rows:
             row.listed = False
+            # Nobody waits for it any more; where it is listed again, it is queued again.
+            waiting = (col(Scoring.exam_id) == row.id) & (col(Scoring.state) == ScoringState.QUEUED)
+            session.execute(delete(Scoring).where(waiting))
             note(session, Action.UNLISTED, now, ehr, patient_id, row.study_uid)
             if row.study_uid:
                 retract(session, ehr, patient_id, row.study_uid, now)
@@ -208,11 +212,18 @@ def reopen(session: Session, which: ColumnElement[bool], states: Sequence[Scorin
 
     The attempt is counted, which takes the exam from a worker that has it under the old particulars.
     """
-    queued: dict[str, Any] = {"state": ScoringState.QUEUED, "problem": None, "finished_at": None, "exclusions": []}
+    queued: dict[str, Any] = {
+        "state": ScoringState.QUEUED,
+        "problem": None,
+        "finished_at": None,
+        "claimed_until": None,
+        "exclusions": [],
+        "due_at": now,
+    }
     changed = session.execute(
         update(Scoring)
         .where(which, col(Scoring.state).in_(states))
-        .values(**queued, due_at=now, attempts=col(Scoring.attempts) + 1)
+        .values(**queued, attempts=col(Scoring.attempts) + 1)
     )
     return int(changed.rowcount)  # type: ignore[attr-defined] # an UPDATE's result is a CursorResult
 
@@ -249,6 +260,7 @@ def _queue(session: Session, exam_ids: Sequence[int], model: str, now: datetime,
         "queued_at": now,
         "due_at": now,
         "attempts": 0,
+        "lost": 0,
         "exclusions": [],
     }
     rows = [{"exam_id": exam_id, **values} for exam_id in exam_ids]
@@ -265,4 +277,4 @@ def _queue(session: Session, exam_ids: Sequence[int], model: str, now: datetime,
 def is_backing_off(now: datetime) -> ColumnElement[bool]:
     """An exam whose last attempt failed and whose next one is still to come."""
     failed = col(Scoring.finished_at).is_not(None) & (col(Scoring.state) == ScoringState.QUEUED)
-    return failed & (col(Scoring.due_at) > now)
+    return failed & col(Scoring.claimed_until).is_(None) & (col(Scoring.due_at) > now)

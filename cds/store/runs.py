@@ -117,7 +117,7 @@ class RunRecords:
                 refused.update({exclusion["reason"] for exclusion in exclusions})
             failures = _ended(Scoring.problem, model, since, ScoringState.QUEUED)
             failed = Counter(problem for problem in session.exec(failures) if problem)
-        written = OutboxRecords(self._engine).count_delivered(since)
+        written = OutboxRecords(self._engine).count_written(since)
         return RunSummary(found, scored, dict(refused), dict(failed), written, problems)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import ColumnElement, Engine, literal, update
+from sqlalchemy import ColumnElement, Engine, case, literal, update
 from sqlmodel import Session, col, func, select
 
 from cds.store import outcomes, registration
@@ -48,7 +48,8 @@ EVERYTHING = Selection()
 class ScoringJob:
     """One claimed errand: find this study, fetch it, score it, report back before the lease ends.
 
-    `study_uid` is None where an archive must first be asked by the accession number.
+    `study_uid` is None where an archive must first be asked by the accession number. `lost` is how many workers, one
+    after the other, ended without a word while they had it.
     """
 
     scoring_id: int
@@ -60,6 +61,7 @@ class ScoringJob:
     performed_on: date | None
     attempts: int
     patient_identifiers: tuple[str, ...] = field(default=(), repr=False)
+    lost: int = 0
 
 
 class Store:
@@ -147,10 +149,12 @@ class Store:
         )
         if selection != EVERYTHING:
             due = due.where(col(Scoring.exam_id).in_(select(Exam.id).where(selection.exams())))
+        # A claim that is still there is of a worker that has ended without a word.
+        lost = case((col(Scoring.claimed_until).is_not(None), col(Scoring.lost) + 1), else_=0)
         claim = (
             update(Scoring)
             .where(col(Scoring.id) == due.scalar_subquery())
-            .values(due_at=now + lease, attempts=col(Scoring.attempts) + 1, finished_at=None)
+            .values(due_at=now + lease, claimed_until=now + lease, attempts=col(Scoring.attempts) + 1, lost=lost)
             .returning(col(Scoring.id))
         )
         with Session(self._engine) as session:
@@ -162,7 +166,8 @@ class Store:
         """Keep claimed exams for another `lease`: their worker is alive and still at them."""
         with Session(self._engine) as session:
             for job in jobs:
-                session.execute(update(Scoring).where(_still_held(job)).values(due_at=now + lease))
+                kept = {"due_at": now + lease, "claimed_until": now + lease}
+                session.execute(update(Scoring).where(_still_held(job)).values(kept))
             session.commit()
 
     def resolve(self, job: ScoringJob, study_uid: str, root: str | None) -> None:
@@ -180,7 +185,7 @@ class Store:
             kept = select(Score.id).where(
                 Score.study_uid == exam.study_uid,
                 Score.model == exam.score.model.key,
-                Score.images_digest == images_digest(exam.provenance),
+                Score.images_digest == images_digest(exam),
             )
             score_id = session.exec(kept).one()
             _close(session, job, Action.SCORED, exam.scored_at, state=ScoringState.SCORED, score_id=score_id)
@@ -194,7 +199,8 @@ class Store:
         """Leave the exam queued with the reason, to be tried again after a wait that doubles up to six hours."""
         wait = min(FIRST_RETRY * 2 ** min(job.attempts - 1, 20), LONGEST_RETRY)
         with Session(self._engine) as session:
-            _change(session, _still_held(job), problem=problem, finished_at=now, due_at=now + wait)
+            ended = {"problem": problem, "finished_at": now, "claimed_until": None, "due_at": now + wait}
+            _change(session, _still_held(job), **ended)
 
     def make_due(self, model: str, now: datetime, selection: Selection = EVERYTHING) -> None:
         """Have every exam whose last attempt failed tried again now. One that a worker has is left to it."""
@@ -255,6 +261,7 @@ def _job(session: Session, scoring_id: int) -> ScoringJob:
         exam.performed_on,
         scoring.attempts,
         tuple(exam.patient_identifiers),
+        scoring.lost,
     )
 
 
@@ -267,7 +274,9 @@ def _still_held(job: ScoringJob) -> ColumnElement[bool]:
 def _close(session: Session, job: ScoringJob, action: Action, now: datetime, **values: object) -> None:
     """End an errand, and have the patient's assessment take it into account."""
     closed = session.execute(
-        update(Scoring).where(_still_held(job)).values(problem=None, finished_at=now, assessed_at=None, **values)
+        update(Scoring)
+        .where(_still_held(job))
+        .values(problem=None, finished_at=now, claimed_until=None, assessed_at=None, **values)
     )
     if closed.rowcount:  # type: ignore[attr-defined] # an UPDATE's result is a CursorResult
         note(session, action, now, job.ehr, job.patient_id, job.study_uid)

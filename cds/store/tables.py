@@ -84,8 +84,9 @@ class ScoringState(StrEnum):
 class Scoring(SQLModel, table=True):
     """The errand of scoring one exam with one model: the queue, and why an exam has no score.
 
-    `finished_at` is when the last attempt ended; None before the first one and while one is under way. `score_id` is
-    the score it led to, `assessed_at` when the patient's assessment took that into account.
+    `finished_at` is when the last attempt ended, None before the first; `claimed_until` is set while one is under way,
+    and `lost` counts the workers that ended without a word while they had it, one after the other. `score_id` is the
+    score it led to, `assessed_at` when the patient's assessment took that into account.
     """
 
     __tablename__ = "scoring"
@@ -104,6 +105,8 @@ class Scoring(SQLModel, table=True):
     queued_at: datetime = Field(sa_type=UtcDateTime)
     due_at: datetime = Field(sa_type=UtcDateTime)
     attempts: int = 0
+    claimed_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    lost: int = 0
     problem: str | None = None
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     exclusions: list[dict[str, Any]] = _json_list()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fhir_mappings.bundles import bundle_resources, next_link, outcome_problem
+from fhir_mappings.bundles import bundle_resources, next_link, outcome_problem, total_found
 from fhir_mappings.errors import ResourceProblem
 from tests.fhir_mappings.fhir_json import Json, bundle, outcome, patient, study
 
@@ -57,6 +57,12 @@ def test_entries_that_cannot_be_read_are_counted() -> None:
 def test_an_answer_with_further_pages_is_said_to_be_incomplete() -> None:
     paged = bundle(study(), link=[{"relation": "next", "url": "https://ehr.example?page=2"}])
     assert "not complete" in bundle_resources(paged, "ImagingStudy").problems[0]
+
+
+def test_one_page_of_several_is_whole_by_itself_and_tells_how_many_there_are_on_all() -> None:
+    page = bundle(study(), link=[{"relation": "next", "url": "https://ehr.example?page=2"}], total=9)
+    assert bundle_resources(page, "ImagingStudy", whole=False).problems == ()
+    assert total_found(page) == 9
 
 
 @pytest.mark.parametrize(("total", "is_short"), [(3, True), (1, False), (0, False), (True, False), ("9", False)])

@@ -54,8 +54,8 @@ def test_what_is_delivered_is_not_handed_out_again(engine: Engine, outbox: Outbo
     outbox.delivered(claimed(outbox), "RiskAssessment/1", NOW)
 
     assert outbox.claim(NOW + timedelta(days=9), LEASE) is None
-    assert outbox.count_delivered(NOW) == 1
-    assert outbox.count_delivered(NOW + SECOND) == 0
+    assert outbox.count_written(NOW) == 1
+    assert outbox.count_written(NOW + SECOND) == 0
 
 
 def test_each_delivery_goes_to_exactly_one_of_many_threads(engine: Engine, outbox: OutboxRecords) -> None:
@@ -178,6 +178,23 @@ def test_a_clock_that_was_put_back_strands_nothing(engine: Engine, outbox: Outbo
     outbox.failed(claimed(outbox, a_year_ahead), "no answer", a_year_ahead)
 
     assert outbox.claim(NOW, LEASE) is not None
+
+
+def test_a_clock_that_was_put_back_while_a_sender_died_strands_nothing(engine: Engine, outbox: OutboxRecords) -> None:
+    queue(engine)
+    claimed(outbox, NOW + timedelta(days=365))
+
+    assert outbox.claim(NOW, LEASE) is not None
+
+
+def test_an_ehr_that_asks_for_a_day_is_asked_again_after_the_longest_wait_and_not_at_once(
+    engine: Engine, outbox: OutboxRecords
+) -> None:
+    queue(engine)
+    outbox.failed(claimed(outbox), "busy", NOW, wait=timedelta(days=1))
+
+    assert outbox.claim(NOW + LONGEST_RETRY - SECOND, LEASE) is None
+    assert outbox.claim(NOW + LONGEST_RETRY, LEASE) is not None
 
 
 def test_whether_anything_is_due(engine: Engine, outbox: OutboxRecords) -> None:

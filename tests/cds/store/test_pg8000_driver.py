@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 from collections.abc import Iterator
@@ -40,7 +41,21 @@ def _serve(server: socket.socket, answers: tuple[bytes, ...]) -> None:
         connection.recv(1, socket.MSG_PEEK)
 
 
+def failure(url: str) -> str:
+    """What connecting to it, which asks it some questions, fails with."""
+    with pytest.raises(SQLAlchemyError) as raised:
+        connect(url).connect()
+    return str(raised.value)
+
+
 @pytest.mark.parametrize("answers", [[NO_TLS], [NO_TLS, WELCOME]], ids=["while connecting", "under a question"])
 def test_a_server_that_is_gone_is_an_error_of_the_database(answers: list[bytes], tmp_path: Path) -> None:
-    with killed_postgresql(tmp_path, *answers) as url, pytest.raises(SQLAlchemyError, match="network error"):
-        connect(url).connect()
+    with killed_postgresql(tmp_path, *answers) as url:
+        assert "network error" in failure(url)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # pg8000 leaves it to the garbage collector
+def test_so_is_one_that_is_gone_before_its_first_answer(tmp_path: Path) -> None:
+    with killed_postgresql(tmp_path) as url:
+        assert "network error" in failure(url)
+    gc.collect()

@@ -57,9 +57,13 @@ def _scores() -> None:
 
 def _errands() -> None:
     with op.batch_alter_table("scoring", naming_convention=NAMES) as scoring:
+        scoring.add_column(sa.Column("claimed_until", sa.DateTime))
+        scoring.add_column(sa.Column("lost", sa.Integer, nullable=False, server_default="0"))
         scoring.add_column(sa.Column("score_id", sa.Integer))
         scoring.add_column(sa.Column("assessed_at", sa.DateTime))
         scoring.create_foreign_key("scoring_score_id_fkey", "score", ["score_id"], ["id"])
+    with op.batch_alter_table("scoring", naming_convention=NAMES) as scoring:
+        scoring.alter_column("lost", existing_type=sa.Integer, server_default=None)
     op.execute(
         "UPDATE scoring SET score_id = (SELECT score.id FROM score JOIN exam ON exam.study_uid = score.study_uid "
         "WHERE exam.id = scoring.exam_id AND score.model = scoring.model) WHERE state = 'scored'"
