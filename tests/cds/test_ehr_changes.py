@@ -282,6 +282,34 @@ def test_a_study_that_names_no_patient_is_told_of(engine: Engine) -> None:
     assert (found.exams, found.problems) == (1, ["ehr-1: 1 study names no patient"])
 
 
+def test_an_ehr_that_is_silent_again_and_again_is_left_alone_for_this_run(engine: Engine, runs: RunRecords) -> None:
+    ehr = ChartEhr(*(f"p{number}" for number in range(9)))
+    for number in range(9):
+        ehr.put(f"p{number}", f"1.2.{number}", NOW - number * DAY)
+        ehr.failing[f"list of p{number}"] = EhrUnreachable("no connection")
+
+    found = look(engine, ehr)
+
+    assert [asked for asked in ehr.asked if asked.startswith("list of")] == ["list of p0", "list of p1", "list of p2"]
+    assert found.problems[-1] == "ehr-1: 6 patients are left to the next run"
+    assert runs.watermark("ehr ehr-1") == NOW - 8 * DAY
+    ehr.failing.clear()
+    assert look(engine, ehr).exams == 9
+
+
+def test_a_look_that_is_told_to_stop_leaves_the_rest_to_the_next_one(engine: Engine, runs: RunRecords) -> None:
+    ehr = ChartEhr("p1", "p2")
+    ehr.put("p1", "1.2.1")
+    ehr.put("p2", "1.2.2")
+    found = Found()
+    found.stop.set()
+
+    EhrChanges([NightEhr("ehr-1", ehr.opening())], Store(engine), runs, MODEL.key, Clock())(found)
+
+    assert (found.exams, found.problems) == (0, ["ehr-1: 2 patients are left to the next run"])
+    assert look(engine, ehr).exams == 2
+
+
 # Whose exam it is
 
 

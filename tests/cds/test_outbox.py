@@ -122,6 +122,18 @@ def test_a_sender_that_was_killed_on_the_way_leaves_it_to_the_next_one(engine: E
     assert box.deliver_next()
 
 
+def test_once_an_ehr_does_not_answer_the_others_letters_to_it_wait_too(engine: Engine) -> None:
+    deliver = Delivering(EhrUnreachable("no answer"), "RiskAssessment/1", "RiskAssessment/2")
+    clock = Clock()
+    box = outbox(engine, deliver, clock)
+    AssessmentRecords(engine).assess(EHR, "p2", MODEL.key, NOW, lambda *_: conclusion("1.2.2"), {Destination.CHART})
+
+    assert [box.deliver_next() for _ in range(2)] == [True, False]
+    assert not box.has_work()
+    clock.advance(timedelta(minutes=1))
+    assert [box.deliver_next() for _ in range(3)] == [True, True, False]
+
+
 class Chart:
     """A WritableEhr that holds RiskAssessments and answers as a server with conditional create does."""
 

@@ -231,6 +231,16 @@ def test_an_unforeseen_fault_with_one_patient_does_not_keep_the_next_one(
     assert "MRN-1" not in caplog.text
 
 
+def test_what_was_concluded_in_silence_is_written_once_the_site_writes(engine: Engine, store: Store) -> None:
+    exam(store, 2026, 0.066)
+    reporter(engine, destinations=frozenset()).report_next()
+
+    for _ in range(2):
+        reporter(engine).catch_up()
+
+    assert deliveries(engine) == 1
+
+
 # Earlier exams that the EHR did not list
 
 

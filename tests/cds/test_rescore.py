@@ -68,10 +68,12 @@ class Site:
             self.ehr.put("p1", uid)
             self.pacs.studies[uid] = screening_exam(uid, rows=8, columns=8)
 
-    def run(self, selection: Selection = EVERYTHING, terminal: bool = False) -> tuple[RunSummary, str]:
+    def run(
+        self, selection: Selection = EVERYTHING, terminal: bool = False, stop: Event | None = None
+    ) -> tuple[RunSummary, str]:
         """The summary and what was printed, as one line of words."""
         console = Console(record=True, width=160, file=StringIO(), force_terminal=terminal)
-        summary = self._site_run(console).run(Event(), selection)
+        summary = self._site_run(console).run(stop or Event(), selection)
         return summary, " ".join(console.export_text().split())
 
     def _site_run(self, console: Console) -> SiteRun:
@@ -207,6 +209,18 @@ def test_each_exam_is_tried_once_although_failing_ones_are_due_again_before_the_
     site.run()
 
     assert sorted(study_uid for study_uid, _ in site.pacs.asked) == ["1.2.1", "1.2.2", "1.2.3"]
+
+
+def test_a_run_that_is_told_to_stop_ends_and_leaves_the_rest_queued(site: Site, store: Store) -> None:
+    site.file("1.2.1", "1.2.2")
+    stop = Event()
+    stop.set()
+
+    summary, printed = site.run(stop=stop)
+
+    assert (summary.found, summary.scored) == (0, 0)
+    assert "Could not look: ehr-1: 1 patient is left to the next run" in printed
+    assert site.run()[0].scored == 2
 
 
 def test_at_a_terminal_a_bar_shows_how_far_it_is(site: Site) -> None:

@@ -348,3 +348,25 @@ def test_a_late_worker_does_not_write_over_what_another_has_made_of_its_exam(sto
     slow.finish([ready])
 
     assert isinstance(outcomes(store)[0], ScoredExam)
+
+
+def test_an_exam_at_which_workers_end_one_after_the_other_is_held_with_that_and_tried_more_seldom(
+    store: Store,
+) -> None:
+    clock = Clock()
+    worker = Worker(store, archive(), FakeScorer(s1_2_2=refused("1.2.2")), MODEL.key, clock)
+    for _ in range(3):
+        worker.claim()
+        worker.claim()
+        clock.advance(LEASE)
+
+    while worker.score_next():
+        pass
+
+    held, _ = outcomes(store)
+    assert isinstance(held, PendingExam)
+    assert held.problem == "3 workers in a row ended while they had it; see whether memory ran out"
+    assert worker.claim() is None
+    clock.advance(timedelta(hours=6))
+    worker.score_next()
+    assert isinstance(outcomes(store)[0], ScoredExam)

@@ -203,3 +203,36 @@ def test_whether_anything_is_due(engine: Engine, outbox: OutboxRecords) -> None:
     assert outbox.is_anything_due(NOW)
     claimed(outbox)
     assert not outbox.is_anything_due(NOW)
+
+
+def test_what_goes_to_somebody_who_does_not_answer_waits_and_nothing_else(
+    engine: Engine, outbox: OutboxRecords
+) -> None:
+    for number in (1, 2, 3):
+        queue(engine, f"1.2.{number}", patient_id=f"p{number}")
+    elsewhere = conclusion("1.2.9")
+    AssessmentRecords(engine).assess("ehr-2", "p9", MODEL.key, NOW, lambda *_: elsewhere, {Destination.CHART})
+    first = claimed(outbox)
+    outbox.failed(first, "no answer", NOW)
+
+    outbox.put_off(first, NOW + timedelta(minutes=1))
+
+    assert claimed(outbox).ehr == "ehr-2"
+    assert outbox.claim(NOW, LEASE) is None
+    assert not outbox.is_anything_due(NOW)
+    later = NOW + timedelta(minutes=1)
+    assert sorted(claimed(outbox, later).attempts for _ in range(3)) == [1, 1, 2]
+
+
+def test_what_was_never_on_its_way_is_queued_once_the_site_wants_it(engine: Engine, outbox: OutboxRecords) -> None:
+    records = AssessmentRecords(engine)
+    for patient_id in ("p1", "p2"):
+        for five_year in (0.02, 0.03):
+            concluded = conclusion(f"1.2.{patient_id}", five_year)
+            records.assess(EHR, patient_id, MODEL.key, NOW, lambda *_, one=concluded: one, ())
+    queue(engine, "1.2.3", patient_id="p3")
+
+    assert records.catch_up(EHR, MODEL.key, Destination.CHART, NOW) == 2
+    assert records.catch_up(EHR, MODEL.key, Destination.CHART, NOW) == 0
+    assert records.catch_up("ehr-2", MODEL.key, Destination.CHART, NOW) == 0
+    assert sorted(claimed(outbox).revision for _ in range(3)) == [1, 2, 2]

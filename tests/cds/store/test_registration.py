@@ -198,6 +198,18 @@ def test_an_exam_that_the_ehr_no_longer_lists_shows_nothing_until_it_lists_it_ag
     assert isinstance(outcome(store), ScoredExam)
 
 
+def test_an_exam_that_is_no_longer_listed_is_not_tried_any_more_until_it_is_listed_again(store: Store) -> None:
+    store.register([new_exam("1.2.1"), new_exam("1.2.2")], MODEL.key, NOW)
+    store.save_failure(claimed(store), "the archive does not have the study", NOW)
+    late = claimed(store)
+    her_ehr_lists(store)
+
+    store.save_failure(late, "the archive does not have the study", NOW)
+    assert (store.queued(MODEL.key), jobs(store)) == ({}, [])
+    store.register([new_exam("1.2.1")], MODEL.key, NOW)
+    assert [job.study_uid for job in jobs(store)] == ["1.2.1"]
+
+
 # What archives bring
 
 

@@ -18,7 +18,7 @@ from cds.store.database import open_database
 from cds.store.registration import AT_A_TIME
 from cds.store.store import EVERYTHING, ScoringJob, Store
 from cds.store.tables import Score, ScoringState
-from model.domain import PendingExam, ScoredExam
+from model.domain import STANDARD_VIEWS, PendingExam, Provenance, ScoredExam, SourceImage
 from tests.cds.builders import EHR, LEASE, MODEL, NOW, claimed, new_exam, refused, scored
 from tests.cds.store.asking import all_at_once, count, jobs, outcome
 
@@ -283,3 +283,54 @@ def test_what_a_hook_asks_for_is_found_by_indexes_however_many_exams_its_ehr_has
 def test_a_moment_without_a_time_zone_is_refused(store: Store) -> None:
     with pytest.raises(Exception, match="an instant without a time zone"):
         store.register([new_exam()], MODEL.key, NOW.replace(tzinfo=None))
+
+
+# Claims that nobody ends
+
+
+def test_an_exam_that_is_tried_again_is_not_untried_while_it_is(store: Store) -> None:
+    store.register([new_exam()], MODEL.key, NOW)
+    store.save_failure(claimed(store), "no answer", NOW)
+    claimed(store, NOW + MINUTE)
+
+    assert store.untried(MODEL.key, NOW) == 0
+    assert store.untried(MODEL.key, NOW + MINUTE) == 1
+
+
+def test_an_exam_that_a_worker_has_is_not_taken_for_one_that_waits(store: Store) -> None:
+    store.register([new_exam()], MODEL.key, NOW)
+    store.save_failure(claimed(store), "no answer", NOW)
+    later = NOW + MINUTE
+    claimed(store, later)
+
+    store.make_due(MODEL.key, later)
+    store.register([new_exam()], MODEL.key, later, urgent=True)
+
+    assert store.claim(MODEL.key, later, LEASE) is None
+
+
+def test_how_many_workers_in_a_row_were_lost_with_an_exam_is_counted_until_one_is_not(store: Store) -> None:
+    store.register([new_exam()], MODEL.key, NOW)
+    now, lost = NOW, []
+    for _ in range(4):
+        lost.append(claimed(store, now).lost)
+        now += LEASE
+    job = claimed(store, now)
+    store.save_failure(job, "no answer", now)
+
+    assert [*lost, job.lost] == [0, 1, 2, 3, 4]
+    assert claimed(store, now + timedelta(hours=6)).lost == 0
+
+
+def test_a_score_of_the_same_images_under_a_corrected_date_is_another_score(store: Store, engine: Engine) -> None:
+    made = Provenance((SourceImage(STANDARD_VIEWS[0], "1.9", "abc"),))
+    store.register([new_exam()], MODEL.key, NOW)
+    store.save_score(claimed(store), scored(day=date(2025, 5, 3), provenance=made))
+    store.reopen_study("1.2.1", NOW)
+
+    store.save_score(claimed(store), scored(day=date(2026, 5, 3), provenance=made))
+
+    kept = outcome(store)
+    assert isinstance(kept, ScoredExam)
+    assert (kept.performed_on, kept.provenance) == (date(2026, 5, 3), made)
+    assert count(engine, Score) == 2
