@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -15,7 +14,6 @@ from cds.errors import EhrUnreachable, PacsUnreachable, UntrustedServer
 from cds.night import Found
 from cds.pacs.archive import FoundStudy
 from cds.store.arrivals import ArrivalRecords
-from cds.store.database import open_database
 from cds.store.store import Store
 from cds.store.tables import ScoringState
 from tests.builders import cad_report, screening_exam
@@ -25,18 +23,6 @@ from tests.cds.store.asking import jobs
 from tests.fakes import FakeArchive
 
 STABLE = timedelta(minutes=30)
-
-
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    engine = open_database("sqlite://")
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def store(engine: Engine) -> Store:
-    return Store(engine)
 
 
 def study(uid: str = "1.2.1", patient_id: str = IDENTIFIER, instances: int | None = 4) -> FoundStudy:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
@@ -25,18 +24,6 @@ from tests.cds.chart_fakes import ChartEhr
 from tests.cds.store.asking import jobs, outcome
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    engine = open_database("sqlite://")
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def store(engine: Engine) -> Store:
-    return Store(engine)
 
 
 @pytest.fixture

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from threading import Event
 
 import pytest
 from sqlalchemy import Engine
 
 from cds.lease import held, holder_name
-from cds.store.database import open_database
 from cds.store.runs import RunRecords
 from tests.cds.builders import Clock
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'lease.sqlite'}")
-    yield engine
-    engine.dispose()
 
 
 def test_while_one_holds_it_nobody_else_can_and_afterwards_anybody(engine: Engine) -> None:

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
 from cds.lease import held
 from cds.night import LEASE, Found, Look, Night, RunUnderWay
-from cds.store.database import open_database
 from cds.store.runs import RunRecords, RunSummary
 from cds.store.store import EVERYTHING, NewExam, Selection, Store
 from tests.cds.builders import MODEL, NOW, Clock, new_exam, refused, scored
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'night.sqlite'}")
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def store(engine: Engine) -> Store:
-    return Store(engine)
 
 
 class Finds:

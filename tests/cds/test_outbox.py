@@ -14,17 +14,11 @@ from sqlalchemy import Engine
 from cds.errors import EhrChartUnclear, EhrConflict, EhrRejected, EhrUnreachable, MammoTrendError
 from cds.outbox import LEASE, ChartDelivery, Outbox
 from cds.store.assessments import AssessmentRecords
-from cds.store.database import open_database
 from cds.store.outbox import Delivery, OutboxRecords
 from cds.store.tables import Destination, OutboxState
 from tests.cds.builders import EHR, MODEL, NOW, PATIENT, Clock, conclusion
 
 Answers = list[str | Exception]
-
-
-@pytest.fixture
-def engine() -> Engine:
-    return open_database("sqlite://")
 
 
 class Delivering:
@@ -88,6 +82,16 @@ def test_an_ehr_that_asks_for_time_gets_it(engine: Engine) -> None:
     clock.advance(timedelta(minutes=119))
     assert not box.deliver_next()
     clock.advance(timedelta(minutes=1))
+    assert box.deliver_next()
+
+
+def test_an_ehr_that_asks_for_a_day_is_asked_after_six_hours_and_not_at_once(engine: Engine) -> None:
+    clock = Clock()
+    box = outbox(engine, Delivering(EhrUnreachable("busy", retry_after_s=86_400), "RiskAssessment/1"), clock)
+    box.deliver_next()
+
+    assert not box.deliver_next()
+    clock.advance(timedelta(hours=6))
     assert box.deliver_next()
 
 

@@ -27,16 +27,6 @@ CHART = frozenset({Destination.CHART})
 SITE = Site(mode=Mode.RESEARCH, demo_banner="Not for clinical use.")
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return open_database("sqlite://")
-
-
-@pytest.fixture
-def store(engine: Engine) -> Store:
-    return Store(engine)
-
-
 def reporter(engine: Engine, priors: object = None, destinations: frozenset[Destination] = CHART) -> Reporter:
     ehrs = {EHR: ReportedEhr(SITE, destinations)}
     return Reporter(AssessmentRecords(engine), MODEL, join, ehrs, Clock(), priors)  # type: ignore[arg-type] # a fake

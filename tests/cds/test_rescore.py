@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from io import StringIO
-from pathlib import Path
 from threading import Event
 
 import pytest
@@ -27,7 +26,6 @@ from cds.scoring.budget import ByteBudget
 from cds.scoring.pipeline import STUDY_BYTES, ScoringPipeline
 from cds.scoring.worker import LEASE, Worker
 from cds.store.assessments import AssessmentRecords
-from cds.store.database import open_database
 from cds.store.outbox import Delivery, OutboxRecords
 from cds.store.runs import RunRecords, RunSummary
 from cds.store.store import EVERYTHING, Selection, Store
@@ -39,18 +37,6 @@ from tests.cds.scoring.fakes import FakeScorer
 from tests.fakes import FakeArchive
 
 SECRETS = ("1.2.", "STRANGER", "MRN-1", "p1")
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'run.sqlite'}")
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def store(engine: Engine) -> Store:
-    return Store(engine)
 
 
 class Site:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from threading import Event
 from zoneinfo import ZoneInfo
 
@@ -20,18 +19,10 @@ from cds.reporting import Reporter
 from cds.scheduler import Schedule
 from cds.settings import NightSettings
 from cds.store.assessments import AssessmentRecords
-from cds.store.database import open_database
 from cds.store.outbox import OutboxRecords
 from cds.store.runs import RunRecords
 from cds.store.store import Store
 from tests.cds.builders import MODEL, NOW, Clock, claimed, join, new_exam, scored
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'schedule.sqlite'}")
-    yield engine
-    engine.dispose()
 
 
 def schedule(engine: Engine, settings: NightSettings, *looks: Look, poll: Look | None = None) -> Schedule:

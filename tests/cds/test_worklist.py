@@ -14,17 +14,11 @@ from sqlalchemy import Engine
 
 from cds.store.assessments import AssessmentRecords
 from cds.store.cards import CardRecords
-from cds.store.database import open_database
 from cds.store.tables import Feedback, ShownCard
 from cds.worklist import Entry, Form, worklist, write
 from tests.cds.builders import EHR, MODEL, NOW, conclusion
 
 EXAM_DAY = datetime(2026, 5, 3, 12, tzinfo=NOW.tzinfo)
-
-
-@pytest.fixture
-def engine() -> Engine:
-    return open_database("sqlite://")
 
 
 def conclude(engine: Engine, patient_id: str, five_year: float, **changes: object) -> None:

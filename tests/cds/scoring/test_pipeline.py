@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from threading import Event, Thread
 
 import pytest
@@ -17,7 +16,6 @@ from cds.errors import PacsUnreachable
 from cds.scoring.budget import ByteBudget
 from cds.scoring.pipeline import STUDY_BYTES, ScoringPipeline
 from cds.scoring.worker import Worker
-from cds.store.database import open_database
 from cds.store.store import EVERYTHING, ScoringJob, Selection, Store
 from cds.store.tables import ScoringState
 from model.domain import RefusedExam, ScoredExam
@@ -25,19 +23,6 @@ from tests.builders import screening_exam
 from tests.cds.builders import MODEL, NOW, Clock, new_exam, refused
 from tests.cds.scoring.fakes import FakePrepared, FakeScorer
 from tests.fakes import FakeArchive
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'pipeline.sqlite'}")
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def store(engine: Engine) -> Store:
-    return Store(engine)
-
 
 UIDS = [f"1.2.{number}" for number in range(12)]
 

@@ -187,16 +187,6 @@ def test_a_clock_that_was_put_back_while_a_sender_died_strands_nothing(engine: E
     assert outbox.claim(NOW, LEASE) is not None
 
 
-def test_an_ehr_that_asks_for_a_day_is_asked_again_after_the_longest_wait_and_not_at_once(
-    engine: Engine, outbox: OutboxRecords
-) -> None:
-    queue(engine)
-    outbox.failed(claimed(outbox), "busy", NOW, wait=timedelta(days=1))
-
-    assert outbox.claim(NOW + LONGEST_RETRY - SECOND, LEASE) is None
-    assert outbox.claim(NOW + LONGEST_RETRY, LEASE) is not None
-
-
 def test_whether_anything_is_due(engine: Engine, outbox: OutboxRecords) -> None:
     assert not outbox.is_anything_due(NOW)
     queue(engine)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,7 +14,6 @@ from werkzeug.test import TestResponse
 from cds.assessment import Assessor
 from cds.services import CallingEhr, WebServices
 from cds.store.cards import CardRecords
-from cds.store.database import open_database
 from cds.store.store import Store
 from cds.web.app import create_app
 from fhir_mappings.codes import DEFAULT_MRI_ORDER, Coding
@@ -106,14 +103,6 @@ class Service:
     def _sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)
         self.clock.sleep(seconds)
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    """An empty SQLite database."""
-    engine = open_database(f"sqlite:///{tmp_path / 'store.sqlite'}")
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture
