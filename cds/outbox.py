@@ -10,7 +10,7 @@ from typing import Protocol
 
 from cds.ehr.write_back import WritableEhr, put
 from cds.errors import EhrUnreachable, MammoTrendError, PacsUnreachable, SettingsError
-from cds.store.outbox import Delivery, OutboxRecords
+from cds.store.outbox import LONGEST_RETRY, Delivery, OutboxRecords
 from cds.store.tables import Destination
 
 log = logging.getLogger(__name__)
@@ -64,12 +64,17 @@ class Outbox:
         return deliver(delivery)
 
     def _failed(self, delivery: Delivery, problem: MammoTrendError) -> None:
-        seconds = problem.retry_after_s if isinstance(problem, EhrUnreachable) else None
-        wait = timedelta(seconds=seconds) if seconds is not None else None
+        wait = _asked_for(problem)
         self._records.failed(delivery, str(problem), self._now(), wait=wait, final=not problem.may_pass)
         if isinstance(problem, EhrUnreachable | PacsUnreachable):
             self._records.put_off(delivery, self._now() + max(SILENCE, wait or SILENCE))
         log.warning("a delivery failed: %s: %s", type(problem).__name__, problem)
+
+
+def _asked_for(problem: MammoTrendError) -> timedelta | None:
+    """How long an EHR asks us to wait. What is due beyond our longest wait would be taken for a wrong clock's."""
+    seconds = problem.retry_after_s if isinstance(problem, EhrUnreachable) else None
+    return None if seconds is None else min(timedelta(seconds=seconds), LONGEST_RETRY)
 
 
 class ChartDelivery:

@@ -45,6 +45,8 @@ Clock = Callable[[], datetime]
 
 NIGHT_PAGES = 50_000
 """Of 200 studies each: the night lists a whole site, a hook one patient."""
+NIGHT_TIMEOUT_S = 30.0
+"""A page of 200 studies may take an EHR longer than a clinician would wait."""
 NIGHT_PATIENCE = Patience(retries=2, wait_s=2.0, longest_wait_s=60.0)
 """Servers that limit requests count them by the minute; at night nobody waits for us."""
 
@@ -217,7 +219,8 @@ def night_client(ehr: EhrSettings) -> FhirEhr:
     """An EHR with the access that the site gave the service itself; leaving it closes the connection."""
     session = SameOriginSession(_verify(ehr.ca_file))
     access = _night_access(ehr, session)
-    return FhirEhr(ehr.fhir_server, access, ehr.timeout_s, session, max_pages=NIGHT_PAGES, patience=NIGHT_PATIENCE)
+    timeout_s = max(ehr.timeout_s, NIGHT_TIMEOUT_S)
+    return FhirEhr(ehr.fhir_server, access, timeout_s, session, max_pages=NIGHT_PAGES, patience=NIGHT_PATIENCE)
 
 
 def _night_access(ehr: EhrSettings, session: SameOriginSession) -> str | TokenSource | None:

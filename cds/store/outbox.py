@@ -106,17 +106,12 @@ class OutboxRecords:
     def failed(
         self, delivery: Delivery, problem: str, now: datetime, *, wait: timedelta | None = None, final: bool = False
     ) -> None:
-        """Have a delivery tried again later, after `wait` where that is longer than our own and no more than six hours.
-
-        If `final`, only when somebody asks.
-        """
-        doubled = FIRST_RETRY * 2 ** min(delivery.attempts - 1, 20)
-        # A wait far beyond the longest would be taken for one that a clock wrote which has since been put back.
-        later = min(max(doubled, wait or doubled), LONGEST_RETRY)
+        """Have a delivery tried again later, at the earliest after `wait`; or, if `final`, only when somebody asks."""
+        doubled = min(FIRST_RETRY * 2 ** min(delivery.attempts - 1, 20), LONGEST_RETRY)
         gives_up = final or delivery.attempts >= MOST_ATTEMPTS
         values: dict[str, Any] = {"state": OutboxState.DEAD, "finished_at": now} if gives_up else {}
         with Session(self._engine) as session:
-            _change(session, delivery, problem=problem, due_at=now + later, **values)
+            _change(session, delivery, problem=problem, due_at=now + max(doubled, wait or doubled), **values)
             session.commit()
 
     def put_off(self, delivery: Delivery, until: datetime) -> None:
