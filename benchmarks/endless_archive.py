@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from collections.abc import Iterator
+from copy import copy
 from datetime import date
 from io import BytesIO
 
@@ -17,6 +19,8 @@ from model.phantom import PhantomExam, dicom_images
 
 EXAM = PhantomExam(9_100_003, date(2026, 1, 1), 0.3, "bench", rows=3328, columns=2560)
 BOUNDARY = "an-image-follows"
+READS_S = 0.5
+"""How long it takes to find a study on its disks, while which it leaves the processor to others."""
 
 
 def archive(images: list[FileDataset]) -> Flask:
@@ -38,6 +42,7 @@ def archive(images: list[FileDataset]) -> Flask:
 
     @app.get("/studies/<study_uid>")
     def study(study_uid: str) -> Response:
+        time.sleep(READS_S)
         kind = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
         return Response(_parts(images, study_uid), content_type=kind)
 
@@ -45,7 +50,8 @@ def archive(images: list[FileDataset]) -> Flask:
 
 
 def _parts(images: list[FileDataset], study_uid: str) -> Iterator[bytes]:
-    for number, image in enumerate(images):
+    for number, image in enumerate(map(copy, images)):
+        image.file_meta = copy(image.file_meta)
         image.StudyInstanceUID, image.SOPInstanceUID = study_uid, f"{study_uid}.{number}"
         image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
         file = BytesIO()
@@ -56,9 +62,9 @@ def _parts(images: list[FileDataset], study_uid: str) -> Iterator[bytes]:
 
 
 def main() -> None:
-    """Print the root and serve, one request at a time, until standard input ends."""
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait for their turn is meant
-    with serve(archive(list(dicom_images(EXAM))), threads=1) as url:
+    """Print the root and serve until standard input ends."""
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a request that waits is no news
+    with serve(archive(list(dicom_images(EXAM))), threads=4) as url:
         sys.stdout.write(url + "\n")
         sys.stdout.flush()
         sys.stdin.read()

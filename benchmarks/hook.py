@@ -54,9 +54,8 @@ def rows(rounds: int) -> Iterator[Row]:
 def _store_scores(parts: WebServices, exams: list[PhantomExam]) -> None:
     store, model = parts.assessor.store, parts.assessor.model
     now = datetime.now(UTC)
-    store.register(
-        [NewExam("bench", WOMAN, exam.study_uid, exam.study_uid, patient_identifiers=(WOMAN,)) for exam in exams], model.key, now
-    )
+    uids = [exam.study_uid for exam in exams]
+    store.register([NewExam("bench", WOMAN, uid, uid, patient_identifiers=(WOMAN,)) for uid in uids], model.key, now)
     by_study: dict[str | None, PhantomExam] = {exam.study_uid: exam for exam in exams}
     while job := store.claim(model.key, now, timedelta(minutes=1)):
         score = RiskScore((0.01, 0.02, 0.03, 0.04, 0.05), (0.1, 0.2, 0.3, 0.4, 0.5), model)
