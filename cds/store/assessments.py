@@ -123,7 +123,16 @@ class AssessmentRecords:
 
         They were made while the site wrote nothing there, or for a model that was not the site's yet.
         """
-        queued = select(Outbox.id).where(Outbox.assessment_id == Assessment.id, Outbox.destination == destination)
+        any_revision = aliased(Assessment)
+        queued = (
+            select(Outbox.id)
+            .join(any_revision, col(any_revision.id) == Outbox.assessment_id)
+            .where(
+                any_revision.ehr == Assessment.ehr,
+                any_revision.identifier == Assessment.identifier,
+                Outbox.destination == destination,
+            )
+        )
         these = select(Assessment.id).where(
             Assessment.ehr == ehr,
             Assessment.model == model,

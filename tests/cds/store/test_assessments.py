@@ -396,3 +396,18 @@ def test_a_study_that_is_withdrawn_while_its_patient_is_assessed_leaves_nothing_
         ("entered-in-error", False),
     ]
     assert states(engine) == [("chart", "overtaken"), ("chart", "queued")]
+
+
+def test_a_revision_that_needs_no_new_report_is_not_caught_up_on(
+    store: Store, records: AssessmentRecords, engine: Engine
+) -> None:
+    score(store, "1.2.1")
+    first = conclusion()
+    assess(records, first, BOTH)
+    assess(records, replace(first, resource={**first.resource, "note": [{"text": "A change."}]}), BOTH)
+    before = states(engine)
+
+    for destination in BOTH:
+        assert records.catch_up(EHR, MODEL.key, destination, NOW) == 0
+
+    assert states(engine) == before
