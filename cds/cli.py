@@ -12,9 +12,8 @@ from threading import Event, Thread
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from cds.command_line import Config, keep_files_private, plain_errors, set_up_logging
+from cds.command_line import Config, console, keep_files_private, plain_errors, set_up_logging
 from cds.errors import SettingsError
 from cds.model_commands import model_app
 from cds.settings import Settings, read_settings
@@ -49,9 +48,7 @@ def demo(
     keep_files_private()
     set_up_logging("WARNING")
     with plain_errors():
-        # A log or a pipe has no width of its own; 120 columns keep the table readable there.
-        console = Console(width=None if sys.stdout.isatty() else 120)
-        run_demo(console, once=once, folder=folder)
+        run_demo(console(), once=once, folder=folder)
 
 
 @app.command()
@@ -136,7 +133,7 @@ def rescore(
         chosen = settings.model_copy(update={"model": model}) if model else settings
         parts = worker_services(chosen, writes=chosen.model_folder == settings.model_folder)
         selection = Selection(patient, since.date() if since else None)
-        run = SiteRun(parts.night, parts.pipeline, parts.clerk, Console())
+        run = SiteRun(parts.night, parts.pipeline, parts.clerk, console())
         summary = run.run(_stop_on_signal(), selection)
     if summary.problems or summary.failed:
         raise typer.Exit(1)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds.errors import MammoTrendError
@@ -33,6 +34,11 @@ def plain_errors() -> Iterator[None]:
     except SQLAlchemyError as fault:
         sys.stderr.write(f"mammotrend: the database failed ({type(fault).__name__})\n")
         raise typer.Exit(2) from None
+
+
+def console() -> Console:
+    """Where tables are printed: a log or a pipe has no width of its own, and 120 columns keep them readable there."""
+    return Console(width=None if sys.stdout.isatty() else 120)
 
 
 def keep_files_private() -> None:

@@ -6,10 +6,9 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from cds.command_line import Config, keep_files_private, plain_errors, set_up_logging
+from cds.command_line import Config, console, keep_files_private, plain_errors, set_up_logging
 from cds.errors import MammoTrendError
 from cds.settings import read_settings
 from cds.store.database import connect, open_database
@@ -65,7 +64,7 @@ def list_outbox(
         queued = f"{letter.queued_at:%Y-%m-%d %H:%M}"
         cells = (letter.destination, letter.ehr, letter.state, str(letter.attempts), queued, due, letter.problem or "")
         table.add_row(str(letter.id), *cells)
-    Console().print(table if letters else "nothing waits")
+    console().print(table if letters else "nothing waits")
     if any(letter.state is OutboxState.DEAD for letter in letters):
         raise typer.Exit(1)
 
@@ -97,14 +96,14 @@ def list_runs(config: Config = None) -> None:
     table = Table()
     for heading in ("Begun", "Ended"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("Found", "Scored", "Refused", "Failed", "Written", "Not looked at"):
+    for heading in ("Found", "Scored", "Refused", "Failed", "Written", "Problems"):
         table.add_column(heading, justify="right")
     for run in runs:
         ended = f"{run.finished_at:%Y-%m-%d %H:%M}" if run.finished_at else "not ended"
         refused, failed = sum(run.refused.values()), sum(run.failed.values())
         counts = (run.found, run.scored, refused, failed, run.written, len(run.problems))
         table.add_row(f"{run.started_at:%Y-%m-%d %H:%M}", ended, *map(str, counts))
-    Console().print(table if runs else "no run yet")
+    console().print(table if runs else "no run yet")
 
 
 def _say(line: str) -> None:

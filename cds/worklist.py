@@ -18,6 +18,7 @@ from cds.store.cards import Accepted, CardRecords
 from cds.store.tables import Assessment
 
 MRI_ORDER = "ServiceRequest"
+BY_SCORE_ALONE = "By score alone: age, history and MRI orders are looked at when a card is made."
 
 
 class Form(StrEnum):
@@ -90,7 +91,7 @@ def write(entries: Sequence[Entry], form: Form, out: TextIO) -> None:
         writer.writeheader()
         writer.writerows({name: _not_a_formula(value) for name, value in row.items()} for row in rows)
     else:
-        Console(file=out).print(_table(entries))
+        Console(file=out, width=None if out.isatty() else 120).print(_table(entries))
 
 
 def _not_a_formula(value: Any) -> Any:
@@ -99,9 +100,9 @@ def _not_a_formula(value: Any) -> Any:
 
 
 def _table(entries: Iterable[Entry]) -> Table:
-    table = Table(title="Over the threshold, without an MRI suggestion acted on")
+    table = Table(title="Over the threshold, without an MRI suggestion acted on", caption=BY_SCORE_ALONE)
     for heading in ("EHR", "Patient", "Exam"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")  # half an id is none
     for heading in ("5-year score", "Change"):
         table.add_column(heading, justify="right")
     table.add_column("Remarks")

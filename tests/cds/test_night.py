@@ -53,9 +53,7 @@ def test_a_run_finds_settles_and_sums_up_and_the_summary_is_kept(engine: Engine,
 
     summary = run.run(lambda _: settle(store))
 
-    expected = RunSummary(
-        5, 3, {"missing-view": 1, "partial-view": 1}, {"the archive does not answer": 1}, 0, ("ehr-2: no connection",)
-    )
+    expected = RunSummary(5, 3, {"missing-view": 1}, {"the archive does not answer": 1}, 0, ("ehr-2: no connection",))
     assert summary == expected
     (kept,) = RunRecords(engine).last()
     assert (kept.found, kept.scored, kept.failed) == (5, 3, {"the archive does not answer": 1})
