@@ -47,8 +47,8 @@ from tests.faults.books import scored_everything, unbalanced
 from tests.faults.front import Front
 
 TOKEN = "the-nights-token"
-EHR_TIMEOUT_S = 0.3
-STUDY_TIMEOUT_S = 1.0
+EHR_TIMEOUT_S = 1.0
+STUDY_TIMEOUT_S = 2.5
 LONG_ENOUGH = timedelta(hours=7)
 """More than the longest wait before something is tried again."""
 

@@ -85,7 +85,7 @@ def test_what_goes_wrong_with_an_archive_holds_the_exams_with_its_reason_until_i
 @pytest.mark.parametrize("asked", ["/instances", r"/studies/1\.2\.\d$"], ids=["list", "images"])
 def test_an_archive_that_drips_is_left_after_the_time_of_one_study(site: Site, asked: str) -> None:
     began = time.monotonic()
-    with site.pacs.failing(dripping(0.2), asked):
+    with site.pacs.failing(dripping(0.2, longest_s=STUDY_TIMEOUT_S + 1), asked):
         summary = site.night()
     took_s = time.monotonic() - began
 

@@ -47,10 +47,10 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     "429-soon": (answering(429, Retry_After="7"), "answered 429"),
     "500": (answering(500), "answered 500"),
     "410": (answering(410), "answered 410"),
-    "silent": (silent_for(EHR_TIMEOUT_S + 0.2), "did not answer within"),
+    "silent": (silent_for(EHR_TIMEOUT_S + 0.5), "did not answer within"),
     "truncated": (truncating(), ""),
     "broken-off": (losing_the_answer(), ""),
-    "drips": (dripping(0.1, longest_s=0.8), "did not answer within"),
+    "drips": (dripping(0.1, longest_s=EHR_TIMEOUT_S + 1), "did not answer within"),
 }
 faults = pytest.mark.parametrize(("fault", "said"), FAULTS.values(), ids=FAULTS)
 

@@ -23,10 +23,10 @@ FAULTS: dict[str, Fault] = {
     "429": answering(429, Retry_After="3600"),
     "500": answering(500),
     "503": answering(503),
-    "silent": silent_for(EHR_TIMEOUT_S + 0.2),
+    "silent": silent_for(EHR_TIMEOUT_S + 0.5),
     "truncated": truncating(),
     "answer-lost": losing_the_answer(),
-    "drips": dripping(0.1, longest_s=0.8),
+    "drips": dripping(0.1, longest_s=EHR_TIMEOUT_S + 1),
 }
 faults = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 
