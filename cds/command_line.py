@@ -51,8 +51,9 @@ def set_up_logging(level: str) -> None:
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for noisy in ("alembic", "apscheduler", "dicomweb_client", "waitress"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    # Its warnings quote the whole address, and with it study UIDs and patient ids; our own errors say what failed.
-    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+    # Their warnings quote the whole address, and with it study UIDs and patient ids; our own errors say what failed.
+    for telling in ("urllib3", "retrying"):
+        logging.getLogger(telling).setLevel(logging.CRITICAL)
     # pydicom's warnings on odd values quote them, and a value may be a patient's name.
     logging.getLogger("pydicom").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"pydicom\b")
