@@ -176,8 +176,8 @@ def _check_end(frame: bytes) -> None:
 def _jpeg2000(frame: bytes, words: Words) -> NDArray[np.integer]:
     codestream = jpeg2000_codestream(frame)
     stream = words.checked(described(codestream))
-    # One thread each: the views of an exam are decoded beside each other.
-    return words.with_sign(imagecodecs.jpeg2k_decode(codestream, numthreads=1), stream.bits)
+    # Two threads each, though the views of an exam are decoded beside each other: the last one leaves a core idle else.
+    return words.with_sign(imagecodecs.jpeg2k_decode(codestream, numthreads=2), stream.bits)
 
 
 UNCOMPRESSED: Final = frozenset(
