@@ -202,6 +202,6 @@ DECODERS: Final[dict[UID, Decoder]] = {
 }
 """Transfer syntax -> its decoder; chosen by `make bench` among the permissively licensed ones.
 
-High-throughput JPEG 2000 goes through OpenJPEG although OpenJPH takes a quarter of the time: as it is bound today, a
+High-throughput JPEG 2000 goes through OpenJPEG although OpenJPH takes two thirds of the time: as it is bound today, a
 frame that stops short comes back as a picture of whatever memory held before, without an error.
 """
