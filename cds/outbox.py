@@ -10,8 +10,9 @@ from typing import Protocol
 
 from cds.ehr.write_back import WritableEhr, put
 from cds.errors import EhrUnreachable, MammoTrendError, PacsUnreachable, SettingsError
-from cds.store.outbox import LONGEST_RETRY, Delivery, OutboxRecords
+from cds.store.outbox import Delivery, OutboxRecords
 from cds.store.tables import Destination
+from cds.store.waiting import LONGEST_RETRY
 
 log = logging.getLogger(__name__)
 

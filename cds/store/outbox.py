@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, update
+from sqlalchemy import Engine, update
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
 from cds.store.audit import Action, note
 from cds.store.tables import Assessment, Destination, Outbox, OutboxState
+from cds.store.waiting import is_due, wait_after
 
-FIRST_RETRY = timedelta(minutes=1)
-LONGEST_RETRY = timedelta(hours=6)
 MOST_ATTEMPTS = 20
 """About four days of a system that does not answer; after that somebody has to look."""
 
@@ -79,7 +78,7 @@ class OutboxRecords:
         due = (
             select(Outbox.id)
             .join(Assessment, col(Assessment.id) == Outbox.assessment_id)
-            .where(Outbox.state == OutboxState.QUEUED, _is_due(now), ~under_way)
+            .where(Outbox.state == OutboxState.QUEUED, is_due(col(Outbox.due_at), now, now), ~under_way)
             .order_by(col(Outbox.due_at), col(Outbox.id))
             .limit(1)
             .with_for_update(skip_locked=True, of=Outbox)
@@ -107,7 +106,7 @@ class OutboxRecords:
         self, delivery: Delivery, problem: str, now: datetime, *, wait: timedelta | None = None, final: bool = False
     ) -> None:
         """Have a delivery tried again later, at the earliest after `wait`; or, if `final`, only when somebody asks."""
-        doubled = min(FIRST_RETRY * 2 ** min(delivery.attempts - 1, 20), LONGEST_RETRY)
+        doubled = wait_after(delivery.attempts)
         gives_up = final or delivery.attempts >= MOST_ATTEMPTS
         values: dict[str, Any] = {"state": OutboxState.DEAD, "finished_at": now} if gives_up else {}
         with Session(self._engine) as session:
@@ -156,14 +155,11 @@ class OutboxRecords:
 
     def is_anything_due(self, now: datetime) -> bool:
         """Whether a delivery could be made now."""
-        query = select(Outbox.id).where(Outbox.state == OutboxState.QUEUED, _is_due(now)).limit(1)
+        query = (
+            select(Outbox.id).where(Outbox.state == OutboxState.QUEUED, is_due(col(Outbox.due_at), now, now)).limit(1)
+        )
         with Session(self._engine) as session:
             return session.exec(query).first() is not None
-
-
-def _is_due(now: datetime) -> ColumnElement[bool]:
-    """Due, or due so far ahead that only a clock that has since been put back can have said so."""
-    return (col(Outbox.due_at) <= now) | (col(Outbox.due_at) > now + 2 * LONGEST_RETRY)
 
 
 def _delivery(session: Session, letter_id: int) -> Delivery:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, update
+from sqlalchemy import ColumnElement, Engine, update
 from sqlmodel import Session, col, func, select
 
 from cds.store.database import insert_into
@@ -111,17 +111,20 @@ class RunRecords:
     def sum_up(self, model: str, since: datetime, found: int, problems: tuple[str, ...]) -> RunSummary:
         """What happened to exams of this model since a moment, whoever did it."""
         with Session(self._engine) as session:
-            scored = session.exec(_ended(func.count(), model, since, ScoringState.SCORED)).one()
+            ended = _ended(model, since, ScoringState.SCORED)
+            scored = session.exec(select(func.count()).select_from(Scoring).where(ended)).one()
             refused: Counter[str] = Counter()
-            for exclusions in session.exec(_ended(Scoring.exclusions, model, since, ScoringState.REFUSED)):
+            for exclusions in session.exec(
+                select(Scoring.exclusions).where(_ended(model, since, ScoringState.REFUSED))
+            ):
                 # The first is what it comes to; each exam counts once, so that the books balance.
                 refused.update([exclusions[0]["reason"] if exclusions else "no reason recorded"])
-            failures = _ended(Scoring.problem, model, since, ScoringState.QUEUED)
-            failed = Counter(problem for problem in session.exec(failures) if problem)
+            problems_of = select(Scoring.problem).where(_ended(model, since, ScoringState.QUEUED))
+            failed = Counter(problem for problem in session.exec(problems_of) if problem)
         written = OutboxRecords(self._engine).count_written(since)
         return RunSummary(found, scored, dict(refused), dict(failed), written, problems)
 
 
-def _ended(what: object, model: str, since: datetime, state: ScoringState):  # type: ignore[no-untyped-def] # a Select of `what`
-    ended = (col(Scoring.model) == model) & (col(Scoring.state) == state) & (col(Scoring.finished_at) >= since)
-    return select(what).select_from(Scoring).where(ended)  # type: ignore[call-overload]
+def _ended(model: str, since: datetime, state: ScoringState) -> ColumnElement[bool]:
+    """Errands of a model whose last attempt ended since a moment and left them so."""
+    return (col(Scoring.model) == model) & (col(Scoring.state) == state) & (col(Scoring.finished_at) >= since)

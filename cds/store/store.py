@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import ColumnElement, Engine, case, literal, update
+from sqlalchemy import ColumnElement, Engine, and_, case, literal, update
 from sqlmodel import Session, col, func, select
 
 from cds.store import outcomes, registration
@@ -14,14 +14,12 @@ from cds.store.audit import Action, note
 from cds.store.database import insert_into
 from cds.store.outcomes import BELONGS_TO_ANOTHER, Outcome
 from cds.store.records import exclusion_rows, images_digest, score_values
-from cds.store.registration import SHORTEST_WAIT, NewExam, is_backing_off
+from cds.store.registration import NewExam, is_backing_off
 from cds.store.tables import Exam, Score, Scoring, ScoringState
+from cds.store.waiting import is_due, wait_after
 from model.domain import RefusedExam, ScoredExam
 
 __all__ = ["BELONGS_TO_ANOTHER", "EVERYTHING", "NewExam", "Outcome", "ScoringJob", "Selection", "Store"]
-
-FIRST_RETRY = SHORTEST_WAIT
-LONGEST_RETRY = timedelta(hours=6)
 
 
 @dataclass(frozen=True)
@@ -142,13 +140,14 @@ class Store:
         latest = now if due_by is None else min(now, due_by)
         due = (
             select(Scoring.id)
-            .where(Scoring.model == model, Scoring.state == ScoringState.QUEUED, _is_due(latest, now))
+            .where(
+                Scoring.model == model, Scoring.state == ScoringState.QUEUED, is_due(col(Scoring.due_at), latest, now)
+            )
             .order_by(col(Scoring.urgent).desc(), col(Scoring.due_at), col(Scoring.id))
             .limit(1)
             .with_for_update(skip_locked=True)
         )
-        if selection != EVERYTHING:
-            due = due.where(col(Scoring.exam_id).in_(select(Exam.id).where(selection.exams())))
+        due = due.where(*_of(selection))
         # A claim that is still there is of a worker that has ended without a word.
         lost = case((col(Scoring.claimed_until).is_not(None), col(Scoring.lost) + 1), else_=0)
         claim = (
@@ -197,16 +196,14 @@ class Store:
 
     def save_failure(self, job: ScoringJob, problem: str, now: datetime) -> None:
         """Leave the exam queued with the reason, to be tried again after a wait that doubles up to six hours."""
-        wait = min(FIRST_RETRY * 2 ** min(job.attempts - 1, 20), LONGEST_RETRY)
+        due_at = now + wait_after(job.attempts)
         with Session(self._engine) as session:
-            ended = {"problem": problem, "finished_at": now, "claimed_until": None, "due_at": now + wait}
+            ended = {"problem": problem, "finished_at": now, "claimed_until": None, "due_at": due_at}
             _change(session, _still_held(job), **ended)
 
     def make_due(self, model: str, now: datetime, selection: Selection = EVERYTHING) -> None:
         """Have every exam whose last attempt failed tried again now. One that a worker has is left to it."""
-        which = (col(Scoring.model) == model) & is_backing_off(now)
-        if selection != EVERYTHING:
-            which &= col(Scoring.exam_id).in_(select(Exam.id).where(selection.exams()))
+        which = and_(col(Scoring.model) == model, is_backing_off(now), *_of(selection))
         # A hook that asks for several of them writes them in this order, too.
         these = select(Scoring.id).where(which).order_by(col(Scoring.exam_id)).with_for_update()
         with Session(self._engine) as session:
@@ -216,11 +213,9 @@ class Store:
         """How many exams wait, by the problem of their last attempt; None for those without one."""
         query = (
             select(Scoring.problem, func.count())
-            .where(Scoring.model == model, Scoring.state == ScoringState.QUEUED)
+            .where(Scoring.model == model, Scoring.state == ScoringState.QUEUED, *_of(selection))
             .group_by(col(Scoring.problem))
         )
-        if selection != EVERYTHING:
-            query = query.where(col(Scoring.exam_id).in_(select(Exam.id).where(selection.exams())))
         with Session(self._engine) as session:
             return dict(session.exec(query).all())
 
@@ -230,9 +225,8 @@ class Store:
             Scoring.model == model,
             Scoring.state == ScoringState.QUEUED,
             col(Scoring.finished_at).is_(None) | (col(Scoring.finished_at) < since),
+            *_of(selection),
         )
-        if selection != EVERYTHING:
-            query = query.where(col(Scoring.exam_id).in_(select(Exam.id).where(selection.exams())))
         with Session(self._engine) as session:
             return session.exec(query).one()
 
@@ -243,9 +237,11 @@ class Store:
             return session.exec(query).one()
 
 
-def _is_due(latest: datetime, now: datetime) -> ColumnElement[bool]:
-    """Due, or due so far ahead that only a clock that has since been put back can have said so."""
-    return (col(Scoring.due_at) <= latest) | (col(Scoring.due_at) > now + 2 * LONGEST_RETRY)
+def _of(selection: Selection) -> tuple[ColumnElement[bool], ...]:
+    """The condition on errands of a selection; none for everything, which would only read every exam for it."""
+    if selection == EVERYTHING:
+        return ()
+    return (col(Scoring.exam_id).in_(select(Exam.id).where(selection.exams())),)
 
 
 def _job(session: Session, scoring_id: int) -> ScoringJob:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-import warnings
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -32,21 +28,9 @@ from tests.builders import imaging_study, mammogram
 from tests.cds.builders import PATIENT, fhir_patient
 from tests.cds.model_card import model_folder
 
+pytestmark = pytest.mark.usefixtures("logging_as_found")
+
 DAY = date(2026, 5, 3)
-
-
-@pytest.fixture(autouse=True)
-def as_found() -> Iterator[None]:
-    """Commands set up logging, warnings and the file mode for their own process; here they share ours."""
-    mask = os.umask(0o022)
-    loggers = [logging.getLogger(name) for name in ("", "pydicom", "apscheduler", "waitress", "urllib3")]
-    before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
-    with warnings.catch_warnings():
-        yield
-    os.umask(mask)
-    for logger, level, handlers in before:
-        logger.setLevel(level)
-        logger.handlers[:] = handlers
 
 
 def run(*arguments: object) -> tuple[int, str, str]:

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import json
-import logging
-import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -24,17 +21,7 @@ from model.self_check import expected_risks
 from tests.model.release.mirai_files import random_network, save_old_calibrator, save_release
 from tests.model.tiny_model import TINY, install_sensitive_model, install_tiny_model
 
-
-@pytest.fixture(autouse=True)
-def as_found() -> Iterator[None]:
-    """Commands set up logging and warnings for their own process; here they share ours."""
-    loggers = [logging.getLogger(name) for name in ("", "pydicom", "apscheduler", "waitress", "urllib3")]
-    before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
-    with warnings.catch_warnings():
-        yield
-    for logger, level, handlers in before:
-        logger.setLevel(level)
-        logger.handlers[:] = handlers
+pytestmark = pytest.mark.usefixtures("logging_as_found")
 
 
 def run(*arguments: object) -> tuple[int, str, str]:

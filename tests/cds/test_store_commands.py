@@ -18,9 +18,9 @@ from cds.store.tables import Destination
 from model.card import DEMO_MODEL, read_card
 from tests.cds.builders import EHR, LEASE, NOW, PATIENT, conclusion
 from tests.cds.store.test_upgrade import first_layout
-from tests.cds.test_cli import as_found, run, settings_file
+from tests.cds.test_cli import run, settings_file
 
-__all__ = ["as_found"]  # a fixture that every test here uses
+pytestmark = pytest.mark.usefixtures("logging_as_found")
 
 MODEL = read_card(DEMO_MODEL).version.key
 

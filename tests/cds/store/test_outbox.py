@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import Engine
 
 from cds.store.assessments import AssessmentRecords
-from cds.store.outbox import FIRST_RETRY, LONGEST_RETRY, MOST_ATTEMPTS, Delivery, OutboxRecords
+from cds.store.outbox import MOST_ATTEMPTS, Delivery, OutboxRecords
 from cds.store.tables import Destination, OutboxState
+from cds.store.waiting import FIRST_RETRY, LONGEST_RETRY
 from tests.cds.builders import EHR, LEASE, MODEL, NOW, PATIENT, conclusion
 from tests.cds.store.asking import all_at_once
 
