@@ -221,7 +221,10 @@ class Outbox(SQLModel, table=True):
 
 
 class ShownCard(SQLModel, table=True):
-    """A card as a call was answered, or, in silent mode, would have been."""
+    """A card as a call was answered, or would have been: `withheld` says why the EHR did not get it.
+
+    `kind` and `detail` are empty for cards from before they were kept.
+    """
 
     __tablename__ = "card"
     __table_args__ = (Index("card_of_patient", "ehr", "patient_id"),)
@@ -230,9 +233,12 @@ class ShownCard(SQLModel, table=True):
     ehr: str
     patient_id: str
     service: str
+    kind: str = ""
     summary: str
+    detail: str = ""
     indicator: str
     shown: bool
+    withheld: str | None = None
     study_uid: str | None = None
     suggestions: list[dict[str, Any]] = _json_list()
     made_at: datetime = Field(sa_type=UtcDateTime)
@@ -252,6 +258,17 @@ class Feedback(SQLModel, table=True):
     override_reason: str | None = None
     comment: str | None = None
     received_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class SeenToken(SQLModel, table=True):
+    """A caller's token that was accepted once, by the digest of its `jti`, until it would have expired by itself."""
+
+    __tablename__ = "seen_token"
+    __table_args__ = (Index("seen_token_until", "until"),)
+
+    issuer: str = Field(primary_key=True)
+    jti: str = Field(primary_key=True)
+    until: datetime = Field(sa_type=UtcDateTime)
 
 
 class Run(SQLModel, table=True):

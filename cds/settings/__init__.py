@@ -1,0 +1,28 @@
+"""Everything that a site decides, checked before anything starts."""
+
+from __future__ import annotations
+
+from cds.settings.archives import ImagingSettings, PacsSettings
+from cds.settings.ehrs import EhrSettings
+from cds.settings.orders import CodeSettings, OrderCodesSettings, OrderSettings
+from cds.settings.policy import PolicySettings
+from cds.settings.processes import NightSettings, ScoringSettings, ServiceSettings
+from cds.settings.secret_values import read_secret, read_secret_variable
+from cds.settings.site import Settings, read_settings
+
+__all__ = [
+    "CodeSettings",
+    "EhrSettings",
+    "ImagingSettings",
+    "NightSettings",
+    "OrderCodesSettings",
+    "OrderSettings",
+    "PacsSettings",
+    "PolicySettings",
+    "ScoringSettings",
+    "ServiceSettings",
+    "Settings",
+    "read_secret",
+    "read_secret_variable",
+    "read_settings",
+]

@@ -1,0 +1,49 @@
+"""The settings of order codes: what orders mean, and which order a card offers."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Self
+
+from pydantic import field_validator, model_validator
+
+from cds.settings.fields import Display, FhirCode, Section, Uri
+from fhir_mappings.mri_orders import INTENTS
+
+
+class OrderSettings(Section):
+    """The breast MRI order that a card offers, in the site's own code where it has one."""
+
+    code: FhirCode = "77049"
+    system: Uri = "http://www.ama-assn.org/go/cpt"
+    display: Display = ""
+    intent: str = "order"
+
+    @field_validator("intent")
+    @classmethod
+    def _is_an_intent(cls, value: str) -> str:
+        if value not in INTENTS:
+            raise ValueError(f"must be one of {', '.join(sorted(INTENTS))}")
+        return value
+
+
+class CodeSettings(Section):
+    """One code of the site's own."""
+
+    system: Uri
+    code: FhirCode
+
+
+class OrderCodesSettings(Section):
+    """What orders of the site's own codes are for, beside the usual codes; that of `mri_order` is known already."""
+
+    screening_mammography: tuple[CodeSettings, ...] = ()
+    other_mammography: tuple[CodeSettings, ...] = ()
+    breast_mri: tuple[CodeSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _mean_one_thing(self) -> Self:
+        lists = (self.screening_mammography, self.other_mammography, self.breast_mri)
+        if any(set(one) & set(other) for one, other in combinations(lists, 2)):
+            raise ValueError("a code can be in one of the lists only")
+        return self

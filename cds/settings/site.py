@@ -1,0 +1,141 @@
+"""Everything a site decides, read once: one TOML file, environment variables `MAMMOTREND_...` over it."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as EnvironmentNotRead
+
+from cds.errors import SettingsError
+from cds.settings.archives import ImagingSettings, PacsSettings
+from cds.settings.ehrs import EhrSettings
+from cds.settings.fields import is_among
+from cds.settings.orders import OrderCodesSettings, OrderSettings
+from cds.settings.policy import PolicySettings
+from cds.settings.processes import NightSettings, ScoringSettings, ServiceSettings
+from model.card import DEMO_MODEL
+from model.installed import model_folder
+
+
+class Settings(BaseSettings):
+    """The whole configuration."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MAMMOTREND_", env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    database_url: str = Field(default="sqlite:///mammotrend.sqlite", repr=False)
+    upgrade_database: bool = False
+    """Bring an older database to the layout of this program at start, instead of refusing to start."""
+    model: Path = DEMO_MODEL
+    """The name of an installed model, or a model's folder."""
+    models_folder: Path = Path("mammotrend-models")
+    """Where imported models are installed, a folder each."""
+    refuse_unvalidated_devices: bool = False
+    """Refuse exams of mammography units that the model's card does not list, instead of a warning on the score."""
+    ehrs: tuple[EhrSettings, ...] = ()
+    pacs: tuple[PacsSettings, ...] = ()
+    imaging: ImagingSettings = ImagingSettings()
+    policy: PolicySettings = PolicySettings()
+    mri_order: OrderSettings = OrderSettings()
+    order_codes: OrderCodesSettings = OrderCodesSettings()
+    service: ServiceSettings = ServiceSettings()
+    scoring: ScoringSettings = ScoringSettings()
+    night: NightSettings = NightSettings()
+
+    @property
+    def model_folder(self) -> Path:
+        """The folder of the site's model."""
+        return model_folder(self.model, self.models_folder)
+
+    @field_validator("ehrs")
+    @classmethod
+    def _are_told_apart(cls, ehrs: tuple[EhrSettings, ...]) -> tuple[EhrSettings, ...]:
+        """Exams are kept by the EHR's name, and calls belong to an EHR by its server."""
+        if len({ehr.name for ehr in ehrs}) < len(ehrs):
+            raise ValueError("the EHRs' names must differ from each other")
+        servers = [ehr.fhir_server for ehr in ehrs]
+        if any(is_among(server, servers[:place]) for place, server in enumerate(servers)):
+            raise ValueError("the EHRs' servers must differ from each other")
+        return ehrs
+
+    @field_validator("pacs")
+    @classmethod
+    def _are_archives_of_their_own(cls, pacs: tuple[PacsSettings, ...]) -> tuple[PacsSettings, ...]:
+        """Reports go to an archive by its name, and a study is fetched from one by its root."""
+        if len({archive.name for archive in pacs}) < len(pacs):
+            raise ValueError("the archives' names must differ from each other")
+        roots = [archive.dicomweb_root for archive in pacs]
+        if any(is_among(root, roots[:place]) for place, root in enumerate(roots)):
+            raise ValueError("the archives' DICOMweb roots must differ from each other")
+        return pacs
+
+    @model_validator(mode="after")
+    def _reports_go_to_a_known_archive(self) -> Self:
+        wanted = self.imaging.report_to
+        if wanted and wanted not in {archive.name for archive in self.pacs}:
+            raise ValueError(f"imaging.report_to: no archive in pacs has the name {wanted!r}")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment first, then the file: what `init_settings` carries is the parsed file."""
+        return env_settings, init_settings
+
+
+class _OfFileAlone(Settings):
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **__: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def read_settings(file: Path | None, *, environment: bool = True) -> Settings:
+    """The settings of a TOML file with the environment over it; raises SettingsError naming each wrong setting.
+
+    Without `environment` the file stands alone.
+    """
+    values = _read_toml(file) if file else {}
+    try:
+        return Settings(**values) if environment else _OfFileAlone(**values)
+    except ValidationError as e:
+        wrong = "; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in e.errors())
+        raise SettingsError(f"the settings cannot be used: {wrong}") from None
+    except EnvironmentNotRead as e:
+        raise SettingsError(f"the environment cannot be used: {e}") from None
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise SettingsError(f"the settings file {file.name!r} cannot be read: {type(e).__name__}") from e
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
+        raise SettingsError(f"the settings file {file.name!r} is not TOML: {e}") from e
+    _refuse_passwords(values.get("pacs"))
+    return values
+
+
+def _refuse_passwords(pacs: object) -> None:
+    blocks = pacs if isinstance(pacs, list) else [pacs]
+    if any(isinstance(block, dict) and "password" in block for block in blocks):
+        raise SettingsError(
+            "pacs.password does not belong in the settings file; use pacs.password_file, or pacs.password_variable "
+            "with the name of an environment variable"
+        )
