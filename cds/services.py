@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -33,7 +34,8 @@ from fhir_mappings.codes import Coding
 from fhir_mappings.orders import DEFAULT_ORDER_CODES, OrderCodes
 from hooks import SERVICES
 from hooks.case import MriPolicy
-from hooks.contract import Service, Source
+from hooks.contract import Source
+from hooks.service import Service
 from hooks.site import STUDY_URL, Mode, Site
 from model.card import ModelCard, read_card
 from model.domain import Comparability, ImageType
@@ -60,7 +62,7 @@ def utc_now() -> datetime:
 class CallingEhr:
     """An EHR that may call: what its cards say, and how its FHIR server is read with a call's access token.
 
-    `open` gives a connection for one call; leaving it closes it.
+    `open` gives a connection for one call; leaving it closes it. Reading may take `reading_budget_s` in all.
     """
 
     name: str
@@ -68,10 +70,11 @@ class CallingEhr:
     site: Site
     time_zone: ZoneInfo
     open: Callable[[str | None], AbstractContextManager[Ehr]]
+    reading_budget_s: float = 5.0
 
-    def today(self, now: datetime) -> date:
-        """The clinic's local day."""
-        return now.astimezone(self.time_zone).date()
+    def local_day(self, moment: datetime) -> date:
+        """The clinic's day at a moment."""
+        return moment.astimezone(self.time_zone).date()
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class WebServices:
     cards: CardRecords
     answer_budget_s: float
     now: Clock = utc_now
+    monotonic_s: Callable[[], float] = time.monotonic
     new_uuid: Callable[[], str] = lambda: str(uuid.uuid4())
 
 
@@ -180,21 +184,27 @@ def _verify(ca_file: Path | None) -> bool | str:
 
 def site(ehr: EhrSettings, settings: Settings, card: ModelCard) -> Site:
     """What one EHR's cards say, and which of its orders they answer."""
-    order = settings.mri_order
+    order = ehr.mri_order or settings.mri_order
     return Site(
         mode=ehr.mode,
         policy=mri_policy(settings),
         demo_banner=card.banner,
         source=Source(settings.service.label, settings.service.url or STUDY_URL),
         mri_order=Coding(order.system, order.code, order.display),
+        mri_equivalents=tuple(_codings(order.equivalents)),
         mri_intent=order.intent,
-        order_codes=_order_codes(settings.order_codes),
-        assessment_offered=not ehr.write_back,
+        order_codes=_adding(_adding(DEFAULT_ORDER_CODES, settings.order_codes), ehr.order_codes),
+        assessment_offered=ehr.offers_assessment,
+        one_action_each=ehr.one_action_each,
+        model=card.version,
+        patient_view=settings.cards.patient_view,
+        quiet_days_after_override=settings.cards.quiet_days_after_override,
+        longest_id=ehr.longest_id,
     )
 
 
-def _order_codes(own: OrderCodesSettings) -> OrderCodes:
-    return DEFAULT_ORDER_CODES.adding(
+def _adding(known: OrderCodes, own: OrderCodesSettings) -> OrderCodes:
+    return known.adding(
         screening_mammography=_codings(own.screening_mammography),
         other_mammography=_codings(own.other_mammography),
         breast_mri=_codings(own.breast_mri),
@@ -212,7 +222,8 @@ def _calling_ehr(ehr: EhrSettings, settings: Settings, card: ModelCard) -> Calli
     def open_ehr(access_token: str | None) -> AbstractContextManager[Ehr]:
         return FhirEhr(ehr.fhir_server, access_token, ehr.timeout_s, session)
 
-    return CallingEhr(ehr.name, ehr.fhir_server, site(ehr, settings, card), ZoneInfo(ehr.time_zone), open_ehr)
+    zone = ZoneInfo(ehr.time_zone)
+    return CallingEhr(ehr.name, ehr.fhir_server, site(ehr, settings, card), zone, open_ehr, ehr.timeout_s)
 
 
 def night_client(ehr: EhrSettings) -> FhirEhr:

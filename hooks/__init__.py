@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hooks import order_select
-from hooks.contract import Service
+from hooks import order_select, order_sign, patient_view
+from hooks.service import Service
 
-SERVICES: tuple[Service, ...] = (order_select.SERVICE,)
+# Each under an id of its own: some clients keep only one service for an id.
+SERVICES: tuple[Service, ...] = (order_select.SERVICE, order_sign.SERVICE, patient_view.SERVICE)

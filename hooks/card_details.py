@@ -113,9 +113,9 @@ def unscored_line(assessment: Assessment) -> str:
     return f"Without a score: {'; '.join(words)}." if words else ""
 
 
-def model_line(exam: ScoredExam) -> str:
-    """Which model, in which versions, made the judged score."""
-    return f"Model: {escape(method_text(exam.score.model))}."
+def model_line(model: ModelVersion) -> str:
+    """Which model, in which versions, made the judged score, or would make one."""
+    return f"Model: {escape(method_text(model))}."
 
 
 def method_text(model: ModelVersion) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 from fhir_mappings.chart import Chart
 from hooks import card_details as details
+from hooks.call import Call
 from hooks.contract import SUMMARY_CHARACTERS, Card, Indicator, NewUuid, SelectionBehavior, summary_length
 from hooks.exams import Exam, is_being_scored, latest_scored, newest_exam, without_usable_score
 from hooks.markdown import paragraphs, plain
@@ -14,7 +16,15 @@ from hooks.percentages import change_in_words, percent
 from hooks.policy import Recommendation
 from hooks.site import Mode, Site
 from hooks.suggestions import Offer, offer
-from model.domain import SHORTEST_RATE_YEARS, Assessment, PendingExam, RefusedExam, ScoredExam, Trajectory
+from model.domain import (
+    SHORTEST_RATE_YEARS,
+    Assessment,
+    ModelVersion,
+    PendingExam,
+    RefusedExam,
+    ScoredExam,
+    Trajectory,
+)
 
 RESEARCH_MARK = "Research: "
 """Begins every summary of research mode: many EHRs show the summary alone, without the detail and its banner."""
@@ -42,6 +52,16 @@ class Occasion:
     site: Site
     user_id: str
     new_uuid: NewUuid
+
+    @classmethod
+    def of(cls, call: Call, recommendation: Recommendation) -> Self:
+        """The occasion that a call is."""
+        return cls(call.chart, call.assessment, recommendation, call.site, call.user_id, call.new_uuid)
+
+    @property
+    def model(self) -> ModelVersion | None:
+        """The model that made the judged score or, where there is none, the one that scores at this site."""
+        return self.latest.score.model if self.latest else self.site.model
 
     @property
     def latest(self) -> ScoredExam | None:
@@ -81,9 +101,17 @@ def cards(occasion: Occasion) -> tuple[Card, ...]:
         suggestions=offered.suggestions,
         selection_behavior=SelectionBehavior.ANY if offered.suggestions else None,
         override_reasons=occasion.site.override_reasons if suggested else (),
+        kind=kind,
+        study_uid=_study_uid(occasion),
         problems=offered.problems,
     )
     return (card,)
+
+
+def _study_uid(occasion: Occasion) -> str | None:
+    """The exam a card is about: the one whose score is judged, else the newest."""
+    exam = occasion.latest or newest_exam(occasion.assessment)
+    return exam.study_uid if exam else None
 
 
 def summary(kind: CardKind, occasion: Occasion) -> str:
@@ -182,13 +210,13 @@ def _full_detail(occasion: Occasion) -> str:
     has_exams = newest_exam(assessment) is not None
     return paragraphs(
         (
-            details.banner_lines(site, latest.score.model if latest else None),
+            details.banner_lines(site, occasion.model),
             details.score_line(latest, site.policy) if latest else _no_score(has_exams),
             details.exam_table(assessment, site.policy) if has_exams else _unassessed(occasion.chart),
             details.change_lines(assessment.trajectory),
             details.rule_lines(occasion.recommendation) if latest else "",
             details.further_lines(occasion.recommendation, assessment),
-            details.model_line(latest) if latest else "",
+            details.model_line(occasion.model) if occasion.model else "",
             details.citation_line(site.policy) if latest else "",
             details.NO_LESS_SCREENING,
         )
@@ -218,7 +246,7 @@ def _short_detail(occasion: Occasion, latest: ScoredExam) -> str:
             details.doubt_lines(occasion.recommendation),
             details.unscored_line(assessment),
             details.unknown_lines(occasion.recommendation, assessment, latest),
-            details.model_line(latest),
+            details.model_line(latest.score.model),
             details.citation_line(site.policy),
             details.NO_LESS_SCREENING,
         )

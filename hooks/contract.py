@@ -1,23 +1,16 @@
-"""CDS Hooks 2.0.1 in types: the cards that go out and the services on offer; the request is in `request`."""
+"""CDS Hooks 2.0.1 in types: the cards that go out; what comes in is in `request`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fhir_mappings.chart import Chart
 from fhir_mappings.codes import Coding
-from fhir_mappings.orders import OrderCodes
 from hooks.json_rules import present, refuse, refuse_empty, require_absolute_url, require_text
 from hooks.request import Authorization, ContractError, HookRequest
-from model.domain import Assessment
-
-if TYPE_CHECKING:
-    from hooks.site import Site  # Site is made of the types below
 
 __all__ = [
     "Action",
@@ -31,11 +24,10 @@ __all__ = [
     "NewUuid",
     "OverrideReason",
     "SelectionBehavior",
-    "Service",
     "Source",
     "Suggestion",
+    "Withheld",
     "cards_response",
-    "discovery",
 ]
 
 SUMMARY_CHARACTERS = 139  # "under 140" (CDS Hooks 2.0.1, Card Attributes)
@@ -49,6 +41,17 @@ class Indicator(StrEnum):
     INFO = "info"
     WARNING = "warning"
     CRITICAL = "critical"
+
+
+class Withheld(StrEnum):
+    """Why a card that was made is not sent.
+
+    `silent`: the EHR's mode. `overridden`: a clinician gave her reason lately. `nothing-new`: it was said before.
+    """
+
+    SILENT = "silent"
+    OVERRIDDEN = "overridden"
+    NOTHING_NEW = "nothing-new"
 
 
 class SelectionBehavior(StrEnum):
@@ -182,7 +185,8 @@ class Link:
 class Card:
     """One piece of advice; what CDS Hooks forbids raises CardError here, before any EHR sees it.
 
-    `problems` are for the log and never sent: what of the card could not be built.
+    What follows `links` is for our own records and never sent: which kind of card it is, the exam it is about, what of
+    it could not be built, and why it is withheld, None where it is sent.
     """
 
     summary: str
@@ -194,7 +198,10 @@ class Card:
     selection_behavior: SelectionBehavior | None = None
     override_reasons: tuple[OverrideReason, ...] = ()
     links: tuple[Link, ...] = ()
+    kind: str = ""
+    study_uid: str | None = field(default=None, repr=False)
     problems: tuple[str, ...] = ()
+    withheld: Withheld | None = None
 
     def __post_init__(self) -> None:
         require_text(self.summary, "card.summary")
@@ -226,44 +233,9 @@ class Card:
         )
 
 
-@dataclass(frozen=True)
-class Service:
-    """One CDS service: how it is announced, which calls it answers, and with what.
-
-    `concerns(request, order_codes)` tells without any I/O whether a call deserves an answer, and raises ContractError
-    for a context that lacks what the hook requires. `answer(request, chart, assessment, site, today, new_uuid)` makes
-    the cards; `today` is the clinic's local day.
-    """
-
-    id: str
-    hook: str
-    title: str
-    description: str
-    prefetch: Mapping[str, str]
-    concerns: Callable[[HookRequest, OrderCodes], bool]
-    answer: Callable[[HookRequest, Chart, Assessment, Site, date, NewUuid], tuple[Card, ...]]
-    usage_requirements: str = ""
-
-    def to_json(self) -> dict[str, object]:
-        """The service's entry in the discovery answer."""
-        return present(
-            hook=self.hook,
-            title=self.title,
-            description=self.description,
-            id=self.id,
-            prefetch=dict(self.prefetch),
-            usageRequirements=self.usage_requirements,
-        )
-
-
-def discovery(services: Iterable[Service]) -> dict[str, object]:
-    """The answer to `GET /cds-services`."""
-    return {"services": [service.to_json() for service in services]}
-
-
 def cards_response(cards: Iterable[Card]) -> dict[str, object]:
-    """The answer to a hook call; no card means "looked, nothing to say". Raises CardError for a repeated uuid."""
-    shown = tuple(cards)
+    """The answer to a hook call: the cards that are not withheld. Raises CardError for a repeated uuid."""
+    shown = tuple(card for card in cards if card.withheld is None)
     uuids = [card.uuid for card in shown] + [suggestion.uuid for card in shown for suggestion in card.suggestions]
     refuse(len(set(uuids)) < len(uuids), "every card and suggestion needs a uuid of its own")
     return {"cards": [card.to_json() for card in shown]}

@@ -76,10 +76,15 @@ class HookRequest:
 
     @property
     def patient_id(self) -> str:
-        """The id of the patient whom the call is about; raises ContractError if it is no FHIR id."""
+        """The id of the patient whom the call is about.
+
+        Raises ContractError if it is no FHIR id, or if the access token is for another patient.
+        """
         patient_id = self.context_text("patientId").removeprefix("Patient/")
         if not _FHIR_ID.fullmatch(patient_id):
             raise ContractError("context.patientId must be a FHIR id: letters, digits, '-' and '.'")
+        if self.authorization and self.authorization.patient not in (None, patient_id):
+            raise ContractError("fhirAuthorization is for another patient than context.patientId")
         return patient_id
 
     def context_text(self, name: str) -> str:

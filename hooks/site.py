@@ -10,6 +10,7 @@ from fhir_mappings.mri_orders import INTENTS
 from fhir_mappings.orders import DEFAULT_ORDER_CODES, OrderCodes
 from hooks.case import MriPolicy, PolicyError
 from hooks.contract import OverrideReason, Source
+from model.domain import ModelVersion
 
 STUDY_URL = "https://doi.org/10.1148/radiol.253023"
 """The publication behind the service (Lehman et al., Radiology 2026): a card's source unless the site names its own."""
@@ -29,6 +30,17 @@ class Mode(StrEnum):
     ACTIVE = "active"
 
 
+class PatientView(StrEnum):
+    """When patient-view speaks: where the score is over the threshold, where it is new, or on either.
+
+    That something could not be looked at is said in any case.
+    """
+
+    NEW_OR_OVER = "new-or-over"
+    NEW = "new"
+    OVER = "over"
+
+
 DEFAULT_OVERRIDE_REASONS = tuple(
     OverrideReason(code, OVERRIDE_REASON_SYSTEM, display)
     for code, display in (
@@ -46,9 +58,11 @@ DEFAULT_OVERRIDE_REASONS = tuple(
 class Site:
     """One site's settings for its cards; `demo_banner` is from the model's card, empty for a clinical model.
 
-    `assessment_offered` says whether a card offers the RiskAssessment: not where it is written by itself.
+    `model` is the one that scores at this site, named also where no exam has a score. `assessment_offered` says whether
+    a card offers the RiskAssessment, `one_action_each` whether a suggestion may hold one action only.
 
-    The code of `mri_order` is one of the `order_codes` for breast MRI without being listed there.
+    The code of `mri_order`, with `mri_equivalents` beside it in what is offered, is one of the `order_codes` for
+    breast MRI without being listed there.
     """
 
     mode: Mode = Mode.SILENT
@@ -56,14 +70,21 @@ class Site:
     demo_banner: str = ""
     source: Source = field(default_factory=lambda: Source("MammoTrend", STUDY_URL))
     mri_order: Coding = DEFAULT_MRI_ORDER
+    mri_equivalents: tuple[Coding, ...] = ()
     mri_intent: str = "order"
     identifier_system: str = "urn:mammotrend:risk-assessment"
     override_reasons: tuple[OverrideReason, ...] = DEFAULT_OVERRIDE_REASONS
     order_codes: OrderCodes = DEFAULT_ORDER_CODES
     assessment_offered: bool = True
+    one_action_each: bool = True
+    model: ModelVersion | None = None
+    patient_view: PatientView = PatientView.NEW_OR_OVER
+    quiet_days_after_override: int = 90
+    longest_id: int = 128
 
     def __post_init__(self) -> None:
         if self.mri_intent not in INTENTS:
             raise PolicyError(f"mri_intent must be one of {', '.join(sorted(INTENTS))}, got {self.mri_intent!r}")
+        offered = [self.mri_order, *self.mri_equivalents]
         # What a card offers must be known again once it stands among the drafts or the orders.
-        object.__setattr__(self, "order_codes", self.order_codes.adding(breast_mri=[self.mri_order]))
+        object.__setattr__(self, "order_codes", self.order_codes.adding(breast_mri=offered))

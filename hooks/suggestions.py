@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from fhir_mappings.errors import ResourceProblem
@@ -29,7 +29,7 @@ class Offer:
 def offer(
     trajectory: Trajectory, patient_id: str, user_id: str, site: Site, new_uuid: NewUuid, *, with_mri: bool
 ) -> Offer:
-    """What is offered for the judged exam, one action in each suggestion: some EHRs take no more.
+    """What is offered for the judged exam, in one suggestion for each action where the EHR takes no more.
 
     What cannot be built, which is a mistake in the site's settings, is left out: the score is worth the card alone.
     """
@@ -40,8 +40,19 @@ def offer(
     if site.assessment_offered:
         record = partial(risk_assessment_suggestion, trajectory, patient_id, site, new_uuid)
         offers.append(_attempt("risk assessment", record))
-    suggestions = (suggestion for one in offers for suggestion in one.suggestions)
-    return Offer(tuple(suggestions), tuple(problem for one in offers for problem in one.problems))
+    suggestions = tuple(suggestion for one in offers for suggestion in one.suggestions)
+    problems = tuple(problem for one in offers for problem in one.problems)
+    return Offer(suggestions if site.one_action_each else _in_one(suggestions), problems)
+
+
+def _in_one(suggestions: tuple[Suggestion, ...]) -> tuple[Suggestion, ...]:
+    """The same actions behind one click."""
+    if len(suggestions) < 2:
+        return suggestions
+    first, *rest = suggestions
+    label = " and ".join((first.label, *(f"{one.label[0].lower()}{one.label[1:]}" for one in rest)))
+    actions = tuple(action for one in suggestions for action in one.actions)
+    return (replace(first, label=label, actions=actions),)
 
 
 def _attempt(name: str, build: Callable[[], Suggestion]) -> Offer:
@@ -58,6 +69,7 @@ def mri_suggestion(exam: ScoredExam, patient_id: str, user_id: str, site: Site, 
     order = mri_order(
         patient_id,
         coding=site.mri_order,
+        equivalents=site.mri_equivalents,
         intent=site.mri_intent,
         reason=f"Increased 5-year image-based score {score} ({threshold_words(site.policy)}), exam of {day}",
         imaging_study=exam.imaging_study,

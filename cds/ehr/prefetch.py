@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -19,16 +19,21 @@ _PATIENT_ID = re.compile(r"(?!\.+$)[A-Za-z0-9\-.]{1,128}")
 
 
 def complete(
-    templates: Mapping[str, str], prefetch: Mapping[str, object], context: Mapping[str, object], ehr: Ehr | None
+    templates: Mapping[str, str],
+    prefetch: Mapping[str, object],
+    context: Mapping[str, object],
+    ehr: Ehr | None,
+    is_late: Callable[[], bool] = lambda: False,
 ) -> dict[str, object | Unread]:
     """A value for every template: a resource, a whole searchset Bundle, or Unread with the reason.
 
     CDS Hooks 2.0.1, section Prefetch Template: a key that is left out was not fetched, null means that the client has
     no such data, an OperationOutcome is the client's own failure, a Bundle with a next link is one page of several.
-    Raises HookRequestError if a template needs `context.patientId` and it is no FHIR id.
+    Nothing more is fetched once it `is_late`. Raises HookRequestError if a template needs `context.patientId` and it
+    is no FHIR id.
     """
     queries = {key: _filled(template, context) for key, template in templates.items()}
-    source = _Source(ehr)
+    source = _Source(ehr, is_late)
     return {key: _value(query, prefetch, key, source) for key, query in queries.items()}
 
 
@@ -68,8 +73,9 @@ def _is_cut_short(bundle: dict[str, Any]) -> bool:
 class _Source:
     """The EHR during one call; once it does not answer it is not asked again: a clinician waits."""
 
-    def __init__(self, ehr: Ehr | None) -> None:
+    def __init__(self, ehr: Ehr | None, is_late: Callable[[], bool]) -> None:
         self._ehr = ehr
+        self._is_late = is_late
         self._gave_up: Unread | None = None
 
     def fetch(self, query: str, why: str) -> object | Unread:
@@ -77,6 +83,8 @@ class _Source:
             return Unread(f"{why}, and the call gave no access to fetch it")
         if self._gave_up is not None:
             return self._gave_up
+        if self._is_late():
+            return Unread("the EHR took too long over the other parts of the chart")
         try:
             return self._ehr.search(query) if _is_search(query) else self._ehr.read(query)
         except EhrUnreachable as error:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from cds.settings.archives import ImagingSettings, PacsSettings
-from cds.settings.ehrs import EhrSettings
+from cds.settings.ehrs import CallerSettings, EhrSettings, RiskAssessmentBy
 from cds.settings.orders import CodeSettings, OrderCodesSettings, OrderSettings
-from cds.settings.policy import PolicySettings
+from cds.settings.policy import CardsSettings, PolicySettings
 from cds.settings.processes import NightSettings, ScoringSettings, ServiceSettings
 from cds.settings.secret_values import read_secret, read_secret_variable
 from cds.settings.site import Settings, read_settings
 
 __all__ = [
+    "CallerSettings",
+    "CardsSettings",
     "CodeSettings",
     "EhrSettings",
     "ImagingSettings",
@@ -19,6 +21,7 @@ __all__ = [
     "OrderSettings",
     "PacsSettings",
     "PolicySettings",
+    "RiskAssessmentBy",
     "ScoringSettings",
     "ServiceSettings",
     "Settings",

@@ -11,12 +11,21 @@ from cds.settings.fields import Display, FhirCode, Section, Uri
 from fhir_mappings.mri_orders import INTENTS
 
 
+class CodeSettings(Section):
+    """One code of the site's own."""
+
+    system: Uri
+    code: FhirCode
+
+
 class OrderSettings(Section):
     """The breast MRI order that a card offers, in the site's own code where it has one."""
 
     code: FhirCode = "77049"
     system: Uri = "http://www.ama-assn.org/go/cpt"
     display: Display = ""
+    equivalents: tuple[CodeSettings, ...] = ()
+    """Standard codes that mean the same, offered beside it."""
     intent: str = "order"
 
     @field_validator("intent")
@@ -25,13 +34,6 @@ class OrderSettings(Section):
         if value not in INTENTS:
             raise ValueError(f"must be one of {', '.join(sorted(INTENTS))}")
         return value
-
-
-class CodeSettings(Section):
-    """One code of the site's own."""
-
-    system: Uri
-    code: FhirCode
 
 
 class OrderCodesSettings(Section):

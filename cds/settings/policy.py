@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from cds.settings.fields import HttpUrl, Section, Text
 from hooks.case import Comparator
+from hooks.site import PatientView
 from model.domain import GAP_MONTHS
 
 
@@ -40,3 +41,12 @@ class PolicySettings(Section):
                 "is in percentage points, from 0.1 to under 100: write 0.5 for half a point, not the fraction 0.005"
             )
         return value
+
+
+class CardsSettings(Section):
+    """When a card that could be shown is not."""
+
+    patient_view: PatientView = PatientView.NEW_OR_OVER
+    """What patient-view speaks of; that something could not be looked at is always said."""
+    quiet_days_after_override: int = Field(default=90, ge=0)
+    """How long a card that was overridden with a reason is not shown again for the same patient and exam."""

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal, Self
 
-from cds.settings.fields import HttpUrl, Section, Text, TimeZone
+from pydantic import Field, model_validator
+
+from cds.settings.fields import HttpUrl, Section, ServerRoot, Text, TimeZone
 from model.precision import Precision
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class ServiceSettings(Section):
-    """Where the service listens. Loopback unless a TLS proxy stands before it."""
+    """Where the service listens, and whom it answers. Loopback unless a TLS proxy stands before it."""
 
     host: str = "127.0.0.1"
+    public_url: HttpUrl | None = None
+    """The address that EHRs call, without `/cds-services`: their tokens name it in `aud`."""
+    trust: Literal["jwt", "demo"] = "jwt"
+    """`jwt`: a call is answered only with a token of its EHR. `demo`: with none, on loopback, for trying out."""
+    token_skew_s: int = Field(default=60, ge=0, le=300)
+    """How far the clocks of an EHR and of this machine may differ."""
+    token_lifetime_s: int = Field(default=3600, ge=60, le=86_400)
+    """How long ahead of now a token may expire at most."""
+    allowed_origins: tuple[ServerRoot, ...] = ()
+    """The origins of web pages whose scripts may call the service, such as `https://ehr.example.org`."""
     port: int = Field(default=8410, ge=0, le=65535)
     threads: int = Field(default=16, ge=1)
     answer_budget_s: float = Field(default=2.0, ge=0)
     """How long a hook waits for a score that the worker is making."""
     label: Text = "MammoTrend"
     url: HttpUrl | None = None
+
+    @model_validator(mode="after")
+    def _is_open_only_to_this_machine(self) -> Self:
+        if self.trust == "demo" and self.host not in _LOOPBACK:
+            raise ValueError(f"trust = 'demo' answers anybody, so host must be one of {', '.join(_LOOPBACK)}")
+        return self
 
 
 class ScoringSettings(Section):

@@ -15,8 +15,9 @@ from cds.settings.archives import ImagingSettings, PacsSettings
 from cds.settings.ehrs import EhrSettings
 from cds.settings.fields import is_among
 from cds.settings.orders import OrderCodesSettings, OrderSettings
-from cds.settings.policy import PolicySettings
+from cds.settings.policy import CardsSettings, PolicySettings
 from cds.settings.processes import NightSettings, ScoringSettings, ServiceSettings
+from cds.settings.profiles import with_profile
 from model.card import DEMO_MODEL
 from model.installed import model_folder
 
@@ -41,6 +42,7 @@ class Settings(BaseSettings):
     pacs: tuple[PacsSettings, ...] = ()
     imaging: ImagingSettings = ImagingSettings()
     policy: PolicySettings = PolicySettings()
+    cards: CardsSettings = CardsSettings()
     mri_order: OrderSettings = OrderSettings()
     order_codes: OrderCodesSettings = OrderCodesSettings()
     service: ServiceSettings = ServiceSettings()
@@ -51,6 +53,13 @@ class Settings(BaseSettings):
     def model_folder(self) -> Path:
         """The folder of the site's model."""
         return model_folder(self.model, self.models_folder)
+
+    @field_validator("ehrs", mode="before")
+    @classmethod
+    def _take_from_their_profiles(cls, ehrs: object) -> object:
+        """What an EHR's block leaves out is taken from its profile."""
+        blocks = ehrs if isinstance(ehrs, list | tuple) else []
+        return [with_profile(block) if isinstance(block, dict) else block for block in blocks] or ehrs
 
     @field_validator("ehrs")
     @classmethod

@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from cds.store import outcomes
-from cds.store.audit import Action, note
+from cds.store.audit import AccessEvent, Action, note
 from cds.store.database import insert_into, lock_before_reading
 from cds.store.outcomes import Outcome
 from cds.store.tables import Assessment, Destination, Exam, Outbox, OutboxState, Scoring, ScoringState
@@ -230,7 +230,8 @@ def _conclude(
         made_at=now,
     )
     session.add(kept)
-    note(session, Action.ASSESSED, now, ehr, patient_id, conclusion.study_uid, f"revision {kept.revision}")
+    said = f"revision {kept.revision}"
+    note(session, AccessEvent(Action.ASSESSED, now, ehr, patient_id, conclusion.study_uid, said))
     _queue(session, kept, last, destinations, now)
     return True
 
@@ -286,7 +287,7 @@ def retract(
         values = last.model_dump(exclude={"id"}) | {"resource": retracted(last.resource), "status": RETRACTED}
         gone = Assessment(**values | {"revision": last.revision + 1, "current": False, "made_at": now})
         session.add(gone)
-        note(session, Action.RETRACTED, now, ehr, patient_id, study_uid)
+        note(session, AccessEvent(Action.RETRACTED, now, ehr, patient_id, study_uid))
         _queue(session, gone, last, _destinations(session, ehr, identifier), now)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func
 from sqlmodel import Session, col, select
 
 from cds.store.database import insert_into
 from cds.store.tables import Feedback, ShownCard
+from hooks.earlier_cards import EarlierCard
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,28 @@ class CardRecords:
         with Session(self._engine) as session:
             session.add_all(cards)
             session.commit()
+
+    def earlier(self, ehr: str, patient_id: str, local_day: Callable[[datetime], date]) -> tuple[EarlierCard, ...]:
+        """What was shown for a patient before, one entry for each kind of card and exam, with the clinic's days.
+
+        An override counts from when it was received, and only with a reason, in a code or in words.
+        """
+        overridden = (
+            (col(Feedback.card) == ShownCard.uuid)
+            & (col(Feedback.outcome) == "overridden")
+            & (col(Feedback.override_reason).is_not(None) | col(Feedback.comment).is_not(None))
+        )
+        query = (
+            select(ShownCard.kind, ShownCard.study_uid, func.max(ShownCard.made_at), func.max(Feedback.received_at))
+            .join(Feedback, overridden, isouter=True)
+            .where(ShownCard.ehr == ehr, ShownCard.patient_id == patient_id, col(ShownCard.withheld).is_(None))
+            .group_by(col(ShownCard.kind), col(ShownCard.study_uid))
+        )
+        with Session(self._engine) as session:
+            return tuple(
+                EarlierCard(kind, study_uid, local_day(shown), local_day(answered) if answered else None)
+                for kind, study_uid, shown, answered in session.exec(query)
+            )
 
     def save_feedback(self, given: Sequence[Feedback]) -> int:
         """Keep what was done with cards; what is there already, or names a card that is not, changes nothing.

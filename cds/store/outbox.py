@@ -11,7 +11,7 @@ from sqlalchemy import Engine, update
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
-from cds.store.audit import Action, note
+from cds.store.audit import AccessEvent, Action, note
 from cds.store.tables import Assessment, Destination, Outbox, OutboxState
 from cds.store.waiting import is_due, wait_after
 
@@ -98,8 +98,7 @@ class OutboxRecords:
         """Close a delivery; `reference` is the resource that the EHR made of it."""
         with Session(self._engine) as session:
             _change(session, delivery, state=OutboxState.DELIVERED, reference=reference, problem=None, finished_at=now)
-            detail = f"{delivery.destination} revision {delivery.revision}"
-            note(session, Action.WRITTEN, now, delivery.ehr, delivery.patient_id, delivery.study_uid, detail)
+            note(session, _brought(delivery, now))
             session.commit()
 
     def failed(
@@ -176,6 +175,12 @@ def _delivery(session: Session, letter_id: int) -> Delivery:
         kept.revision,
         kept.resource,
     )
+
+
+def _brought(delivery: Delivery, now: datetime) -> AccessEvent:
+    action = Action.WRITTEN if delivery.destination is Destination.CHART else Action.REPORTED
+    said = f"revision {delivery.revision}"
+    return AccessEvent(action, now, delivery.ehr, delivery.patient_id, delivery.study_uid, said)
 
 
 def _letter(row: Outbox, ehr: str) -> Letter:

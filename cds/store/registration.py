@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Engine, delete, update
 from sqlmodel import Session, col, select
 
 from cds.store.assessments import retract
-from cds.store.audit import Action, note
+from cds.store.audit import AccessEvent, Action, note
 from cds.store.database import insert_into, lock_before_reading
 from cds.store.tables import Exam, ExamSource, Scoring, ScoringState
 
@@ -165,7 +165,7 @@ def _move(session: Session, row: Exam, exam: NewExam, now: datetime) -> None:
     has compared the images with her.
     """
     reopen(session, col(Scoring.exam_id) == row.id, list(ScoringState), now)
-    note(session, Action.MOVED, now, row.ehr, row.patient_id, row.study_uid)
+    note(session, AccessEvent(Action.MOVED, now, row.ehr, row.patient_id, row.study_uid))
     said = _said(exam)
     for name in ("patient_id", "study_uid", "source", *_CORRECTABLE):
         setattr(row, name, said[name])
@@ -183,7 +183,7 @@ def unlist(engine: Engine, ehr: str, patient_id: str, listed: Collection[str], n
             # Nobody waits for it any more; where it is listed again, it is queued again.
             waiting = (col(Scoring.exam_id) == row.id) & (col(Scoring.state) == ScoringState.QUEUED)
             session.execute(delete(Scoring).where(waiting))
-            note(session, Action.UNLISTED, now, ehr, patient_id, row.study_uid)
+            note(session, AccessEvent(Action.UNLISTED, now, ehr, patient_id, row.study_uid))
             if row.study_uid:
                 retract(session, ehr, patient_id, row.study_uid, now)
         if rows:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Engine, and_, case, literal, update
 from sqlmodel import Session, col, func, select
 
 from cds.store import outcomes, registration
-from cds.store.audit import Action, note
+from cds.store.audit import AccessEvent, Action, note
 from cds.store.database import insert_into
 from cds.store.outcomes import BELONGS_TO_ANOTHER, Outcome
 from cds.store.records import exclusion_rows, images_digest, score_values
@@ -275,7 +275,7 @@ def _close(session: Session, job: ScoringJob, action: Action, now: datetime, **v
         .values(problem=None, finished_at=now, claimed_until=None, assessed_at=None, **values)
     )
     if closed.rowcount:  # type: ignore[attr-defined] # an UPDATE's result is a CursorResult
-        note(session, action, now, job.ehr, job.patient_id, job.study_uid)
+        note(session, AccessEvent(action, now, job.ehr, job.patient_id, job.study_uid))
     session.commit()
 
 

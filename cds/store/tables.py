@@ -237,7 +237,6 @@ class ShownCard(SQLModel, table=True):
     summary: str
     detail: str = ""
     indicator: str
-    shown: bool
     withheld: str | None = None
     study_uid: str | None = None
     suggestions: list[dict[str, Any]] = _json_list()
@@ -323,15 +322,34 @@ class Arrival(SQLModel, table=True):
 
 
 class Audit(SQLModel, table=True):
-    """What was done with a patient's data, in order; rows are only ever added."""
+    """What was done with patients' data, in order and without a gap; rows are only ever added.
+
+    `digest` is the SHA-256 of everything else in the row, `previous` that of the row before. `user_id` is whom the EHR
+    named, `call` what is told of a call over HTTP.
+    """
 
     __tablename__ = "audit"
     __table_args__ = (Index("audit_of_patient", "ehr", "patient_id"),)
 
-    id: int | None = Field(default=None, primary_key=True)
+    number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     at: datetime = Field(sa_type=UtcDateTime)
     action: str
-    ehr: str
-    patient_id: str
+    outcome: str
+    ehr: str | None = None
+    patient_id: str | None = None
     study_uid: str | None = None
+    user_id: str | None = None
+    call: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=True))
     detail: str = ""
+    previous: str
+    digest: str
+
+
+class AuditHead(SQLModel, table=True):
+    """The one row that says how far the trail goes, and that all who add to it lock; its number never falls."""
+
+    __tablename__ = "audit_head"
+
+    id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    number: int
+    digest: str

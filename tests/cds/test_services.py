@@ -35,7 +35,13 @@ from tests.cds.model_card import BANNER, model_folder
 def settings(folder: Path, *modes: Mode, clinical: bool = False, **changes: Any) -> Settings:
     """Settings of a site with one EHR for each mode."""
     ehrs = tuple(
-        EhrSettings(name=f"ehr-{mode}", fhir_server=f"https://{mode}.example/r4", mode=mode, time_zone="Asia/Tokyo")
+        EhrSettings(
+            name=f"ehr-{mode}",
+            fhir_server=f"https://{mode}.example/r4",
+            mode=mode,
+            time_zone="Asia/Tokyo",
+            responsible_person="Dr. Demo",
+        )
         for mode in modes
     )
     values: dict[str, Any] = {
@@ -102,7 +108,7 @@ def test_a_sites_own_order_codes_stand_beside_the_usual_ones(tmp_path: Path) -> 
 def test_the_day_is_the_clinics_own(tmp_path: Path) -> None:
     (ehr,) = web_services(settings(tmp_path, Mode.SILENT)).ehrs
 
-    assert ehr.today(datetime(2026, 5, 20, 23, 30, tzinfo=UTC)) == date(2026, 5, 21)
+    assert ehr.local_day(datetime(2026, 5, 20, 23, 30, tzinfo=UTC)) == date(2026, 5, 21)
 
 
 def test_an_ehr_is_opened_for_one_call_and_closed_after_it(tmp_path: Path) -> None:

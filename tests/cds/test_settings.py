@@ -53,7 +53,7 @@ def test_a_file_is_read_and_an_ehr_is_silent_until_it_says_otherwise(file: Path)
     assert settings.policy.comparator is Comparator.AT_LEAST
 
 
-WRITES = 'mode = "research"\nwrite_back = true\n'
+WRITES = 'mode = "research"\nrisk_assessment = "write-back"\n'
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,10 @@ WRITES = 'mode = "research"\nwrite_back = true\n'
     [
         ("", "system/ImagingStudy.rs system/Patient.rs"),
         (
-            'mode = "research"\nwrite_back = true\n',
+            'mode = "research"\nrisk_assessment = "write-back"\n',
             "system/ImagingStudy.rs system/Patient.rs system/RiskAssessment.crus",
         ),
-        ('mode = "research"\nwrite_back = true\nscope = "system/*.read"\n', "system/*.read"),
+        ('mode = "research"\nrisk_assessment = "write-back"\nscope = "system/*.read"\n', "system/*.read"),
     ],
 )
 def test_a_client_asks_for_what_the_night_needs_unless_the_site_says_what(file: Path, more: str, scope: str) -> None:
@@ -137,7 +137,7 @@ def test_the_environment_is_read_once(file: Path, monkeypatch: pytest.MonkeyPatc
         ("[policy]\nminimum_detectable_change_points = nan\n", "is in percentage points, from 0.1 to under 100"),
         ("[policy]\ngap_months = 0\n", "policy.gap_months: "),
         (EHR + 'ca_file = "/nowhere/secret.pem"\n', "ehrs.0.ca_file: Value error, must be a readable file of CA"),
-        (EHR + "write_back = true\n", "a silent service writes nothing either"),
+        (EHR + 'risk_assessment = "write-back"\n', "a silent service writes nothing either"),
         (EHR + 'client_id = "cds"\n', "ehrs.0: Value error, client_id and private_key_file belong together"),
         (EHR + 'private_key_file = "k"\n', "ehrs.0: Value error, client_id and private_key_file belong together"),
         (EHR + CLIENT + 'access_token_file = "t"\n', "ehrs.0: Value error, set either access_token_file or client_id"),

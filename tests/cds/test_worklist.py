@@ -48,7 +48,6 @@ def accept(
         service="s",
         summary="x",
         indicator="info",
-        shown=True,
         study_uid=study_uid,
         suggestions=[suggestion],
         made_at=at,

@@ -59,7 +59,7 @@ database_url = "sqlite:///{folder}/site.sqlite"
 name = "{ehr}"
 fhir_server = "{fhir_server}"
 mode = "research"
-write_back = true
+risk_assessment = "write-back"
 [[pacs]]
 name = "main"
 dicomweb_root = "{dicomweb_root}"

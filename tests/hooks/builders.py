@@ -14,8 +14,10 @@ from fhir_mappings.histories import BreastHistory
 from fhir_mappings.imaging_studies import ExamReference, ImagingHistory
 from fhir_mappings.orders import Draft, Order
 from fhir_mappings.patients import Patient, Sex
+from hooks.call import Call
 from hooks.case import MriPolicy
 from hooks.contract import HookRequest
+from hooks.earlier_cards import EarlierCard
 from hooks.site import Mode, Site
 from model.domain import (
     AcquisitionDevice,
@@ -144,6 +146,27 @@ def order_select_body(*drafts: dict[str, Any], selections: object = ("ServiceReq
 def order_select(*drafts: dict[str, Any], selections: object = ("ServiceRequest/d1",)) -> HookRequest:
     """An order-select call that is parsed already."""
     return HookRequest.from_json(order_select_body(*drafts, selections=selections))
+
+
+def order_sign_body(*drafts: dict[str, Any]) -> dict[str, Any]:
+    """The body of an order-sign call; without drafts one screening mammogram is signed."""
+    body = order_select_body(*drafts)
+    del body["context"]["selections"]
+    return body | {"hook": "order-sign"}
+
+
+def patient_view_body() -> dict[str, Any]:
+    """The body of a patient-view call."""
+    context = {"userId": "PractitionerRole/r1", "patientId": "p1"}
+    return {"hook": "patient-view", "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea", "context": context}
+
+
+def call(
+    request: HookRequest, assessment: Assessment | None = None, site: Site = SITE, earlier: tuple[EarlierCard, ...] = ()
+) -> Call:
+    """A call with the chart of a woman of 52 and, unless told otherwise, a score that rose over the threshold."""
+    known = Assessment(history_of()) if assessment is None else assessment
+    return Call(request, chart(), known, site, TODAY, numbered(), earlier)
 
 
 def numbered() -> Callable[[], str]:

@@ -24,10 +24,10 @@ from hooks.contract import (
     Source,
     Suggestion,
     cards_response,
-    discovery,
     summary_length,
 )
 from hooks.json_rules import CardError, refuse_empty
+from hooks.service import discovery
 
 SOURCE = Source("MammoTrend")
 
@@ -186,7 +186,11 @@ def test_C3_a_uuid_is_never_used_twice() -> None:
 
 def test_D2_D3_D4_discovery_names_every_service_and_is_plain_json() -> None:
     found = json.loads(json.dumps(discovery(SERVICES)))
-    assert [service["id"] for service in found["services"]] == ["breast-risk-order-select"]
+    assert [service["id"] for service in found["services"]] == [
+        "breast-risk-order-select",
+        "breast-risk-order-sign",
+        "breast-risk-patient-view",
+    ]
     for service in found["services"]:
         assert {"hook", "title", "description", "id", "prefetch"} <= service.keys()
         refuse_empty(service, "service")

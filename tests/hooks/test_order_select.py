@@ -14,17 +14,14 @@ from hypothesis import strategies as st
 
 from fhir_mappings.orders import DEFAULT_ORDER_CODES
 from hooks.contract import Card, ContractError, HookRequest
-from hooks.order_select import PREFETCH, SERVICE, answer, concerns
+from hooks.order_select import SERVICE, concerns
+from hooks.prefetch import PREFETCH
 from model.domain import Assessment
 from tests.hooks.builders import (
     DIAGNOSTIC,
     MRI,
     SCREENING,
-    SITE,
-    TODAY,
-    chart,
-    history_of,
-    numbered,
+    call,
     order_select,
     order_select_body,
     service_request,
@@ -36,7 +33,7 @@ def is_concerned(request: HookRequest) -> bool:
 
 
 def answered(request: HookRequest) -> tuple[Card, ...]:
-    return answer(request, chart(), Assessment(history_of()), SITE, TODAY, numbered())
+    return SERVICE.answer(call(request))
 
 
 def test_a_selected_screening_mammogram_deserves_an_answer() -> None:
@@ -138,7 +135,7 @@ def test_an_mri_drafted_but_not_selected_is_not_suggested_again() -> None:
 
 
 def test_a_patient_without_exams_gets_no_card() -> None:
-    assert answer(order_select(), chart(), Assessment(), SITE, TODAY, numbered()) == ()
+    assert SERVICE.answer(call(order_select(), Assessment())) == ()
 
 
 def test_the_chart_of_another_patient_is_never_answered_with() -> None:

@@ -19,7 +19,14 @@ from cds.demo.loopback import serve
 from cds.demo.patients import yearly, years_before
 from cds.demo.resources import imaging_study, order_select, patient
 from cds.services import web_services
-from cds.settings import EhrSettings, ImagingSettings, PacsSettings, ServiceSettings, Settings
+from cds.settings import (
+    EhrSettings,
+    ImagingSettings,
+    PacsSettings,
+    RiskAssessmentBy,
+    ServiceSettings,
+    Settings,
+)
 from cds.web.app import create_app
 from cds.worker_services import WorkerServices, worker_services
 from hooks.site import Mode
@@ -252,7 +259,7 @@ def test_the_night_scores_what_the_ehr_lists_and_a_second_night_scores_nothing_t
 def writing_site(orthanc_server: OrthancServer, sekmet_server: SekmetServer, tmp_path: Path) -> Iterator[Site]:
     """A site that writes RiskAssessments into the chart and reports into the archive, and looks for earlier exams."""
     imaging = ImagingSettings(report_to="orthanc", find_priors=True)
-    settings = site_settings(orthanc_server, sekmet_server, tmp_path, write_back=True)
+    settings = site_settings(orthanc_server, sekmet_server, tmp_path, risk_assessment=RiskAssessmentBy.WRITE_BACK)
     settings = settings.model_copy(update={"imaging": imaging})
     with serve(create_app(web_services(settings))) as service_url:
         yield Site(sekmet_server, orthanc_server, settings, service_url, worker_services(settings))

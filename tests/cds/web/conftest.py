@@ -71,7 +71,9 @@ class Service:
         """What the application is made of."""
         calling = CallingEhr(EHR, FHIR_SERVER, self._site(), ZoneInfo("UTC"), self.ehr.open)
         assessor = Assessor(self.store, MODEL, join, self.clock, self._sleep, self.clock.monotonic_s)
-        return WebServices(SERVICES, (calling, *self.others), assessor, self.kept, self.budget_s, now=self.clock)
+        return WebServices(
+            SERVICES, (calling, *self.others), assessor, self.kept, self.budget_s, self.clock, self.clock.monotonic_s
+        )
 
     def call(self, body: Any, **options: Any) -> TestResponse:
         """POST one hook call."""

@@ -71,9 +71,13 @@ def test_discovery_announces_the_service_with_its_prefetch(service: Service) -> 
 
     assert answer.status_code == 200
     assert answer.json is not None
-    (announced,) = answer.json["services"]
-    assert (announced["id"], announced["hook"]) == ("breast-risk-order-select", "order-select")
-    assert set(announced["prefetch"]) == {"patient", "mammograms", "conditions", "procedures", "mriOrders"}
+    announced = answer.json["services"]
+    assert [(one["id"], one["hook"]) for one in announced] == [
+        ("breast-risk-order-select", "order-select"),
+        ("breast-risk-order-sign", "order-sign"),
+        ("breast-risk-patient-view", "patient-view"),
+    ]
+    assert set(announced[0]["prefetch"]) == {"patient", "mammograms", "conditions", "procedures", "mriOrders"}
 
 
 # What is answered

@@ -39,7 +39,8 @@ def test_a_card_is_on_record_as_it_was_shown(service: Service, card: dict[str, A
     with Session(engine) as session:
         (row,) = session.exec(select(ShownCard)).all()
 
-    assert (row.uuid, row.summary, row.shown) == (card["uuid"], card["summary"], True)
+    assert (row.uuid, row.summary, row.withheld) == (card["uuid"], card["summary"], None)
+    assert (row.kind, row.detail) == ("mri-suggested", card["detail"])
     assert (row.ehr, row.patient_id, row.study_uid) == (EHR, PATIENT, "1.2.1")
     assert [one["resource"] for one in row.suggestions] == ["ServiceRequest", "RiskAssessment"]
     assert [one["uuid"] for one in row.suggestions] == [one["uuid"] for one in card["suggestions"]]
@@ -52,7 +53,7 @@ def test_in_silent_mode_the_card_that_would_have_been_shown_is_on_record(service
 
     with Session(engine) as session:
         (row,) = session.exec(select(ShownCard)).all()
-    assert row.shown is False
+    assert row.withheld == "silent"
 
 
 def test_an_accepted_suggestion_is_kept_with_its_card(service: Service, card: dict[str, Any], engine: Engine) -> None:

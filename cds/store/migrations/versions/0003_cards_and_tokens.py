@@ -15,11 +15,12 @@ def upgrade() -> None:
         card.add_column(sa.Column("kind", sa.String, nullable=False, server_default=""))
         card.add_column(sa.Column("detail", sa.String, nullable=False, server_default=""))
         card.add_column(sa.Column("withheld", sa.String))
+    op.execute(sa.text("UPDATE card SET withheld = 'silent' WHERE NOT shown"))
     with op.batch_alter_table("card") as card:
+        card.drop_column("shown")
         # A default only let the old rows in: from here on every row says it itself.
         card.alter_column("kind", existing_type=sa.String, server_default=None)
         card.alter_column("detail", existing_type=sa.String, server_default=None)
-    op.execute(sa.text("UPDATE card SET withheld = 'silent' WHERE NOT shown"))
     op.create_table(
         "seen_token",
         sa.Column("issuer", sa.String, primary_key=True),
