@@ -15,7 +15,7 @@ from benchmarks.timing import Row, median_seconds
 from cds.demo.loopback import serve
 from cds.demo.resources import imaging_study, order_select, patient
 from cds.services import WebServices, web_services
-from cds.settings import EhrSettings, Settings
+from cds.settings import EhrSettings, ServiceSettings, Settings
 from cds.store.store import NewExam
 from cds.web.app import create_app
 from hooks.site import Mode
@@ -35,6 +35,7 @@ def rows(rounds: int) -> Iterator[Row]:
         settings = Settings(
             database_url=f"sqlite:///{Path(folder) / 'bench.sqlite'}",
             ehrs=(EhrSettings(name="bench", fhir_server=FHIR_SERVER, mode=Mode.RESEARCH),),
+            service=ServiceSettings(trust="demo"),
         )
         parts = web_services(settings)
         exams = [PhantomExam(1, date(TODAY.year - back, 1, 15), 0.3, WOMAN, rows=64, columns=52) for back in range(7)]

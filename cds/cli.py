@@ -1,4 +1,4 @@
-"""The command line: `mammotrend demo | serve | worker | rescore | score | worklist | runs | outbox | db | model`."""
+"""The command line, `mammotrend`: demonstration, processes, lists, and what an administrator does."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cds.audit_commands import audit_app
 from cds.command_line import Config, console, keep_files_private, plain_errors, set_up_logging
 from cds.errors import SettingsError
 from cds.model_commands import model_app
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.add_typer(model_app, name="model")
 app.add_typer(db_app, name="db")
 app.add_typer(outbox_app, name="outbox")
+app.add_typer(audit_app, name="audit")
 app.command("runs")(list_runs)
 
 

@@ -18,9 +18,12 @@ MammoTrendError
 │   ├── PatientUnclear        what fits carries another patient's ID or nobody's, or hers is not known
 │   └── ReportRejected        it does not accept the report, or the report cannot be made from what it holds
 ├── UntrustedServer           an address that the site has not listed
+├── CallerNotTrusted          a call without a token that proves whose it is (401)
+├── CallerKeysUnread          the public keys that a caller's token is held against could not be had (503)
 ├── SettingsError             the settings file or the environment
 ├── ModelNotUsable            no checkpoint, a damaged one, or one not allowed in this mode
 ├── HookRequestError          a CDS Hooks call that breaks its contract (400)
+│   └── BodyTypeUnknown       its body is not said to be JSON (415)
 └── RequiredDataMissing       neither prefetch nor the EHR has what the answer needs (412)
 
 Messages say what is wrong and what to do. They carry no patient identifier, no token and no query of a URL, because
@@ -29,6 +32,7 @@ they are shown on cards and written to logs; values from outside appear as `!r`.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from http import HTTPStatus
 from typing import ClassVar
 
@@ -137,6 +141,45 @@ class UntrustedServer(MammoTrendError):
     http_status = HTTPStatus.FORBIDDEN
 
 
+class Distrust(StrEnum):
+    """Why a caller is not trusted: a word for the log, and never for the caller."""
+
+    MISSING = "missing"
+    NOT_A_JWT = "not-a-jwt"
+    TYPE = "type"
+    ISSUER = "issuer"
+    AUDIENCE = "audience"
+    EXPIRED = "expired"
+    LIFETIME = "lifetime"
+    ISSUED_AT = "issued-at"
+    NOT_BEFORE = "not-before"
+    TENANT = "tenant"
+    SUBJECT = "subject"
+    JTI = "jti"
+    ALGORITHM = "algorithm"
+    KEY_ADDRESS = "key-address"
+    KEY_ID = "key-id"
+    SIGNATURE = "signature"
+    REPLAYED = "replayed"
+
+
+class CallerNotTrusted(MammoTrendError):
+    """The call does not prove whose it is; `issuer` is set only where it is one that the site has configured."""
+
+    http_status = HTTPStatus.UNAUTHORIZED
+
+    def __init__(self, reason: Distrust, issuer: str | None = None) -> None:
+        super().__init__(f"the caller is not trusted: {reason}")
+        self.reason = reason
+        self.issuer = issuer
+
+
+class CallerKeysUnread(MammoTrendError):
+    """Whether the call is its EHR's own cannot be told, because the EHR's public keys could not be read."""
+
+    http_status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
 class SettingsError(MammoTrendError):
     """The settings cannot be used as they are."""
 
@@ -151,6 +194,12 @@ class HookRequestError(MammoTrendError):
     """The call breaks the contract of its hook (CDS Hooks 2.0.1, section Calling a CDS Service)."""
 
     http_status = HTTPStatus.BAD_REQUEST
+
+
+class BodyTypeUnknown(HookRequestError):
+    """The body of a call is said to be something else than JSON."""
+
+    http_status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 
 
 class RequiredDataMissing(MammoTrendError):

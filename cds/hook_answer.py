@@ -11,6 +11,7 @@ from cds.ehr.prefetch import complete
 from cds.errors import RequiredDataMissing
 from cds.services import CallingEhr, WebServices
 from cds.store.tables import ShownCard
+from fhir_mappings.access_events import AccessEvent, Action, Read, WebCall
 from fhir_mappings.chart import Chart, read_chart
 from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.imaging_studies import newest_exams
@@ -26,39 +27,48 @@ MOST_EXAMS = 100
 """How many exams one call may register: a lifetime of screening, and few enough for one database query."""
 
 
-def answer_call(request: HookRequest, service: Service, ehr: CallingEhr, parts: WebServices) -> tuple[Card, ...]:
+def answer_call(
+    request: HookRequest, service: Service, ehr: CallingEhr, parts: WebServices, address: str | None
+) -> tuple[Card, ...]:
     """The cards of a call, the withheld ones too; none means "looked, nothing to say".
 
-    Raises RequiredDataMissing where the patient or her list of exams cannot be had.
+    They go on record together with who asked, from which `address`. Raises RequiredDataMissing where the patient or
+    her list of exams cannot be had.
     """
     if not service.concerns(request, ehr.site.order_codes):
         return ()
-    chart = _chart(request, service, ehr, parts)
+    chart, reads = _chart(request, service, ehr, parts)
     # Silent means that nobody waits for a card: the exams are queued, and that is all the EHR's call is for.
     wait_s = 0.0 if ehr.site.mode is Mode.SILENT else parts.answer_budget_s
     assessment = parts.assessor.assess(ehr.name, chart.patient, chart.exams, wait_s=wait_s, urgent=True)
     earlier = parts.cards.earlier(ehr.name, chart.patient.id, ehr.local_day)
     now = parts.now()
     cards = service.answer(Call(request, chart, assessment, ehr.site, ehr.local_day(now), parts.new_uuid, earlier))
-    parts.cards.save([_record(card, service, ehr, chart.patient.id, now) for card in cards])
+    records = [_record(card, service, ehr, chart.patient.id, now) for card in cards]
+    sent = sum(card.withheld is None for card in cards)
+    call = WebCall(service.id, address, request.hook_instance, ehr.site.mode, sent, reads)
+    user_id = request.context_text("userId")
+    parts.cards.save(records, AccessEvent(Action.ANSWERED, now, ehr.name, chart.patient.id, user_id=user_id, call=call))
     _log(service, ehr, cards)
     return cards
 
 
-def _chart(request: HookRequest, service: Service, ehr: CallingEhr, parts: WebServices) -> Chart:
-    """The patient's chart from the prefetch, and from the EHR where the prefetch falls short."""
+def _chart(
+    request: HookRequest, service: Service, ehr: CallingEhr, parts: WebServices
+) -> tuple[Chart, tuple[Read, ...]]:
+    """The patient's chart from the prefetch, and from the EHR where the prefetch falls short; and what was read."""
     token = request.authorization.access_token if request.authorization else None
     context = {**request.context, "patientId": request.patient_id}
     ends_s = parts.monotonic_s() + ehr.reading_budget_s
     with ehr.open(token) if request.fhir_server else nullcontext() as client:
-        resources = complete(
+        found = complete(
             service.prefetch, request.prefetch, context, client, is_late=lambda: parts.monotonic_s() > ends_s
         )
     try:
-        chart = read_chart(resources, request.patient_id, ehr.site.order_codes)
+        chart = read_chart(found.values, request.patient_id, ehr.site.order_codes)
     except ResourceProblem as problem:
         raise RequiredDataMissing(f"data that the answer needs could not be had: {problem}") from problem
-    return replace(chart, exams=newest_exams(chart.exams, MOST_EXAMS))
+    return replace(chart, exams=newest_exams(chart.exams, MOST_EXAMS)), found.reads
 
 
 def _record(card: Card, service: Service, ehr: CallingEhr, patient_id: str, now: datetime) -> ShownCard:

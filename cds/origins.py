@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from http.cookiejar import DefaultCookiePolicy
+from ipaddress import IPv6Address
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.auth import AuthBase
 
+from cds.addresses import Destinations, pools
 from cds.errors import UntrustedServer
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+# A back slash above all: in `https://evil\@ehr.example` one reader takes it for the end of the host, another for a
+# part of the user's name. A blank in a query is only sloppy.
+_READ_IN_SEVERAL_WAYS = re.compile(r"[\x00-\x1f\x7f]|^[^?#]*[\\\s]")
+_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_.])?")
 
 
 class BearerToken(AuthBase):
@@ -34,15 +42,22 @@ class SameOriginSession(requests.Session):
 
     The environment is left out because a `.netrc` entry for the host would replace the access token (requests,
     "Netrc Authentication"), and because a proxy is the site's decision. `verify` is a file of CA certificates where
-    the site has its own.
+    the site has its own. A host that stands for an address outside `destinations` is an UntrustedServer, too.
     """
 
-    def __init__(self, verify: bool | str = True) -> None:
+    def __init__(self, verify: bool | str = True, destinations: Destinations | None = None) -> None:
+        self._pools = pools(destinations or Destinations())
         super().__init__()
         self.trust_env = False
         self.verify = verify
         # A cookie would carry what one clinician may see into the next one's call.
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+
+    def mount(self, prefix: str | bytes, adapter: BaseAdapter) -> None:
+        """Use an adapter for addresses that begin so; whichever it is, its connections go to our destinations only."""
+        if isinstance(adapter, HTTPAdapter):
+            adapter.poolmanager.pool_classes_by_scheme = self._pools
+        super().mount(prefix, adapter)
 
     def get_redirect_target(self, resp: Any) -> str | None:
         """Where a response sends us on to; UntrustedServer if that is another origin."""
@@ -57,16 +72,31 @@ class SameOriginSession(requests.Session):
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port of an address, such as `https://pacs.example:8443`: all of it that messages may show."""
+    """Scheme, host and port of an address, such as `https://pacs.example:8443`: all of it that messages may show.
+
+    Raises UntrustedServer for one that another reader could take for another server's.
+    """
     try:
+        if _READ_IN_SEVERAL_WAYS.search(url):
+            raise ValueError("blanks or a back slash")
         parts = urlsplit(url)
-        port = parts.port or _DEFAULT_PORTS[parts.scheme]
+        port = _DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
+        if port == 0 or not parts.netloc.isascii():
+            raise ValueError("readers differ in what they make of it")
+        return f"{parts.scheme}://{_host(parts.hostname or '')}:{port}"
     except (ValueError, KeyError):
-        raise UntrustedServer("an address that is not http or https with a valid port was refused") from None
-    if not parts.hostname:
-        raise UntrustedServer("an address without a host was refused")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}:{port}"
+        raise UntrustedServer(
+            "an address that is not http or https with a host, in ASCII, and a valid port was refused"
+        ) from None
+
+
+def _host(name: str) -> str:
+    """A host as addresses write it; ValueError if it is none."""
+    if ":" in name and "%" not in name:
+        return f"[{IPv6Address(name)}]"
+    if not _HOST_NAME.fullmatch(name):
+        raise ValueError("no host")
+    return name
 
 
 def same_origin(one: str, other: str) -> bool:

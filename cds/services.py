@@ -17,6 +17,7 @@ from requests.auth import HTTPBasicAuth
 from sqlalchemy import Engine
 
 from cds.assessment import Assessor, Join
+from cds.callers import callers
 from cds.ehr.backend_token import BackendClient, BackendToken
 from cds.ehr.client import Ehr, FhirEhr
 from cds.ehr.exchange import Patience, TokenSource
@@ -30,6 +31,7 @@ from cds.settings import CodeSettings, EhrSettings, OrderCodesSettings, PacsSett
 from cds.store.cards import CardRecords
 from cds.store.database import open_database
 from cds.store.store import Store
+from cds.trust.clients import ClientTrust
 from fhir_mappings.codes import Coding
 from fhir_mappings.orders import DEFAULT_ORDER_CODES, OrderCodes
 from hooks import SERVICES
@@ -79,13 +81,15 @@ class CallingEhr:
 
 @dataclass(frozen=True)
 class WebServices:
-    """All that the web application needs, handed in."""
+    """All that the web application needs, handed in. Without `trust` it answers anybody."""
 
     services: tuple[Service, ...]
     ehrs: tuple[CallingEhr, ...]
     assessor: Assessor
     cards: CardRecords
     answer_budget_s: float
+    trust: ClientTrust | None = None
+    public_url: str = ""
     now: Clock = utc_now
     monotonic_s: Callable[[], float] = time.monotonic
     new_uuid: Callable[[], str] = lambda: str(uuid.uuid4())
@@ -101,6 +105,8 @@ def web_services(settings: Settings, now: Clock = utc_now) -> WebServices:
         assessor=assessor(settings, engine, card, now),
         cards=CardRecords(engine),
         answer_budget_s=settings.service.answer_budget_s,
+        trust=callers(settings, engine, card),
+        public_url=settings.service.public_url or "",
         now=now,
     )
 

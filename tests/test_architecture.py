@@ -138,6 +138,7 @@ SETTINGS = """
 database_url = "{database}"
 model = "{model}"
 service.answer_budget_s = 0
+service.trust = "demo"
 
 [[ehrs]]
 name = "main"

@@ -144,6 +144,9 @@ dicomweb_root = {dicomweb_root}
 username = "{user}"
 password_file = {password_file}
 
+[service]
+trust = "demo"
+
 [night]
 cron = ""
 """

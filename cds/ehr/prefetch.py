@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from cds.ehr.client import Ehr
 from cds.errors import EhrError, EhrUnreachable, HookRequestError, UntrustedServer
+from fhir_mappings.access_events import Read, ReadFrom
 from fhir_mappings.bundles import next_link, outcome_problem
 from fhir_mappings.chart import Unread
 from fhir_mappings.elements import as_object, objects
@@ -18,13 +20,24 @@ _TOKEN = re.compile(r"\{\{\s*context\.(\w+)\s*\}\}")
 _PATIENT_ID = re.compile(r"(?!\.+$)[A-Za-z0-9\-.]{1,128}")
 
 
+@dataclass(frozen=True)
+class Completed:
+    """What was read, by the keys of the templates, and where each query was answered."""
+
+    values: dict[str, object | Unread]
+    reads: tuple[Read, ...]
+
+
+_Found = tuple[object | Unread, ReadFrom]
+
+
 def complete(
     templates: Mapping[str, str],
     prefetch: Mapping[str, object],
     context: Mapping[str, object],
     ehr: Ehr | None,
     is_late: Callable[[], bool] = lambda: False,
-) -> dict[str, object | Unread]:
+) -> Completed:
     """A value for every template: a resource, a whole searchset Bundle, or Unread with the reason.
 
     CDS Hooks 2.0.1, section Prefetch Template: a key that is left out was not fetched, null means that the client has
@@ -34,19 +47,21 @@ def complete(
     """
     queries = {key: _filled(template, context) for key, template in templates.items()}
     source = _Source(ehr, is_late)
-    return {key: _value(query, prefetch, key, source) for key, query in queries.items()}
+    found = {key: _value(query, prefetch, key, source) for key, query in queries.items()}
+    reads = tuple(Read(templates[key], where) for key, (_, where) in found.items())
+    return Completed({key: value for key, (value, _) in found.items()}, reads)
 
 
-def _value(query: str | Unread, prefetch: Mapping[str, object], key: str, source: _Source) -> object | Unread:
+def _value(query: str | Unread, prefetch: Mapping[str, object], key: str, source: _Source) -> _Found:
     if isinstance(query, Unread):
-        return query
+        return query, ReadFrom.NOWHERE
     if key not in prefetch:
         return source.fetch(query, "it is not in the prefetch")
     value = prefetch[key]
     if value is None and _is_search(query):
-        return {"resourceType": "Bundle", "type": "searchset"}
+        return {"resourceType": "Bundle", "type": "searchset"}, ReadFrom.PREFETCH
     flaw = _flaw(value, query)
-    return value if flaw is None else source.fetch(query, flaw)
+    return (value, ReadFrom.PREFETCH) if flaw is None else source.fetch(query, flaw)
 
 
 def _flaw(value: object, query: str) -> str | None:
@@ -78,7 +93,11 @@ class _Source:
         self._is_late = is_late
         self._gave_up: Unread | None = None
 
-    def fetch(self, query: str, why: str) -> object | Unread:
+    def fetch(self, query: str, why: str) -> _Found:
+        value = self._fetched(query, why)
+        return value, ReadFrom.NOWHERE if isinstance(value, Unread) else ReadFrom.FHIR_SERVER
+
+    def _fetched(self, query: str, why: str) -> object | Unread:
         if self._ehr is None:
             return Unread(f"{why}, and the call gave no access to fetch it")
         if self._gave_up is not None:

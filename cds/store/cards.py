@@ -9,8 +9,10 @@ from datetime import date, datetime
 from sqlalchemy import Engine, func
 from sqlmodel import Session, col, select
 
+from cds.store.audit import note
 from cds.store.database import insert_into
 from cds.store.tables import Feedback, ShownCard
+from fhir_mappings.access_events import AccessEvent, Action, WebCall
 from hooks.earlier_cards import EarlierCard
 
 
@@ -28,10 +30,11 @@ class CardRecords:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def save(self, cards: Sequence[ShownCard]) -> None:
-        """Keep the cards of one answer."""
+    def save(self, cards: Sequence[ShownCard], answered: AccessEvent) -> None:
+        """Keep the cards of one answer, and in the audit trail whom it was given to."""
         with Session(self._engine) as session:
             session.add_all(cards)
+            note(session, answered)
             session.commit()
 
     def earlier(self, ehr: str, patient_id: str, local_day: Callable[[datetime], date]) -> tuple[EarlierCard, ...]:
@@ -56,21 +59,28 @@ class CardRecords:
                 for kind, study_uid, shown, answered in session.exec(query)
             )
 
-    def save_feedback(self, given: Sequence[Feedback]) -> int:
+    def save_feedback(self, given: Sequence[Feedback], ehr: str | None, call: WebCall) -> int:
         """Keep what was done with cards; what is there already, or names a card that is not, changes nothing.
 
-        Returns how many of the cards are known.
+        A card of another EHR than `ehr` is not known either. Returns how many of the cards are known.
         """
         with Session(self._engine) as session:
-            known = set(
-                session.exec(select(ShownCard.uuid).where(col(ShownCard.uuid).in_({one.card for one in given})))
-            )
+            named = select(ShownCard).where(col(ShownCard.uuid).in_({one.card for one in given}))
+            hers = named if ehr is None else named.where(ShownCard.ehr == ehr)
+            known = {card.uuid: card for card in session.exec(hers)}
             for one in given:
                 if one.card in known:
-                    values = one.model_dump(exclude={"id"})
-                    session.execute(insert_into(session, Feedback).values(values).on_conflict_do_nothing())
+                    self._keep(session, one, known[one.card], call)
             session.commit()
             return len(known)
+
+    @staticmethod
+    def _keep(session: Session, one: Feedback, card: ShownCard, call: WebCall) -> None:
+        values = one.model_dump(exclude={"id"})
+        new = insert_into(session, Feedback).values(values).on_conflict_do_nothing().returning(col(Feedback.id))
+        if session.execute(new).first() is not None:
+            about = AccessEvent(Action.FEEDBACK, one.received_at, card.ehr, card.patient_id, card.study_uid, call=call)
+            note(session, about)
 
     def acted_on(self, resource_type: str) -> dict[tuple[str, str], Accepted]:
         """The patients, by EHR and id, for whom a suggestion of this resource was accepted, and which was the last."""

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from flask import Flask
 
 from cds.services import WebServices
-from cds.web import cds_hooks, errors, feedback, health
-
-LARGEST_REQUEST_BYTES = 16 * 1024 * 1024
-"""A hook call with a full prefetch is some hundred kilobytes."""
+from cds.web import browsers, cds_hooks, errors, feedback, health, limits, trust
+from cds.web.limits import FrontLimits
 
 
-def create_app(services: WebServices) -> Flask:
+@dataclass(frozen=True)
+class Front:
+    """Who may call from a browser's page, and how much of anything is taken in."""
+
+    allowed_origins: tuple[str, ...] = ()
+    limits: FrontLimits = field(default_factory=FrontLimits)
+
+
+def create_app(services: WebServices, front: Front | None = None) -> Flask:
     """The CDS service as a WSGI application."""
+    front = front or Front()
     app = Flask(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST_BYTES
+    # With two slashes for one a path is another one, not worth a redirect that repeats what was asked.
+    app.url_map.merge_slashes = False
     app.extensions["mammotrend"] = services
     app.register_blueprint(cds_hooks.routes)
     app.register_blueprint(feedback.routes)
     app.register_blueprint(health.routes)
     errors.register(app)
+    browsers.register(app, front.allowed_origins, services.public_url)
+    # From what costs least to what costs most: size, whose call it is, how often that caller calls, a place to work.
+    limits.register_size(app, front.limits)
+    trust.register(app, services.trust, services.public_url, services.now)
+    limits.register_pace(app, front.limits, services.monotonic_s)
     return app

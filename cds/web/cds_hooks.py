@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from flask import Blueprint, abort, current_app, request
 
-from cds.errors import HookRequestError
+from cds.errors import HookRequestError, UntrustedServer
 from cds.hook_answer import answer_call
 from cds.origins import listed
 from cds.services import CallingEhr, WebServices
+from cds.web.bodies import json_body
+from cds.web.trust import verified_ehr
 from hooks.contract import cards_response
 from hooks.request import ContractError, HookRequest
 from hooks.service import Service, discovery
@@ -32,7 +31,7 @@ def answer(service_id: str) -> dict[str, object]:
     if call.hook != service.hook:
         raise HookRequestError(f"this service answers {service.hook!r}, the call is for {call.hook[:40]!r}")
     ehr = _calling_ehr(call, parts)
-    return cards_response(answer_call(call, service, ehr, parts))
+    return cards_response(answer_call(call, service, ehr, parts, request.remote_addr))
 
 
 def services() -> WebServices:
@@ -46,17 +45,11 @@ def asked_service(service_id: str) -> Service:
     return next((service for service in services().services if service.id == service_id), None) or abort(404)
 
 
-def json_body() -> Any:
-    """The body of the request; raises HookRequestError where it is not JSON."""
-    try:
-        return json.loads(request.get_data())
-    except (ValueError, RecursionError) as e:
-        raise HookRequestError("the request body is not JSON") from e
-
-
 def _calling_ehr(call: HookRequest, parts: WebServices) -> CallingEhr:
-    """The EHR whose call this is, by its fhirServer. One that the site has not listed gets no answer."""
+    """The EHR whose call this is, by its token and its fhirServer. One that the site has not listed gets no answer."""
     ehr = _named_ehr(call, parts)
+    if verified_ehr() not in (None, ehr.name):
+        raise UntrustedServer("the call is of one EHR and names the fhirServer of another")
     if len(call.patient_id) > ehr.site.longest_id:
         raise ContractError(f"context.patientId is longer than the {ehr.site.longest_id} characters of this EHR's ids")
     return ehr
@@ -64,8 +57,9 @@ def _calling_ehr(call: HookRequest, parts: WebServices) -> CallingEhr:
 
 def _named_ehr(call: HookRequest, parts: WebServices) -> CallingEhr:
     if call.fhir_server is None:
-        if len(parts.ehrs) == 1:
-            return parts.ehrs[0]
+        told = [ehr for ehr in parts.ehrs if verified_ehr() in (None, ehr.name)]
+        if len(told) == 1:
+            return told[0]
         raise HookRequestError("the call has no fhirServer, and this service is configured for more than one EHR")
     known = {ehr.fhir_server: ehr for ehr in parts.ehrs}
     return known[listed(call.fhir_server, known)]

@@ -27,7 +27,10 @@ def register(app: Flask) -> None:
 
 def _http_error(error: HTTPException) -> Response:
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
-    return _outcome(status, f"{status.phrase.lower()}: {status.description or 'see the request'}")
+    response = _outcome(status, f"{status.phrase.lower()}: {status.description or 'see the request'}")
+    # Which methods there are, and when to try again.
+    response.headers.extend(pair for pair in error.get_headers() if pair[0] in ("Allow", "Retry-After"))
+    return response
 
 
 def _store_error(error: SQLAlchemyError) -> Response:
@@ -43,9 +46,15 @@ def _fault(error: Exception) -> Response:
     return _outcome(HTTPStatus.INTERNAL_SERVER_ERROR, "an unforeseen fault; the service's log names the place")
 
 
-def _outcome(status: HTTPStatus, text: str) -> Response:
+def operation_outcome(text: str) -> dict[str, object]:
     """FHIR's way to say what went wrong; CDS Hooks 3.0 asks for it and 2.0 allows it."""
-    issue = {"severity": "error", "code": "processing", "diagnostics": text}
-    response = jsonify({"resourceType": "OperationOutcome", "issue": [issue]})
+    return {
+        "resourceType": "OperationOutcome",
+        "issue": [{"severity": "error", "code": "processing", "diagnostics": text}],
+    }
+
+
+def _outcome(status: HTTPStatus, text: str) -> Response:
+    response = jsonify(operation_outcome(text))
     response.status_code = status
     return response

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from flask import Blueprint
+from flask import Blueprint, request
 
 from cds.store.tables import Feedback
-from cds.web.cds_hooks import asked_service, json_body, services
+from cds.web.bodies import json_body
+from cds.web.cds_hooks import asked_service, services
+from cds.web.trust import verified_ehr
+from fhir_mappings.access_events import WebCall
 from hooks.feedback import CardFeedback, read_feedback
 
 log = logging.getLogger(__name__)
@@ -22,7 +25,8 @@ def take_in(service_id: str) -> dict[str, object]:
     asked_service(service_id)
     reports = read_feedback(json_body())
     parts = services()
-    known = parts.cards.save_feedback([_row(report, parts.now()) for report in reports])
+    call = WebCall(f"{service_id}/feedback", request.remote_addr, cards=len(reports))
+    known = parts.cards.save_feedback([_row(report, parts.now()) for report in reports], verified_ehr(), call)
     log.info("feedback on %d cards, %d of them known", len({report.card for report in reports}), known)
     return {}
 

@@ -31,6 +31,7 @@ from tests.cds.model_card import model_folder
 pytestmark = pytest.mark.usefixtures("logging_as_found")
 
 DAY = date(2026, 5, 3)
+ACTIVE = 'responsible_person = "Dr. Demo"\n'
 
 
 def run(*arguments: object) -> tuple[int, str, str]:
@@ -188,7 +189,7 @@ def test_without_an_ehr_there_is_nobody_to_serve(command: str) -> None:
 
 @pytest.mark.parametrize("command", ["serve", "worker", "rescore"])
 def test_active_mode_with_the_demo_model_is_refused(tmp_path: Path, command: str) -> None:
-    status, _, err = run(command, "--config", settings_file(tmp_path, mode="active"))
+    status, _, err = run(command, "--config", settings_file(tmp_path, mode="active", text=ACTIVE))
 
     assert status == 2
     assert "not for clinical use" in err
@@ -219,7 +220,7 @@ def test_a_port_that_is_taken_ends_in_one_line(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
 
         # In a process of its own: waitress leaves the sockets that it could not use to the end of the process.
-        process = start("serve", "--config", settings_file(tmp_path, f"[service]\nport = {port}\n"))
+        process = start("serve", "--config", settings_file(tmp_path, f'[service]\nport = {port}\ntrust = "demo"\n'))
         _, err = process.communicate(timeout=60)
 
     assert process.returncode == 2
@@ -296,14 +297,16 @@ def test_the_service_listens_on_loopback_and_answers(tmp_path: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     model = model_folder(tmp_path / "model")
-    process = start("serve", "--config", settings_file(tmp_path, f"[service]\nport = {port}\n", model=model))
+    process = start(
+        "serve", "--config", settings_file(tmp_path, f'[service]\nport = {port}\ntrust = "demo"\n', model=model)
+    )
     try:
         services = wait_for(f"http://127.0.0.1:{port}/cds-services", process)
     finally:
         _, err = end(process, signal.SIGTERM)
 
     assert f"listening on 127.0.0.1, port {port}; main is research" in err
-    assert [service["hook"] for service in services["services"]] == ["order-select"]
+    assert [service["hook"] for service in services["services"]] == ["order-select", "order-sign", "patient-view"]
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes]) -> Any:

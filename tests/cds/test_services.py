@@ -15,6 +15,7 @@ from cds.ehr.client import FhirEhr
 from cds.errors import EhrUnreachable, ModelNotUsable, StudyNotFound, UntrustedServer
 from cds.services import archives, mri_policy, night_client, usable_card, web_services
 from cds.settings import (
+    CallerSettings,
     EhrSettings,
     OrderCodesSettings,
     OrderSettings,
@@ -31,6 +32,8 @@ from tests.cds.builders import MODEL
 from tests.cds.https_server import https_server
 from tests.cds.model_card import BANNER, model_folder
 
+PUBLIC_URL = "https://cds.example"
+
 
 def settings(folder: Path, *modes: Mode, clinical: bool = False, **changes: Any) -> Settings:
     """Settings of a site with one EHR for each mode."""
@@ -41,6 +44,7 @@ def settings(folder: Path, *modes: Mode, clinical: bool = False, **changes: Any)
             mode=mode,
             time_zone="Asia/Tokyo",
             responsible_person="Dr. Demo",
+            caller=CallerSettings(issuer=f"https://{mode}.example", jwks_url="https://keys.example/jwks.json"),
         )
         for mode in modes
     )
@@ -48,13 +52,14 @@ def settings(folder: Path, *modes: Mode, clinical: bool = False, **changes: Any)
         "database_url": f"sqlite:///{folder / 'site.sqlite'}",
         "model": model_folder(folder / "model", clinical=clinical),
         "ehrs": ehrs,
+        "service": ServiceSettings(trust="jwt" if Mode.ACTIVE in modes else "demo", public_url=PUBLIC_URL),
     }
     return Settings(**(values | changes))
 
 
 def test_an_ehrs_cards_say_what_the_site_and_the_models_card_say(tmp_path: Path) -> None:
     order = OrderSettings(code="MRMAM", system="urn:oid:1.2", display="Breast MRI", intent="proposal")
-    service = ServiceSettings(label="Clinic", url="https://clinic.example", answer_budget_s=0.5)
+    service = ServiceSettings(label="Clinic", url="https://clinic.example", answer_budget_s=0.5, trust="demo")
 
     parts = web_services(settings(tmp_path, Mode.RESEARCH, mri_order=order, service=service))
 

@@ -16,6 +16,7 @@ from cds.store.assessments import AssessmentRecords
 from cds.store.cards import CardRecords
 from cds.store.tables import Feedback, ShownCard
 from cds.worklist import Entry, Form, worklist, write
+from fhir_mappings.access_events import AccessEvent, Action, WebCall
 from tests.cds.builders import EHR, MODEL, NOW, conclusion
 
 EXAM_DAY = datetime(2026, 5, 3, 12, tzinfo=NOW.tzinfo)
@@ -54,8 +55,8 @@ def accept(
     )
     given = Feedback(card=uuid, outcome=outcome, outcome_at=at.isoformat(), accepted=["s1"], received_at=at)
     records = CardRecords(engine)
-    records.save([card])
-    records.save_feedback([given])
+    records.save([card], AccessEvent(Action.ANSWERED, at, EHR, patient_id))
+    records.save_feedback([given], EHR, WebCall("feedback"))
 
 
 def test_everyone_over_the_threshold_is_listed_highest_first_and_nobody_else(engine: Engine) -> None:

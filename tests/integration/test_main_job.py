@@ -118,7 +118,7 @@ def site_settings(orthanc: OrthancServer, sekmet: SekmetServer, folder: Path, **
         database_url=f"sqlite:///{folder / 'site.sqlite'}",
         ehrs=(EhrSettings(name="sekmet", fhir_server=sekmet.url, **told),),
         pacs=(pacs,),
-        service=ServiceSettings(answer_budget_s=0.2),
+        service=ServiceSettings(answer_budget_s=0.2, trust="demo"),
     )
 
 

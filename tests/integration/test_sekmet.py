@@ -69,7 +69,7 @@ def test_all_pages_of_a_search_arrive_newest_first(ehr: FhirEhr, patient_id: str
 
 
 def test_an_empty_prefetch_is_completed(ehr: FhirEhr, patient_id: str) -> None:
-    chart: dict[str, Any] = complete(TEMPLATES, {}, {"patientId": patient_id}, ehr)
+    chart: dict[str, Any] = complete(TEMPLATES, {}, {"patientId": patient_id}, ehr).values
     assert chart["patient"]["id"] == patient_id
     assert len(chart["mammograms"]["entry"]) == 5
     assert chart["conditions"]["entry"] == []
@@ -82,7 +82,7 @@ def test_a_prefetch_that_holds_the_first_page_is_completed(
     headers = {"Authorization": f"Bearer {sekmet_server.token}"}
     first_page = requests.get(f"{sekmet_server.url}/{query}", headers=headers, timeout=10).json()
     assert len(first_page["entry"]) == 2
-    chart: dict[str, Any] = complete(TEMPLATES, {"mammograms": first_page}, {"patientId": patient_id}, ehr)
+    chart: dict[str, Any] = complete(TEMPLATES, {"mammograms": first_page}, {"patientId": patient_id}, ehr).values
     assert len(chart["mammograms"]["entry"]) == 5
 
 

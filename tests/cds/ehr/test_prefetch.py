@@ -28,7 +28,7 @@ def ehr() -> FakeEhr:
 
 
 def completed(prefetch: dict[str, object], source: FakeEhr | None) -> dict[str, object | Unread]:
-    return complete(TEMPLATES, prefetch, CONTEXT, source)
+    return complete(TEMPLATES, prefetch, CONTEXT, source).values
 
 
 def test_a_complete_prefetch_is_taken_without_asking_the_ehr() -> None:
@@ -135,7 +135,9 @@ def test_a_patient_id_that_is_no_fhir_id_is_a_wrong_request(patient_id: object) 
 def test_a_long_id_of_a_real_ehr_is_taken() -> None:
     long_id = "e" * 100 + "-.3"
     source = FakeEhr({f"Patient/{long_id}": PATIENT})
-    assert complete({"patient": TEMPLATES["patient"]}, {}, {"patientId": long_id}, source) == {"patient": PATIENT}
+    assert complete({"patient": TEMPLATES["patient"]}, {}, {"patientId": long_id}, source).values == {
+        "patient": PATIENT
+    }
 
 
 @example("\ud800")
@@ -151,6 +153,6 @@ def test_what_fills_a_template_never_changes_its_shape(encounter: str) -> None:
 @pytest.mark.parametrize("context", [{}, {"encounterId": None}, {"encounterId": 7}])
 def test_a_template_that_the_context_cannot_fill_is_unread(context: dict[str, object]) -> None:
     source = ehr()
-    value = complete({"e": "Encounter/{{context.encounterId}}"}, {}, context, source)["e"]
+    value = complete({"e": "Encounter/{{context.encounterId}}"}, {}, context, source).values["e"]
     assert isinstance(value, Unread)
     assert source.asked == []

@@ -72,7 +72,13 @@ class Service:
         calling = CallingEhr(EHR, FHIR_SERVER, self._site(), ZoneInfo("UTC"), self.ehr.open)
         assessor = Assessor(self.store, MODEL, join, self.clock, self._sleep, self.clock.monotonic_s)
         return WebServices(
-            SERVICES, (calling, *self.others), assessor, self.kept, self.budget_s, self.clock, self.clock.monotonic_s
+            SERVICES,
+            (calling, *self.others),
+            assessor,
+            self.kept,
+            self.budget_s,
+            now=self.clock,
+            monotonic_s=self.clock.monotonic_s,
         )
 
     def call(self, body: Any, **options: Any) -> TestResponse:

@@ -212,7 +212,7 @@ def test_a_complete_prefetch_is_answered_without_a_call_to_the_ehr(service: Serv
     assert service.ehr.asked == []
 
 
-def test_stored_scores_and_a_complete_prefetch_are_answered_by_reading_and_one_line_on_record(
+def test_stored_scores_and_a_complete_prefetch_are_answered_by_reading_and_the_record_of_it(
     service: Service, statements: list[str]
 ) -> None:
     body = full()
@@ -224,7 +224,12 @@ def test_stored_scores_and_a_complete_prefetch_are_answered_by_reading_and_one_l
 
     written = [statement for statement in statements if not statement.lstrip().startswith("SELECT")]
     assert len(statements) > 1
-    assert [statement.split("(")[0].strip() for statement in written] == ["INSERT INTO card"]
+    assert [statement.split("(")[0].strip() for statement in written] == [
+        "INSERT INTO card",
+        "UPDATE audit_head SET number=",
+        "INSERT INTO audit",
+        "UPDATE audit_head SET digest=?",
+    ]
     assert service.sleeps[4:] == []
 
 

@@ -1,0 +1,187 @@
+"""What one caller, and all together, may ask: size, pace, and places to work."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from flask import Flask
+from flask.testing import FlaskClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cds.web import limits
+from cds.web.app import Front, create_app
+from cds.web.limits import MOST_CALLERS, CallRate, FrontLimits, Places
+from tests.cds.web.calls import diagnostics, full
+from tests.cds.web.conftest import URL, Service
+
+
+class Seconds:
+    """A clock that a test winds."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def client(service: Service, **values: Any) -> FlaskClient:
+    """The application with these limits."""
+    return create_app(service.parts(), Front(limits=FrontLimits(**values))).test_client()
+
+
+# Size
+
+
+def test_a_request_as_large_as_allowed_is_read_and_a_larger_one_is_not(service: Service) -> None:
+    asking = client(service, largest_request_bytes=1000)
+
+    assert asking.post(URL, data=b" " * 1000, content_type="application/json").status_code == 400
+    assert diagnostics(asking.post(URL, data=b" " * 1001, content_type="application/json"), 413)
+    assert diagnostics(asking.post("/nowhere", data=b" " * 1001), 413)
+
+
+# Pace
+
+
+def test_who_calls_too_often_is_told_when_to_come_again(service: Service) -> None:
+    asking = client(service, calls_per_minute=2)
+    assert [asking.post(URL, json=full()).status_code for _ in range(2)] == [200, 200]
+
+    refused = asking.post(URL, json=full())
+    assert diagnostics(refused, 429)
+    assert refused.headers["Retry-After"] == "30"
+
+    service.clock.sleep(30)
+    assert [asking.post(URL, json=full()).status_code for _ in range(2)] == [200, 429]
+
+
+def test_one_callers_haste_is_not_anothers(service: Service) -> None:
+    asking = client(service, calls_per_minute=1)
+
+    for address in ("10.0.0.1", "10.0.0.2"):
+        answers = [asking.get("/cds-services", environ_overrides={"REMOTE_ADDR": address}) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [200, 429]
+
+
+def test_who_asks_whether_the_service_lives_and_a_browser_that_asks_for_leave_are_not_counted(service: Service) -> None:
+    asking = client(service, calls_per_minute=1)
+
+    assert {asking.get("/healthz").status_code for _ in range(5)} == {200}
+    assert {asking.options(URL).status_code for _ in range(5)} == {200}
+    assert asking.get("/cds-services").status_code == 200
+
+
+@given(st.lists(st.floats(0, 200), max_size=200), st.integers(1, 20))
+def test_no_minute_has_more_calls_than_twice_the_rate_and_who_keeps_to_it_is_never_refused(
+    waits_s: list[float], per_minute: int
+) -> None:
+    clock = Seconds()
+    rate, patient = CallRate(per_minute, clock), CallRate(per_minute, clock)
+    taken_s: list[float] = []
+    for wait_s in waits_s:
+        clock.now_s += wait_s
+        if rate.wait_s("a") == 0:
+            taken_s.append(clock.now_s)
+        if wait_s >= 60 / per_minute:
+            assert patient.wait_s("b") == 0
+    assert all(sum(start <= at < start + 60 for at in taken_s) <= 2 * per_minute for start in taken_s)
+
+
+@given(st.integers(1, 1000), st.integers(0, 50))
+def test_the_wait_that_a_caller_is_told_is_long_enough(per_minute: int, more: int) -> None:
+    clock = Seconds()
+    rate = CallRate(per_minute, clock)
+    told_s = [rate.wait_s("a") for _ in range(per_minute + more)]
+    assert told_s[:per_minute] == [0.0] * per_minute
+
+    clock.now_s += rate.wait_s("a") + 1e-6
+
+    assert rate.wait_s("a") == 0
+
+
+def test_the_callers_that_are_remembered_are_bounded() -> None:
+    rate = CallRate(1, Seconds())
+    assert rate.wait_s("first") == 0
+
+    assert all(rate.wait_s(f"caller {number}") == 0 for number in range(MOST_CALLERS))
+
+    assert rate.wait_s("first") == 0  # forgotten
+    assert rate.wait_s(f"caller {MOST_CALLERS - 1}") > 0
+
+
+# Places
+
+
+def test_a_place_that_is_left_is_free_again_and_none_is_had_twice() -> None:
+    places = Places(at_work=2, longest_wait_s=0.0)
+
+    assert [places.take() for _ in range(3)] == [True, True, False]
+    places.leave()
+    assert [places.take() for _ in range(2)] == [True, False]
+
+
+def test_who_waits_gets_the_place_that_becomes_free() -> None:
+    places = Places(at_work=1, longest_wait_s=30.0)
+    assert places.take()
+    got: list[bool] = []
+    waiting = threading.Thread(target=lambda: got.append(places.take()))
+    waiting.start()
+
+    places.leave()
+    waiting.join(30)
+
+    assert got == [True]
+
+
+@contextmanager
+def at_work(app: Flask, calls: int) -> Iterator[None]:
+    """So many calls in the middle of their work while the block runs."""
+    go_on, begun = threading.Event(), threading.Semaphore(0)
+
+    @app.post("/work")
+    def work() -> dict[str, str]:
+        begun.release()
+        go_on.wait(30)
+        return {}
+
+    threads = [threading.Thread(target=lambda: app.test_client().post("/work")) for _ in range(calls)]
+    for thread in threads:
+        thread.start()
+    assert all(begun.acquire(timeout=30) for _ in threads)
+    yield
+    go_on.set()
+    for thread in threads:
+        thread.join(30)
+
+
+def test_a_call_for_which_there_is_no_place_is_told_to_come_again_and_reading_goes_on(service: Service) -> None:
+    app = create_app(service.parts(), Front(limits=FrontLimits(calls_at_work=2, longest_wait_s=0.0)))
+    with at_work(app, 2):
+        refused = app.test_client().post(URL, json=full())
+        assert diagnostics(refused, 503)
+        assert refused.headers["Retry-After"] == "1"
+        assert app.test_client().get("/cds-services").status_code == 200
+        assert app.test_client().get("/healthz").status_code == 200
+
+    assert app.test_client().post(URL, json=full()).status_code == 200
+
+
+def test_however_a_call_ends_its_place_is_free_again(service: Service) -> None:
+    app = create_app(service.parts(), Front(limits=FrontLimits(calls_at_work=1, longest_wait_s=0.0)))
+
+    @app.post("/fault")
+    def fault() -> NoReturn:
+        raise ValueError("unforeseen")
+
+    asking = app.test_client()
+    for path, status in [("/fault", 500), (URL, 415), ("/nowhere", 404), ("/cds-services", 405)] * 2:
+        assert asking.post(path).status_code == status
+
+
+def test_a_server_has_threads_for_those_at_work_for_those_that_wait_and_for_refusals() -> None:
+    assert FrontLimits(calls_at_work=5).threads == 2 * 5 + limits.SPARE_THREADS
