@@ -73,7 +73,9 @@ def _call(exams: list[PhantomExam]) -> dict[str, Any]:
         "mammograms": {**empty, "entry": [{"resource": study} for study in studies]},
         "conditions": empty,
         "procedures": empty,
-        "mriOrders": empty,
+        "orders": empty,
+        "allergies": empty,
+        "observations": empty,
     }
     return {**order_select(WOMAN, FHIR_SERVER, "token"), "prefetch": prefetch}
 

@@ -65,7 +65,9 @@ def _chart(
             service.prefetch, request.prefetch, context, client, is_late=lambda: parts.monotonic_s() > ends_s
         )
     try:
-        chart = read_chart(found.values, request.patient_id, ehr.site.order_codes)
+        chart = read_chart(
+            found.values, request.patient_id, ehr.site.order_codes, ehr.local_day(parts.now()), ehr.site.code_sets
+        )
     except ResourceProblem as problem:
         raise RequiredDataMissing(f"data that the answer needs could not be had: {problem}") from problem
     return replace(chart, exams=newest_exams(chart.exams, MOST_EXAMS)), found.reads

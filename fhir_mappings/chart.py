@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import TypeVar
 
+from fhir_mappings.circumstances import Circumstances, read_circumstances
+from fhir_mappings.code_sets import CodeSets, code_sets
 from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.histories import BreastHistory, read_history
 from fhir_mappings.imaging_studies import ImagingHistory, read_imaging_studies
-from fhir_mappings.orders import DEFAULT_ORDER_CODES, Order, OrderCodes, is_breast_mri, read_orders
+from fhir_mappings.orders import (
+    DEFAULT_ORDER_CODES,
+    Order,
+    OrderCodes,
+    done_orders,
+    is_breast_mri,
+    is_other_mammography,
+    read_orders,
+)
 from fhir_mappings.patients import Patient, read_patient
 
 T = TypeVar("T")
@@ -33,12 +44,20 @@ class Chart:
     history: BreastHistory | Unread
     mri_orders: tuple[Order, ...] | Unread
     problems: tuple[str, ...] = ()
+    circumstances: Circumstances = Circumstances()  # noqa: RUF009 - frozen
+    diagnostic_orders: tuple[Order, ...] = ()
 
 
 def read_chart(
-    resources: Mapping[str, object], patient_id: str, order_codes: OrderCodes = DEFAULT_ORDER_CODES
+    resources: Mapping[str, object],
+    patient_id: str,
+    order_codes: OrderCodes = DEFAULT_ORDER_CODES,
+    today: date = date.max,
+    sets: CodeSets | None = None,
 ) -> Chart:
-    """The chart in the prefetched JSON under patient, mammograms, conditions, procedures and mriOrders.
+    """The chart in the prefetched JSON under patient, mammograms, conditions, procedures, orders and further keys.
+
+    The further keys are allergies and observations; `today` tells what may still last.
 
     Any of them may be Unread. Raises ResourceProblem where patient or mammograms cannot be had; the others are then
     Unread in the chart.
@@ -46,9 +65,15 @@ def read_chart(
     patient = _required(resources, "patient", read_patient, patient_id)
     exams = _required(resources, "mammograms", read_imaging_studies, patient_id)
     history = _history(resources, patient_id)
-    mri_orders, order_problems = _mri_orders(resources, patient_id, order_codes)
+    orders, order_problems = _orders(resources, patient_id)
+    mri_orders = orders if isinstance(orders, Unread) else _which(orders, is_breast_mri, order_codes)
+    if not isinstance(mri_orders, Unread):
+        mri_orders += _which(_done(resources, patient_id), is_breast_mri, order_codes)
+    diagnostic = () if isinstance(orders, Unread) else _which(orders, is_other_mammography, order_codes)
+    circumstances = read_circumstances(resources, patient_id, today, sets or code_sets())
     history_problems = () if isinstance(history, Unread) else history.problems
-    return Chart(patient, exams, history, mri_orders, exams.problems + history_problems + order_problems)
+    problems = exams.problems + history_problems + order_problems
+    return Chart(patient, exams, history, mri_orders, problems, circumstances, diagnostic)
 
 
 def _value(resources: Mapping[str, object], key: str) -> object:
@@ -68,17 +93,32 @@ def _required(resources: Mapping[str, object], key: str, read: Callable[[object,
         raise ResourceProblem(f"{key}: {problem}") from problem
 
 
-def _mri_orders(
-    resources: Mapping[str, object], patient_id: str, codes: OrderCodes
-) -> tuple[tuple[Order, ...] | Unread, tuple[str, ...]]:
-    value = _value(resources, "mriOrders")
+def _orders(resources: Mapping[str, object], patient_id: str) -> tuple[tuple[Order, ...] | Unread, tuple[str, ...]]:
+    value = _value(resources, "orders")
     if isinstance(value, Unread):
         return value, ()
     try:
         read = read_orders(value, patient_id)
     except ResourceProblem as problem:
         return Unread(str(problem)), ()
-    return tuple(order for order in read.orders if is_breast_mri(order, codes)), read.problems
+    return read.orders, read.problems
+
+
+def _done(resources: Mapping[str, object], patient_id: str) -> tuple[Order, ...]:
+    """The procedures, as the orders that led to them: an MRI that was done counts like one that was ordered.
+
+    Where procedures could not be read, the history says so.
+    """
+    try:
+        return done_orders(_value(resources, "procedures"), patient_id)
+    except ResourceProblem:
+        return ()
+
+
+def _which(
+    orders: tuple[Order, ...], are_wanted: Callable[[Order, OrderCodes], bool], codes: OrderCodes
+) -> tuple[Order, ...]:
+    return tuple(order for order in orders if are_wanted(order, codes))
 
 
 def _history(resources: Mapping[str, object], patient_id: str) -> BreastHistory | Unread:

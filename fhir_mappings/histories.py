@@ -51,8 +51,8 @@ def read_history(
     operations = bundle_resources(procedures, "Procedure")
     own, others = of_patient(diagnoses.resources, patient_id, "condition", "conditions")
     done, others_done = of_patient(operations.resources, patient_id, "procedure", "procedures")
-    present = _keys([condition for condition in own if _may_be_true(condition)])
-    absent_breasts = present | _keys([procedure for procedure in done if _was_done(procedure)])
+    present = _keys([condition for condition in own if may_be_true(condition)])
+    absent_breasts = present | _keys([procedure for procedure in done if was_done(procedure)])
     return BreastHistory(
         breast_cancer=_is_breast_cancer(present, codes),
         bilateral_mastectomy=_is_bilateral(absent_breasts, codes),
@@ -60,19 +60,21 @@ def read_history(
     )
 
 
-def _may_be_true(condition: Json) -> bool:
+def may_be_true(condition: Json) -> bool:
+    """Whether a Condition or AllergyIntolerance is neither withdrawn nor refuted."""
     return not codes_of(condition.get("verificationStatus")) & _NOT_TRUE
 
 
-def _was_done(procedure: Json) -> bool:
+def was_done(procedure: Json) -> bool:
+    """Whether a Procedure took place; an unknown status counts."""
     return text(procedure.get("status")) not in _NOT_DONE
 
 
 def _keys(resources: list[Json]) -> frozenset[Code]:
-    return frozenset(_as_written(coding.key) for resource in resources for coding in codings(resource.get("code")))
+    return frozenset(as_written(coding.key) for resource in resources for coding in codings(resource.get("code")))
 
 
-def _as_written(code: Code) -> Code:
+def as_written(code: Code) -> Code:
     """ICD-10 codes with their dot, which some EHRs leave out."""
     system, value = code
     if system not in (c.ICD_10, c.ICD_10_CM) or "." in value or len(value) <= 3:

@@ -9,10 +9,12 @@ from fhir_mappings import codes as c
 from fhir_mappings.bundles import bundle_resources
 from fhir_mappings.codes import Code, Coding
 from fhir_mappings.dates import PartialDate, parse_partial_date
-from fhir_mappings.elements import Json, codings, text
+from fhir_mappings.elements import Json, as_object, codings, text
 from fhir_mappings.references import is_resource_id, own_reference, reference_parts
 from fhir_mappings.subjects import of_patient, subject_id
 
+# R4 EventStatus.
+_NOT_DONE = frozenset({"entered-in-error", "not-done", "preparation"})
 _WITHDRAWN = frozenset({"revoked", "entered-in-error"})
 
 
@@ -89,6 +91,16 @@ def read_orders(bundle_or_list: object, patient_id: str) -> Orders:
     return Orders(tuple(orders), listing.problems + left_out)
 
 
+def done_orders(bundle_or_list: object, patient_id: str) -> tuple[Order, ...]:
+    """The patient's procedures that were done, in the form of the orders they fulfilled, each dated by when it was.
+
+    Raises ResourceProblem where it cannot be known what there is.
+    """
+    procedures = bundle_resources(bundle_or_list, "Procedure").resources
+    hers, _ = of_patient(procedures, patient_id, "procedure", "procedures")
+    return tuple(_done(procedure) for procedure in hers if text(procedure.get("status")) not in _NOT_DONE)
+
+
 def draft_orders(context: Mapping[str, object]) -> tuple[Draft, ...]:
     """The service requests among order-select's `draftOrders`; drugs and other drafts are not ours to judge.
 
@@ -127,6 +139,11 @@ def is_screening_mammography(order: Order, codes: OrderCodes = DEFAULT_ORDER_COD
     return _has(order.codings, codes.unspecified_mammography) and _has(order.reasons, codes.screening_reasons)
 
 
+def is_other_mammography(order: Order, codes: OrderCodes = DEFAULT_ORDER_CODES) -> bool:
+    """Whether an order is mammography that does not screen: diagnostic, or of one side."""
+    return _has(order.codings, codes.other_mammography)
+
+
 def is_breast_mri(order: Order, codes: OrderCodes = DEFAULT_ORDER_CODES) -> bool:
     """Whether an order is an MRI of the breast, of one side or both."""
     return _has(order.codings, codes.breast_mri)
@@ -139,6 +156,14 @@ def _has(codings_: Iterable[Coding], codes: frozenset[Code]) -> bool:
 def _stands(request: Json) -> bool:
     """Not withdrawn, and not a prohibition (`doNotPerform`). An unknown status counts: unknown is never absent."""
     return text(request.get("status")) not in _WITHDRAWN and request.get("doNotPerform") is not True
+
+
+def _done(procedure: Json) -> Order:
+    period = as_object(procedure.get("performedPeriod"))
+    performed = procedure.get("performedDateTime") or period.get("end") or period.get("start")
+    return Order(
+        own_reference(procedure), codings(procedure.get("code")), "completed", "", parse_partial_date(performed)
+    )
 
 
 def _order(request: Json) -> Order:

@@ -27,8 +27,7 @@ NO_LESS_SCREENING = (
     "The score describes images; it is not a diagnosis. A low or flat score is no reason for less screening."
 )
 NOT_CHECKED = (
-    "Not checked here: pregnancy, allergy to contrast agent, enrolment in a high-risk pathway, diagnostic exams and "
-    "their BI-RADS categories."
+    "Not checked here: calculated lifetime risk, irradiation of the chest in youth, and what is not on record in codes."
 )
 NO_EARLIER_SCORE = "No earlier score can be compared with this one, so whether it has moved is not known."
 _MOST_ROWS = 12
@@ -243,4 +242,5 @@ def _span(interval: Interval) -> str:
 
 
 def _finding_line(found: Finding) -> str:
-    return f"{_ANSWERS[found.met]}: {escape(found.fact)}"
+    instead = f" {escape(found.instead)}" if found.instead else ""
+    return f"{_ANSWERS[found.met]}: {escape(found.fact)}{instead}"

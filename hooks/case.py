@@ -44,6 +44,7 @@ class MriPolicy:
     citation_url: str = "https://www.nccn.org/guidelines/guidelines-detail?category=2&id=1421"
     mri_within_months: int = 12
     oldest_score_months: int = 24  # two rounds of annual screening: an older image says little of the breast today
+    work_up_days: int = 180  # a diagnostic mammogram so long before the judged exam, or later, is its work-up
     sexes: frozenset[Sex] = frozenset({Sex.FEMALE})  # whom the model was made for
     minimum_detectable_change: float | None = None  # None: not measured at this site
     gap_months: int = GAP_MONTHS
@@ -51,7 +52,7 @@ class MriPolicy:
     def __post_init__(self) -> None:
         if not 0.0 < self.threshold < 1.0:
             raise PolicyError(f"threshold is a fraction between 0 and 1 (0.017 is 1.7 %), got {self.threshold!r}")
-        for name in ("minimum_age_years", "mri_within_months", "oldest_score_months"):
+        for name in ("minimum_age_years", "mri_within_months", "oldest_score_months", "work_up_days"):
             if getattr(self, name) < 0:
                 raise PolicyError(f"{name} must not be negative")
         detectable = self.minimum_detectable_change
@@ -104,6 +105,10 @@ class Rule(StrEnum):
     SCORE_AGE = "score-age"
     NEWEST_EXAM = "newest-exam"
     SCORE = "score"
+    RAISED_RISK = "raised-risk"
+    PREGNANCY = "pregnancy"
+    CONTRAST_ALLERGY = "contrast-allergy"
+    WORK_UP = "work-up"
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,8 @@ class Finding:
     """One rule's answer: `met` is None where it is not known; `fact` is a sentence.
 
     `reason` says in a few words why no MRI is suggested. An unknown withholds the suggestion only where the rule is
-    `needed`; otherwise the suggestion stands and the card states what was not known.
+    `needed`; otherwise the suggestion stands and the card states what was not known. `instead` is a sentence on what
+    to do instead.
     """
 
     rule: Rule
@@ -119,6 +125,7 @@ class Finding:
     fact: str
     reason: str = ""
     needed: bool = True
+    instead: str = ""
 
     @property
     def withholds(self) -> bool:

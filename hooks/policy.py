@@ -8,7 +8,7 @@ from datetime import date
 from fhir_mappings.chart import Chart, Unread
 from fhir_mappings.orders import Draft, OrderCodes
 from hooks.case import Case, Comparator, Finding, MriPolicy, PolicyError, Rule
-from hooks.rules import RULES
+from hooks.rules import RULES, information
 from model.domain import Assessment
 
 __all__ = ["Comparator", "Finding", "MriPolicy", "PolicyError", "Recommendation", "Rule", "recommend"]
@@ -16,7 +16,8 @@ __all__ = ["Comparator", "Finding", "MriPolicy", "PolicyError", "Recommendation"
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What the policy says. `over_threshold` is None where no exam has a score; `unknowns` are sentences."""
+    """What the policy says. `over_threshold` is None where no exam has a score; `unknowns` are sentences on
+    what was not known or is to be noted."""
 
     suggest_mri: bool
     over_threshold: bool | None
@@ -48,7 +49,7 @@ def recommend(
         suggest_mri=not any(found.withholds for found in findings),
         over_threshold=over,
         findings=findings,
-        unknowns=_unknowns(chart, findings),
+        unknowns=(*_unknowns(chart, findings), *information(case)),
     )
 
 

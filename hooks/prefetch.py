@@ -9,7 +9,10 @@ PREFETCH = {
     "mammograms": "ImagingStudy?patient={{context.patientId}}&modality=MG&_sort=-started&_count=20",
     "conditions": "Condition?patient={{context.patientId}}&_count=100",
     "procedures": "Procedure?patient={{context.patientId}}&_count=100",
-    "mriOrders": "ServiceRequest?patient={{context.patientId}}&_sort=-authored&_count=50",
+    "orders": "ServiceRequest?patient={{context.patientId}}&_sort=-authored&_count=50",
+    "allergies": "AllergyIntolerance?patient={{context.patientId}}&_count=100",
+    # Where pregnancy status (social-history, as US Core has it) and BI-RADS categories (imaging) are kept.
+    "observations": "Observation?patient={{context.patientId}}&category=imaging,social-history&_sort=-date&_count=100",
 }
 
 USAGE = (

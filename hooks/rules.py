@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 
 from fhir_mappings.chart import Unread
+from fhir_mappings.circumstances import Circumstance
 from fhir_mappings.dates import age_range_years
 from fhir_mappings.orders import Order, is_breast_mri
 from fhir_mappings.patients import Sex
@@ -74,6 +75,88 @@ def breast_history_rule(case: Case) -> Finding:
     return Finding(Rule.BREAST_HISTORY, True, fact)
 
 
+def raised_risk_rule(case: Case) -> Finding:
+    """Is the patient not on record for hereditary risk, which has a pathway of its own?"""
+    return _circumstance_rule(
+        case,
+        Rule.RAISED_RISK,
+        Circumstance.RAISED_RISK,
+        "Hereditary risk of breast cancer",
+        "hereditary risk on record",
+        "Her MRI follows that pathway, not this score.",
+    )
+
+
+def pregnancy_rule(case: Case) -> Finding:
+    """Is no pregnancy on record that may still last? ACR: MRI with contrast is usually not appropriate then."""
+    return _circumstance_rule(
+        case,
+        Rule.PREGNANCY,
+        Circumstance.PREGNANCY,
+        "Pregnancy",
+        "pregnancy on record",
+        "Ask again after it.",
+    )
+
+
+def contrast_allergy_rule(case: Case) -> Finding:
+    """Is no allergy to gadolinium, or to a contrast agent that is not named, on record?"""
+    return _circumstance_rule(
+        case,
+        Rule.CONTRAST_ALLERGY,
+        Circumstance.CONTRAST_ALLERGY,
+        "Allergy to a contrast agent",
+        "allergy to contrast agent on record",
+        "Ask radiology which examination is possible.",
+    )
+
+
+def work_up_rule(case: Case) -> Finding:
+    """Is no finding being worked up: no BI-RADS category but 1 or 2, no diagnostic mammogram about the judged exam?"""
+    instead = "Finish the work-up first."
+    if case.latest is not None:
+        since = case.latest.performed_on - timedelta(days=case.policy.work_up_days)
+        if any(_is_since(order, since) is not False for order in case.chart.diagnostic_orders):
+            fact = "A diagnostic mammogram was ordered about the judged exam or since."
+            return Finding(Rule.WORK_UP, False, fact, "diagnostic mammogram on record", instead=instead)
+    return _circumstance_rule(
+        case,
+        Rule.WORK_UP,
+        Circumstance.OPEN_ASSESSMENT,
+        "A newest BI-RADS category other than 1 and 2",
+        "BI-RADS category other than 1 or 2",
+        instead,
+    )
+
+
+def information(case: Case) -> tuple[str, ...]:
+    """Sentences on what stops nothing and should be known."""
+    present = case.chart.circumstances.present
+    return tuple(sentence for one, sentence in _INFORMATION.items() if one in present)
+
+
+# Renal disease and lactation: group II agents are used with care (ACR). Biopsies: earlier benign ones raise AI scores.
+_INFORMATION = {
+    Circumstance.IRRADIATION: (
+        "Irradiation is on record, not of which part and when; of the chest at 10 to 30 years it has its own pathway."
+    ),
+    Circumstance.RENAL_DISEASE: "Renal disease is on record: the choice of contrast agent matters.",
+    Circumstance.LACTATION: "Lactation is on record.",
+    Circumstance.BREAST_BIOPSY: "A breast biopsy is on record: after benign ones image-based scores tend to be higher.",
+}
+
+
+def _circumstance_rule(case: Case, rule: Rule, asked: Circumstance, words: str, reason: str, instead: str) -> Finding:
+    circumstances = case.chart.circumstances
+    if asked in circumstances.present:
+        return Finding(rule, False, f"{words} is on record.", reason, instead=instead)
+    lower = f"{words[0].lower()}{words[1:]}"
+    if asked in circumstances.unread:
+        why = _sentence(circumstances.unread[asked])
+        return Finding(rule, None, f"Whether {lower} is on record could not be looked up: {why}", needed=False)
+    return Finding(rule, True, f"No record was found of: {lower}.")
+
+
 def breast_mri_rule(case: Case) -> Finding:
     """Is no breast MRI drafted in this session or ordered lately?"""
     if any(is_breast_mri(draft.order, case.order_codes) for draft in case.drafts):
@@ -86,7 +169,7 @@ def breast_mri_rule(case: Case) -> Finding:
     since = months_before(case.today, months)
     answers = {_is_since(order, since) for order in orders}
     if True in answers:
-        fact = f"A breast MRI was ordered in the last {months} months."
+        fact = f"A breast MRI was ordered or done in the last {months} months."
         return Finding(Rule.BREAST_MRI, False, fact, f"breast MRI ordered in the last {months} months")
     if None in answers:
         fact = f"A breast MRI order without an exact date may be of the last {months} months."
@@ -141,7 +224,11 @@ RULES: tuple[Callable[[Case], Finding], ...] = (
     sex_rule,
     living_rule,
     breast_history_rule,
+    raised_risk_rule,
     breast_mri_rule,
+    work_up_rule,
+    pregnancy_rule,
+    contrast_allergy_rule,
     newest_exam_rule,
     score_age_rule,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from fhir_mappings.code_sets import CodeSets
 from fhir_mappings.codes import DEFAULT_MRI_ORDER, Coding
 from fhir_mappings.mri_orders import INTENTS
 from fhir_mappings.orders import DEFAULT_ORDER_CODES, OrderCodes
@@ -81,6 +82,7 @@ class Site:
     patient_view: PatientView = PatientView.NEW_OR_OVER
     quiet_days_after_override: int = 90
     longest_id: int = 128
+    code_sets: CodeSets | None = None  # None: those that come with the program
 
     def __post_init__(self) -> None:
         if self.mri_intent not in INTENTS:

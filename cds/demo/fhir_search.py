@@ -156,7 +156,12 @@ PARAMETERS: Mapping[str, Mapping[str, Parameter]] = {
         "status": Parameter(_token, ("status",)),
         "intent": Parameter(_token, ("intent",)),
     },
-    "Observation": {**_CLINICAL, "date": Parameter(_date, ("effectiveDateTime", "effectivePeriod"))},
+    "AllergyIntolerance": _CLINICAL,
+    "Observation": {
+        **_CLINICAL,
+        "category": Parameter(_token, ("category",)),
+        "date": Parameter(_date, ("effectiveDateTime", "effectivePeriod")),
+    },
     "RiskAssessment": {
         **_CLINICAL,
         "date": Parameter(_date, ("occurrenceDateTime", "occurrencePeriod")),

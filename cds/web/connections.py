@@ -70,7 +70,7 @@ def answer(
     turn()
     while time.monotonic() < ends_s and any(server.is_busy() for server in servers):
         turn()
-    dispatcher.shutdown()
+    dispatcher.shutdown(timeout=TURN_S)
     wasyncore.close_all(open_ones, ignore_all=True)
 
 
@@ -146,8 +146,10 @@ class _Server(TcpWSGIServer):  # type: ignore[misc] # waitress publishes no type
 
     def maintenance(self, now: float) -> None:
         super().maintenance(now)
-        for channel in self.active_channels.values():
-            channel.will_close |= channel.is_slow(self._slow_client_s)
+        for channel in [each for each in self.active_channels.values() if each.is_slow(self._slow_client_s)]:
+            # At once: `will_close` waits until there is room to write, and who takes nothing makes none.
+            channel.will_close = True
+            channel.handle_close()
 
     def let_nobody_in(self) -> None:
         """Close the door; who is inside stays."""

@@ -175,7 +175,7 @@ def fhir_patient(patient_id: str = PATIENT, **elements: Any) -> Json:
 def prefetch(*study_uids: str, **values: Any) -> Json:
     """A whole prefetch: the patient, her mammograms on 3 May 2026, and nothing that stops an MRI."""
     studies = [imaging_study(PATIENT, "2026-05-03", uid, id=f"s-{uid}") for uid in study_uids]
-    nothing = {key: searchset() for key in ("conditions", "procedures", "mriOrders")}
+    nothing = {key: searchset() for key in ("conditions", "procedures", "orders", "allergies", "observations")}
     return {"patient": fhir_patient(), "mammograms": searchset(*studies), **nothing, **values}
 
 

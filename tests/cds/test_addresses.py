@@ -37,7 +37,13 @@ def host_told(environ: WSGIEnvironment, start_response: StartResponse) -> list[b
     return [environ["HTTP_HOST"].encode()]
 
 
-@pytest.mark.parametrize("address", ["10.1.2.3", "172.16.0.9", "192.168.1.1", "8.8.8.8", "fd12::1", "2606:4700::1111"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("10.1.2.3", "172.16.0.9", "192.168.1.1", "8.8.8.8", "fd12::1", "2606:4700::1111"),
+        *("::ffff:10.1.2.3", "64:ff9b::10.1.2.3"),
+    ],
+)
 def test_public_addresses_and_the_private_ones_of_a_hospital_are_open(address: str) -> None:
     assert name_server(address).of("pacs.example", 443) == [address]
 
@@ -73,6 +79,11 @@ def test_an_ipv4_address_in_the_dress_of_ipv6_is_judged_as_what_it_is(address: s
 
     with pytest.raises(UntrustedServer):
         name_server(str(dressed)).of("ehr.example", 443)
+
+
+def test_an_ipv4_address_within_one_of_a_6to4_network_is_judged_too() -> None:
+    with pytest.raises(UntrustedServer):
+        name_server("2002:a9fe:a9fe::1").of("ehr.example", 443)
 
 
 @pytest.mark.parametrize("address", NEVER)
@@ -143,6 +154,22 @@ def test_a_session_sends_nothing_to_a_name_that_moved_to_this_machine(scheme: st
 
         with pytest.raises(BlockingIOError):
             server.accept()
+
+
+def test_a_name_is_looked_up_with_the_dot_that_ends_it() -> None:
+    asked: list[str] = []
+
+    def nobody(host: str, _port: int) -> list[str]:
+        asked.append(host)
+        return []
+
+    with (
+        SameOriginSession(destinations=Destinations(resolve=nobody)) as session,
+        pytest.raises(requests.ConnectionError),
+    ):
+        session.get("http://ehr.example./", timeout=5)
+
+    assert asked == ["ehr.example."]
 
 
 def test_an_adapter_of_another_kind_is_held_to_the_same_destinations() -> None:

@@ -29,7 +29,7 @@ NOTHING = "the EHR sent nothing for it"
 
 def chart(**resources: Any) -> Chart:
     """The chart of the tests' patient, nothing on record but what is given."""
-    empty = {key: bundle() for key in ("mammograms", "conditions", "procedures", "mriOrders")}
+    empty = {key: bundle() for key in ("mammograms", "conditions", "procedures", "orders")}
     return read_chart({"patient": patient(), **empty, **resources}, PATIENT)
 
 
@@ -45,7 +45,7 @@ def test_a_full_chart_is_read_part_by_part() -> None:
         mammograms=bundle(study()),
         conditions=bundle(condition(ICD_10_CM, "C50.911")),
         procedures=bundle(procedure(SNOMED, "27865001")),
-        mriOrders=bundle(service_request("77049", status="active")),
+        orders=bundle(service_request("77049", status="active")),
     )
     assert len(read.exams.exams) == 1
     assert read.history == BreastHistory(breast_cancer=True, bilateral_mastectomy=True)
@@ -87,7 +87,7 @@ def test_half_a_history_that_already_decides_is_kept_and_says_that_it_is_half() 
 
 @pytest.mark.parametrize(("value", "why"), [(UNREACHABLE, UNREACHABLE.why), (None, NOTHING), (outcome(), "error")])
 def test_mri_orders_that_could_not_be_read_are_not_none(value: object, why: str) -> None:
-    unread = chart(mriOrders=value).mri_orders
+    unread = chart(orders=value).mri_orders
     assert isinstance(unread, Unread)
     assert why in unread.why
 
@@ -103,7 +103,7 @@ def test_only_standing_breast_mri_orders_are_kept() -> None:
         *(service_request("77049", status=status, id=status) for status in ("active", "on-hold", "completed", "draft")),
         *(service_request("77049", status=status, id=status) for status in ("revoked", "entered-in-error")),
     )
-    kept = chart(mriOrders=orders).mri_orders
+    kept = chart(orders=orders).mri_orders
     assert isinstance(kept, tuple)
     assert [order.status for order in kept] == ["active", "on-hold", "completed", "draft"]
 
@@ -111,7 +111,7 @@ def test_only_standing_breast_mri_orders_are_kept() -> None:
 def test_a_sites_own_mri_code_is_recognised() -> None:
     site = ("https://site.example/orders", "MRIBRST")
     codes = replace(DEFAULT_ORDER_CODES, breast_mri=frozenset({site}))
-    resources = {"patient": patient(), "mammograms": [], "mriOrders": [service_request(site[1], site[0])]}
+    resources = {"patient": patient(), "mammograms": [], "orders": [service_request(site[1], site[0])]}
     kept = read_chart(resources, PATIENT, codes).mri_orders
     assert isinstance(kept, tuple)
     assert [order.codings[0].key for order in kept] == [site]
@@ -121,7 +121,7 @@ def test_the_problems_of_every_part_are_gathered() -> None:
     read = chart(
         mammograms=bundle(study(patient_id="p2")),
         conditions=bundle(condition(ICD_10_CM, "C50", "p2")),
-        mriOrders=bundle(service_request("77049", patient_id="p2")),
+        orders=bundle(service_request("77049", patient_id="p2")),
     )
     assert [problem.split(" ", 3)[3] for problem in read.problems] == [
         "imaging study of another patient",

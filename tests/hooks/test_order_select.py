@@ -154,7 +154,15 @@ def test_F3_a_token_for_another_patient_is_not_used(patient: str | None, is_hers
 
 
 def test_P1_the_prefetch_keys_are_those_a_chart_is_read_from() -> None:
-    assert list(PREFETCH) == ["patient", "mammograms", "conditions", "procedures", "mriOrders"]
+    assert list(PREFETCH) == [
+        "patient",
+        "mammograms",
+        "conditions",
+        "procedures",
+        "orders",
+        "allergies",
+        "observations",
+    ]
     assert PREFETCH["patient"] == "Patient/{{context.patientId}}"
     assert PREFETCH["mammograms"] == "ImagingStudy?patient={{context.patientId}}&modality=MG&_sort=-started&_count=20"
 
@@ -164,7 +172,7 @@ def test_P2_P3_P4_templates_keep_to_context_tokens_and_the_restricted_subset(tem
     assert re.findall(r"{{(.*?)}}", template) == ["context.patientId"]
     query = template.partition("?")[2]
     names = [part.partition("=")[0] for part in query.split("&") if part]
-    assert set(names) <= {"patient", "modality", "_sort", "_count"}
+    assert set(names) <= {"patient", "modality", "category", "_sort", "_count"}
 
 
 def test_D3_the_service_is_announced_under_its_hook() -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, event
 from cds.store.store import Store
 from cds.store.tables import ScoringState
 from fhir_mappings.codes import Coding
+from hooks.prefetch import PREFETCH
 from hooks.site import Mode
 from tests.builders import imaging_study, searchset
 from tests.cds.builders import (
@@ -77,7 +78,7 @@ def test_discovery_announces_the_service_with_its_prefetch(service: Service) -> 
         ("breast-risk-order-sign", "order-sign"),
         ("breast-risk-patient-view", "patient-view"),
     ]
-    assert set(announced[0]["prefetch"]) == {"patient", "mammograms", "conditions", "procedures", "mriOrders"}
+    assert set(announced[0]["prefetch"]) == set(PREFETCH)
 
 
 # What is answered
@@ -137,7 +138,7 @@ def test_a_breast_mri_in_the_sites_own_code_brings_no_second_one(service: Servic
     service.mri_order = Coding("urn:site", "MRBR")
     service.score()
     assert set(resources(service.cards(full())[0])) == {"ServiceRequest", "RiskAssessment"}
-    body = full(mriOrders=searchset(own_mri("o9") | {"status": "active"}) if place == "order" else searchset())
+    body = full(orders=searchset(own_mri("o9") | {"status": "active"}) if place == "order" else searchset())
     if place == "draft":
         body["context"]["draftOrders"]["entry"].append({"resource": own_mri("d2")})
 

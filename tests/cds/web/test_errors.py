@@ -101,6 +101,8 @@ def test_the_words_of_a_database_error_are_not_shown(service: Service) -> None:
         ("GET", "/cds-services/breast-risk-order-select", 405),
         ("POST", "/cds-services", 405),
         ("GET", "/static/x.js", 404),
+        ("GET", "//healthz", 404),
+        ("POST", "/cds-services//feedback", 404),
     ],
 )
 def test_what_the_framework_refuses_is_an_operation_outcome_too(
@@ -111,6 +113,12 @@ def test_what_the_framework_refuses_is_an_operation_outcome_too(
     assert answer.status_code == status
     assert answer.json is not None
     assert answer.json["resourceType"] == "OperationOutcome"
+
+
+def test_who_asks_in_the_wrong_way_is_told_which_ways_there_are(service: Service) -> None:
+    answer = service.client().get("/cds-services/breast-risk-order-select")
+
+    assert sorted(answer.headers["Allow"].split(", ")) == ["OPTIONS", "POST"]
 
 
 def test_a_request_of_unreasonable_size_is_refused_unread(service: Service) -> None:

@@ -114,13 +114,21 @@ def test_the_callers_that_are_remembered_are_bounded() -> None:
     assert rate.wait_s(f"caller {MOST_CALLERS - 1}") > 0
 
 
+def test_who_called_lately_is_remembered_longest() -> None:
+    rate = CallRate(2, Seconds())
+    for caller in ("first", *(f"caller {number}" for number in range(MOST_CALLERS - 1)), "first", "one more"):
+        assert rate.wait_s(caller) == 0
+
+    assert rate.wait_s("first") > 0
+
+
 # Places
 
 
 def test_a_place_that_is_left_is_free_again_and_none_is_had_twice() -> None:
     places = Places(at_work=2, longest_wait_s=0.0)
 
-    assert [places.take() for _ in range(3)] == [True, True, False]
+    assert [places.take() for _ in range(20)] == [True, True, *[False] * 18]
     places.leave()
     assert [places.take() for _ in range(2)] == [True, False]
 
