@@ -32,6 +32,7 @@ from cds.store.cards import CardRecords
 from cds.store.database import open_database
 from cds.store.store import Store
 from cds.trust.clients import ClientTrust
+from fhir_mappings.code_sets import CodeSetError, CodeSets, code_sets
 from fhir_mappings.codes import Coding
 from fhir_mappings.orders import DEFAULT_ORDER_CODES, OrderCodes
 from hooks import SERVICES
@@ -158,7 +159,19 @@ def mri_policy(settings: Settings) -> MriPolicy:
         oldest_score_months=policy.oldest_score_months,
         minimum_detectable_change=None if detectable is None else _fraction(detectable),
         gap_months=policy.gap_months,
+        sexes=frozenset(policy.sexes),
     )
+
+
+def site_code_sets(settings: Settings) -> CodeSets:
+    """What keeps an MRI suggestion back, with the site's own codes; raises SettingsError."""
+    try:
+        own = tuple((file.name, file.read_text(encoding="utf-8")) for file in settings.policy.code_sets)
+        return code_sets(own)
+    except (OSError, UnicodeDecodeError) as e:
+        raise SettingsError(f"policy.code_sets: a file cannot be read ({type(e).__name__})") from e
+    except CodeSetError as e:
+        raise SettingsError(f"policy.code_sets: {e}") from e
 
 
 def _fraction(percent: float) -> float:
@@ -206,6 +219,7 @@ def site(ehr: EhrSettings, settings: Settings, card: ModelCard) -> Site:
         patient_view=settings.cards.patient_view,
         quiet_days_after_override=settings.cards.quiet_days_after_override,
         longest_id=ehr.longest_id,
+        code_sets=site_code_sets(settings),
     )
 
 

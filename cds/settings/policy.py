@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field, field_validator
 
 from cds.settings.fields import HttpUrl, Section, Text
+from fhir_mappings.patients import Sex
 from hooks.case import Comparator
 from hooks.site import PatientView
 from model.domain import GAP_MONTHS
@@ -20,6 +23,10 @@ class PolicySettings(Section):
     oldest_score_months: int = Field(default=24, ge=0)
     minimum_detectable_change_points: float | None = None
     """In percentage points, as measured at this site: a smaller difference of two scores is no measurable change."""
+    sexes: tuple[Sex, ...] = (Sex.FEMALE,)
+    """For whom a breast MRI is suggested at all; the model was made for women."""
+    code_sets: tuple[Path, ...] = ()
+    """Files with codes of the site's own for what keeps a suggestion back, in the form of the program's own file."""
     gap_months: int = Field(default=GAP_MONTHS, ge=1)
     """Two scores further apart are shown with a gap between them."""
     citation: Text | None = None

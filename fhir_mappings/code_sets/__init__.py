@@ -6,12 +6,12 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 
 from fhir_mappings.codes import ICD_10, ICD_10_CM, SYSTEM_ALIASES, Code
 from fhir_mappings.elements import Json
 
-SHIPPED = Path(__file__).parent / "circumstances.toml"
+SHIPPED = "circumstances.toml"
 _ICD = frozenset({ICD_10, ICD_10_CM})
 _MEMBERS = frozenset({"system", "codes", "prefixes", "source", "verified"})
 
@@ -40,34 +40,32 @@ CodeSets = Mapping[str, CodeSet]
 
 
 @cache
-def code_sets(further: tuple[Path, ...] = ()) -> CodeSets:
-    """The sets by name, with a site's own codes added; raises CodeSetError for a file that cannot be used."""
-    known = _read(SHIPPED)
-    for file in further:
-        own = _read(file)
+def code_sets(further: tuple[tuple[str, str], ...] = ()) -> CodeSets:
+    """The sets by name, with a site's own codes added, each file as its name and its text; raises CodeSetError."""
+    known = _read(SHIPPED, files(__name__).joinpath(SHIPPED).read_text(encoding="utf-8"))
+    for file, written in further:
+        own = _read(file, written)
         strange = sorted(set(own) - set(known))
         if strange:
-            raise CodeSetError(f"{file.name}: there is no set {strange[0]!r}; the sets are {', '.join(sorted(known))}")
+            raise CodeSetError(f"{file}: there is no set {strange[0]!r}; the sets are {', '.join(sorted(known))}")
         known = {name: codes | own.get(name, CodeSet()) for name, codes in known.items()}
     return known
 
 
-def _read(file: Path) -> dict[str, CodeSet]:
+def _read(file: str, written: str) -> dict[str, CodeSet]:
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as e:
-        raise CodeSetError(f"{file.name}: it cannot be read ({type(e).__name__})") from e
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
-        raise CodeSetError(f"{file.name}: it is not TOML: {e}") from e
+        content = tomllib.loads(written)
+    except tomllib.TOMLDecodeError as e:
+        raise CodeSetError(f"{file}: it is not TOML: {e}") from e
     return {name: _set(file, name, blocks) for name, blocks in content.items()}
 
 
-def _set(file: Path, name: str, blocks: object) -> CodeSet:
+def _set(file: str, name: str, blocks: object) -> CodeSet:
     parts = [_part(block) for block in blocks] if isinstance(blocks, list) else [None]
     usable = [part for part in parts if part is not None]
     if len(usable) < len(parts):
         raise CodeSetError(
-            f"{file.name}: every [[{name}]] needs a system, codes or prefixes (of ICD-10 only), and their source"
+            f"{file}: every [[{name}]] needs a system, codes or prefixes (of ICD-10 only), and their source"
         )
     whole = CodeSet()
     for part in usable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_mappings.chart import Chart, Unread
+from fhir_mappings.circumstances import Circumstance, Circumstances
 from fhir_mappings.dates import PartialDate
 from fhir_mappings.histories import BreastHistory
 from fhir_mappings.imaging_studies import ImagingHistory
@@ -304,3 +306,53 @@ def test_a_suggestion_needs_every_rule_to_hold(
 def test_a_setting_that_makes_no_sense_is_refused_by_name(settings: dict[str, Any]) -> None:
     with pytest.raises(PolicyError, match=next(iter(settings))):
         MriPolicy(**settings)
+
+
+@pytest.mark.parametrize(
+    ("circumstance", "rule", "reason"),
+    [
+        (Circumstance.RAISED_RISK, Rule.RAISED_RISK, "hereditary risk on record"),
+        (Circumstance.PREGNANCY, Rule.PREGNANCY, "pregnancy on record"),
+        (Circumstance.CONTRAST_ALLERGY, Rule.CONTRAST_ALLERGY, "allergy to contrast agent on record"),
+        (Circumstance.OPEN_ASSESSMENT, Rule.WORK_UP, "BI-RADS category other than 1 or 2"),
+    ],
+)
+def test_what_is_on_record_stops_the_suggestion_says_what_to_do_instead_and_unread_is_stated(
+    circumstance: Circumstance, rule: Rule, reason: str
+) -> None:
+    present = decide(replace(chart(), circumstances=Circumstances(frozenset({circumstance}))))
+    unread = decide(replace(chart(), circumstances=Circumstances(unread={circumstance: "no answer"})))
+
+    assert not present.suggest_mri
+    assert [found.reason for found in present.obstacles] == [reason]
+    assert finding(present, rule).instead
+    assert unread.suggest_mri
+    assert finding(unread, rule).met is None
+    assert any("could not be looked up: no answer." in said for said in unread.unknowns)
+
+
+@pytest.mark.parametrize(
+    "circumstance",
+    [
+        Circumstance.IRRADIATION,
+        Circumstance.RENAL_DISEASE,
+        Circumstance.LACTATION,
+        Circumstance.BREAST_BIOPSY,
+    ],
+)
+def test_what_is_only_to_be_known_stops_nothing_and_is_said(circumstance: Circumstance) -> None:
+    known = decide(replace(chart(), circumstances=Circumstances(frozenset({circumstance}))))
+    assert known.suggest_mri
+    assert any("on record" in said for said in known.unknowns)
+
+
+@pytest.mark.parametrize(("authored", "suggested"), [(date(2026, 5, 10), False), (date(2025, 6, 1), True)])
+def test_a_diagnostic_mammogram_about_the_judged_exam_stops_the_suggestion(authored: date, suggested: bool) -> None:
+    worked_up = decide(replace(chart(), diagnostic_orders=(order(DIAGNOSTIC, authored=exact(authored)),)))
+    assert worked_up.suggest_mri is suggested
+
+
+@pytest.mark.parametrize("sex", [Sex.MALE, Sex.OTHER, Sex.UNKNOWN])
+def test_a_site_decides_for_whom_it_suggests(sex: Sex) -> None:
+    assert not decide(chart(sex=sex)).suggest_mri
+    assert decide(chart(sex=sex), sexes=frozenset({Sex.FEMALE, sex})).suggest_mri
