@@ -59,17 +59,19 @@ def serve(config: Config = None) -> None:
     import waitress
 
     from cds.services import web_services
-    from cds.web.app import create_app
+    from cds.web.app import Front, create_app
+    from cds.web.limits import FrontLimits
 
     keep_files_private()
     set_up_logging("INFO")
     with plain_errors():
         settings = _settings(config)
         service = settings.service
-        wsgi = create_app(web_services(settings))
+        limits = FrontLimits(calls_per_minute=service.calls_per_minute, calls_at_work=service.threads)
+        wsgi = create_app(web_services(settings), Front(service.allowed_origins, limits))
         try:
             server = waitress.create_server(
-                wsgi, host=service.host, port=service.port, threads=service.threads, ident=None
+                wsgi, host=service.host, port=service.port, threads=limits.threads, ident=None
             )
         except OSError as e:
             raise SettingsError(f"cannot listen on {service.host}:{service.port} ({e.strerror})") from e

@@ -61,6 +61,8 @@ def answer(
 
     def turn() -> None:
         wasyncore.loop(TURN_S, use_poll=True, map=open_ones, count=1)
+        for server in servers:
+            server.cut_slow_clients()
 
     while not is_over():
         turn()
@@ -134,7 +136,6 @@ class _Server(TcpWSGIServer):  # type: ignore[misc] # waitress publishes no type
             ident=None,
             connection_limit=limits.connections,
             channel_timeout=IDLE_S,
-            cleanup_interval=1,
             # What is only a little too large the application refuses: it tells a browser's script why.
             max_request_body_size=2 * limits.largest_request_bytes,
             max_request_header_size=LARGEST_HEADERS_BYTES,
@@ -144,11 +145,10 @@ class _Server(TcpWSGIServer):  # type: ignore[misc] # waitress publishes no type
             app, open_ones, _sock=opened, dispatcher=dispatcher, adj=adjustments, sockinfo=place, bind_socket=False
         )
 
-    def maintenance(self, now: float) -> None:
-        super().maintenance(now)
+    def cut_slow_clients(self) -> None:
+        """Close their connections; between turns, because within one a new client may get the number of an old one."""
         for channel in [each for each in self.active_channels.values() if each.is_slow(self._slow_client_s)]:
-            # At once: `will_close` waits until there is room to write, and who takes nothing makes none.
-            channel.will_close = True
+            # Not `will_close`, which waits until there is room to write: who takes nothing makes none.
             channel.handle_close()
 
     def let_nobody_in(self) -> None:

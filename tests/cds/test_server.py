@@ -160,7 +160,8 @@ def test_a_process_that_is_killed_is_replaced_and_the_others_answer_meanwhile(tm
         service.await_answerers(lambda seen: bool(seen - before))
 
         status, said = service.end()
-    assert (status, said) == (0, "a process that answers ended with status -9\n")
+    assert status == 0
+    assert "a process that answers ended with status -9\n" in said
 
 
 @pytest.mark.slow
