@@ -17,6 +17,7 @@ from cds.audit_commands import audit_app
 from cds.command_line import Config, console, keep_files_private, plain_errors, set_up_logging
 from cds.errors import SettingsError
 from cds.model_commands import model_app
+from cds.report_commands import report_app
 from cds.settings import Settings, read_settings
 from cds.store_commands import db_app, list_runs, outbox_app
 from cds.worklist import Form
@@ -34,6 +35,7 @@ app.add_typer(model_app, name="model")
 app.add_typer(db_app, name="db")
 app.add_typer(outbox_app, name="outbox")
 app.add_typer(audit_app, name="audit")
+app.add_typer(report_app, name="report")
 app.command("runs")(list_runs)
 
 
