@@ -58,10 +58,11 @@ def demo(
 @app.command()
 def serve(config: Config = None) -> None:
     """Answer the EHR's hook calls."""
-    import waitress
-
+    from cds.server import Listening
+    from cds.server import serve as answer_calls
     from cds.services import web_services
     from cds.web.app import Front, create_app
+    from cds.web.connections import ConnectionLimits
     from cds.web.limits import FrontLimits
 
     keep_files_private()
@@ -70,22 +71,15 @@ def serve(config: Config = None) -> None:
         settings = _settings(config)
         service = settings.service
         limits = FrontLimits(calls_per_minute=service.calls_per_minute, calls_at_work=service.threads)
-        wsgi = create_app(web_services(settings), Front(service.allowed_origins, limits))
-        try:
-            server = waitress.create_server(
-                wsgi, host=service.host, port=service.port, threads=limits.threads, ident=None
-            )
-        except OSError as e:
-            raise SettingsError(f"cannot listen on {service.host}:{service.port} ({e.strerror})") from e
-        modes = ", ".join(f"{ehr.name} is {ehr.mode}" for ehr in settings.ehrs)
-        log.info("listening on %s, port %d; %s", service.host, _port(server), modes)
-        server.run()
+        front = Front(service.allowed_origins, limits)
+        each = ConnectionLimits(limits.threads, limits.largest_request_bytes, service.slow_client_s)
 
+        def announce(port: int) -> None:
+            modes = ", ".join(f"{ehr.name} is {ehr.mode}" for ehr in settings.ehrs)
+            log.info("listening on %s, port %d; %s", service.host, port, modes)
 
-def _port(server: Any) -> int:
-    """The port that was taken; a host name of several addresses has a socket for each."""
-    listening = getattr(server, "effective_listen", None) or [(server.effective_host, server.effective_port)]
-    return int(listening[0][1])
+        listening = Listening(service.host, service.port, service.processes, each)
+        answer_calls(lambda: create_app(web_services(settings), front), listening, _stop_on_signal(), announce)
 
 
 @app.command()

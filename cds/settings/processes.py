@@ -30,6 +30,10 @@ class ServiceSettings(Section):
     threads: int = Field(default=16, ge=1)
     answer_budget_s: float = Field(default=2.0, ge=0)
     """How long a hook waits for a score that the worker is making."""
+    processes: int = Field(default=1, ge=1, le=64)
+    """How many processes answer; each has its own threads."""
+    slow_client_s: float = Field(default=20.0, gt=0)
+    """How long a request may take to arrive, and an answer to be taken."""
     calls_per_minute: int = Field(default=6000, ge=1)
     """How many calls of one EHR a process takes in a minute; more are answered 429."""
     label: Text = "MammoTrend"
