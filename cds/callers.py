@@ -9,6 +9,7 @@ from functools import partial
 
 from sqlalchemy import Engine
 
+from cds.addresses import Destinations
 from cds.errors import CallerKeysUnread, SettingsError
 from cds.settings import EhrSettings, Settings
 from cds.store.seen_tokens import SeenTokens
@@ -32,7 +33,7 @@ def callers(settings: Settings, engine: Engine, card: ModelCard) -> ClientTrust 
     if service.public_url is None:
         raise SettingsError("service.public_url must be set: the tokens of EHRs name it as their audience")
     return ClientTrust(
-        [_client(ehr) for ehr in settings.ehrs],
+        [_client(ehr, Destinations(settings.private_networks)) for ehr in settings.ehrs],
         SeenTokens(engine),
         timedelta(seconds=service.token_skew_s),
         timedelta(seconds=service.token_lifetime_s),
@@ -47,7 +48,7 @@ def _check_demonstration(settings: Settings, card: ModelCard) -> None:
         )
 
 
-def _client(ehr: EhrSettings) -> Client:
+def _client(ehr: EhrSettings, destinations: Destinations) -> Client:
     caller = ehr.caller
     if caller is None:
         raise SettingsError(
@@ -59,7 +60,8 @@ def _client(ehr: EhrSettings) -> Client:
         read = partial(keys_in, caller.jwks_file)
         _check_readable(ehr.name, read)
     else:
-        read = partial(keys_at, str(caller.jwks_url), str(ehr.ca_file) if ehr.ca_file else True, ehr.timeout_s)
+        verify = str(ehr.ca_file) if ehr.ca_file else True
+        read = partial(keys_at, str(caller.jwks_url), verify, destinations, ehr.timeout_s)
     return Client(ehr.name, caller.issuer, CallerKeys(read), caller.jwks_url, caller.algorithms, caller.tenants)
 
 

@@ -66,7 +66,7 @@ def _chart(
         )
     try:
         chart = read_chart(
-            found.values, request.patient_id, ehr.site.order_codes, ehr.local_day(parts.now()), ehr.site.code_sets
+            found.values, request.patient_id, ehr.local_day(parts.now()), ehr.site.order_codes, ehr.site.code_sets
         )
     except ResourceProblem as problem:
         raise RequiredDataMissing(f"data that the answer needs could not be had: {problem}") from problem

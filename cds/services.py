@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from requests.auth import HTTPBasicAuth
 from sqlalchemy import Engine
 
+from cds.addresses import Destinations
 from cds.assessment import Assessor, Join
 from cds.callers import callers
 from cds.ehr.backend_token import BackendClient, BackendToken
@@ -183,14 +184,15 @@ def archives(settings: Settings) -> Archives:
     """The site's image archives, each with its own credentials."""
     if not settings.pacs:
         raise SettingsError("no [[pacs]] block is set: there is no archive to fetch images from")
-    return Archives([DicomWebArchive(_archive_root(pacs)) for pacs in settings.pacs])
+    return Archives([DicomWebArchive(_archive_root(pacs, settings)) for pacs in settings.pacs])
 
 
-def _archive_root(pacs: PacsSettings) -> ArchiveRoot:
+def _archive_root(pacs: PacsSettings, settings: Settings) -> ArchiveRoot:
     return ArchiveRoot(
         pacs.dicomweb_root,
         HTTPBasicAuth(pacs.username, pacs.secret() or "") if pacs.username else None,
         _verify(pacs.ca_file),
+        Destinations(settings.private_networks),
         read_timeout_s=pacs.read_timeout_s,
         whole_timeout_s=pacs.study_timeout_s,
     )
@@ -237,7 +239,8 @@ def _codings(codes: Iterable[CodeSettings]) -> list[Coding]:
 
 def _calling_ehr(ehr: EhrSettings, settings: Settings, card: ModelCard) -> CallingEhr:
     # One session for all calls keeps connections open; the token goes with each request, never with the session.
-    session = SameOriginSession(_verify(ehr.ca_file))
+    destinations = Destinations(settings.private_networks)
+    session = SameOriginSession(_verify(ehr.ca_file), destinations)
 
     def open_ehr(access_token: str | None) -> AbstractContextManager[Ehr]:
         return FhirEhr(ehr.fhir_server, access_token, ehr.timeout_s, session)
@@ -246,9 +249,9 @@ def _calling_ehr(ehr: EhrSettings, settings: Settings, card: ModelCard) -> Calli
     return CallingEhr(ehr.name, ehr.fhir_server, site(ehr, settings, card), zone, open_ehr, ehr.timeout_s)
 
 
-def night_client(ehr: EhrSettings) -> FhirEhr:
+def night_client(ehr: EhrSettings, destinations: Destinations | None = None) -> FhirEhr:
     """An EHR with the access that the site gave the service itself; leaving it closes the connection."""
-    session = SameOriginSession(_verify(ehr.ca_file))
+    session = SameOriginSession(_verify(ehr.ca_file), destinations)
     access = _night_access(ehr, session)
     timeout_s = max(ehr.timeout_s, NIGHT_TIMEOUT_S)
     return FhirEhr(ehr.fhir_server, access, timeout_s, session, max_pages=NIGHT_PAGES, patience=NIGHT_PATIENCE)

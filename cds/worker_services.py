@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
+from cds.addresses import Destinations
 from cds.arrivals import ArchivePoll, ArchivePriors
 from cds.clerk import Clerk
 from cds.ehr.client import WritableEhr
@@ -79,7 +80,7 @@ class _Site:
     @classmethod
     def of(cls, settings: Settings, now: Clock) -> _Site:
         card = usable_card(settings)
-        ehrs = {ehr.name: partial(night_client, ehr) for ehr in settings.ehrs}
+        ehrs = {ehr.name: partial(night_client, ehr, Destinations(settings.private_networks)) for ehr in settings.ehrs}
         for open_ehr in ehrs.values():
             # A token or key file that is not there is told now, not in the first night.
             with open_ehr():

@@ -22,17 +22,11 @@ from fhir_mappings.orders import (
     read_orders,
 )
 from fhir_mappings.patients import Patient, read_patient
+from fhir_mappings.unread import Unread
 
 T = TypeVar("T")
 
 _NOTHING: list[object] = []
-
-
-@dataclass(frozen=True)
-class Unread:
-    """Something that could not be looked up, and why; never to be read as "there is none"."""
-
-    why: str
 
 
 @dataclass(frozen=True)
@@ -43,37 +37,34 @@ class Chart:
     exams: ImagingHistory
     history: BreastHistory | Unread
     mri_orders: tuple[Order, ...] | Unread
+    diagnostic_orders: tuple[Order, ...] | Unread
+    circumstances: Circumstances
     problems: tuple[str, ...] = ()
-    circumstances: Circumstances = Circumstances()  # noqa: RUF009 - frozen
-    diagnostic_orders: tuple[Order, ...] = ()
 
 
 def read_chart(
     resources: Mapping[str, object],
     patient_id: str,
+    today: date,
     order_codes: OrderCodes = DEFAULT_ORDER_CODES,
-    today: date = date.max,
     sets: CodeSets | None = None,
 ) -> Chart:
     """The chart in the prefetched JSON under patient, mammograms, conditions, procedures, orders and further keys.
 
-    The further keys are allergies and observations; `today` tells what may still last.
-
-    Any of them may be Unread. Raises ResourceProblem where patient or mammograms cannot be had; the others are then
-    Unread in the chart.
+    The further keys are allergies and observations; `today` tells what may still last. Any of them may be Unread.
+    Raises ResourceProblem where patient or mammograms cannot be had; the others are then Unread in the chart.
     """
     patient = _required(resources, "patient", read_patient, patient_id)
     exams = _required(resources, "mammograms", read_imaging_studies, patient_id)
     history = _history(resources, patient_id)
     orders, order_problems = _orders(resources, patient_id)
-    mri_orders = orders if isinstance(orders, Unread) else _which(orders, is_breast_mri, order_codes)
-    if not isinstance(mri_orders, Unread):
-        mri_orders += _which(_done(resources, patient_id), is_breast_mri, order_codes)
-    diagnostic = () if isinstance(orders, Unread) else _which(orders, is_other_mammography, order_codes)
+    done = _done(resources, patient_id)
+    mri_orders = _which(orders, done, is_breast_mri, order_codes)
+    diagnostic = _which(orders, done, is_other_mammography, order_codes)
     circumstances = read_circumstances(resources, patient_id, today, sets or code_sets())
     history_problems = () if isinstance(history, Unread) else history.problems
     problems = exams.problems + history_problems + order_problems
-    return Chart(patient, exams, history, mri_orders, problems, circumstances, diagnostic)
+    return Chart(patient, exams, history, mri_orders, diagnostic, circumstances, problems)
 
 
 def _value(resources: Mapping[str, object], key: str) -> object:
@@ -116,9 +107,12 @@ def _done(resources: Mapping[str, object], patient_id: str) -> tuple[Order, ...]
 
 
 def _which(
-    orders: tuple[Order, ...], are_wanted: Callable[[Order, OrderCodes], bool], codes: OrderCodes
-) -> tuple[Order, ...]:
-    return tuple(order for order in orders if are_wanted(order, codes))
+    orders: tuple[Order, ...] | Unread,
+    done: tuple[Order, ...],
+    are_wanted: Callable[[Order, OrderCodes], bool],
+    codes: OrderCodes,
+) -> tuple[Order, ...] | Unread:
+    return orders if isinstance(orders, Unread) else tuple(one for one in (*orders, *done) if are_wanted(one, codes))
 
 
 def _history(resources: Mapping[str, object], patient_id: str) -> BreastHistory | Unread:

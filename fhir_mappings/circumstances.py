@@ -14,6 +14,7 @@ from fhir_mappings.elements import Json, as_object, codes_of, codings, text
 from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.histories import as_written, may_be_true, was_done
 from fhir_mappings.subjects import of_patient
+from fhir_mappings.unread import Unread
 
 PREGNANCY_DAYS = 300
 """A pregnancy noted longer ago is over, whatever nobody wrote down since: ten months, as nine are not exact."""
@@ -88,8 +89,10 @@ _WHERE: Mapping[Circumstance, tuple[str, ...]] = {
 
 def _read(key: str, value: object, patient_id: str, counts: Callable[[Json], bool]) -> _Source:
     kind = _TYPES[key]
-    if not isinstance(value, dict | list):
-        return _Source(problem=getattr(value, "why", None) or "the EHR sent nothing for it")
+    if isinstance(value, Unread):
+        return _Source(problem=value.why)
+    if value is None:
+        return _Source(problem="the EHR sent nothing for it")
     try:
         listing = bundle_resources(value, kind)
     except ResourceProblem as problem:

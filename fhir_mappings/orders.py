@@ -10,11 +10,10 @@ from fhir_mappings.bundles import bundle_resources
 from fhir_mappings.codes import Code, Coding
 from fhir_mappings.dates import PartialDate, parse_partial_date
 from fhir_mappings.elements import Json, as_object, codings, text
+from fhir_mappings.histories import was_done
 from fhir_mappings.references import is_resource_id, own_reference, reference_parts
 from fhir_mappings.subjects import of_patient, subject_id
 
-# R4 EventStatus.
-_NOT_DONE = frozenset({"entered-in-error", "not-done", "preparation"})
 _WITHDRAWN = frozenset({"revoked", "entered-in-error"})
 
 
@@ -98,7 +97,7 @@ def done_orders(bundle_or_list: object, patient_id: str) -> tuple[Order, ...]:
     """
     procedures = bundle_resources(bundle_or_list, "Procedure").resources
     hers, _ = of_patient(procedures, patient_id, "procedure", "procedures")
-    return tuple(_done(procedure) for procedure in hers if text(procedure.get("status")) not in _NOT_DONE)
+    return tuple(_done(procedure) for procedure in hers if was_done(procedure))
 
 
 def draft_orders(context: Mapping[str, object]) -> tuple[Draft, ...]:

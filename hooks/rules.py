@@ -114,12 +114,13 @@ def contrast_allergy_rule(case: Case) -> Finding:
 def work_up_rule(case: Case) -> Finding:
     """Is no finding being worked up: no BI-RADS category but 1 or 2, no diagnostic mammogram about the judged exam?"""
     instead = "Finish the work-up first."
-    if case.latest is not None:
+    orders = case.chart.diagnostic_orders
+    if case.latest is not None and not isinstance(orders, Unread):
         since = case.latest.performed_on - timedelta(days=case.policy.work_up_days)
-        if any(_is_since(order, since) is not False for order in case.chart.diagnostic_orders):
+        if any(_is_since(order, since) is not False for order in orders):
             fact = "A diagnostic mammogram was ordered about the judged exam or since."
             return Finding(Rule.WORK_UP, False, fact, "diagnostic mammogram on record", instead=instead)
-    return _circumstance_rule(
+    assessed = _circumstance_rule(
         case,
         Rule.WORK_UP,
         Circumstance.OPEN_ASSESSMENT,
@@ -127,6 +128,10 @@ def work_up_rule(case: Case) -> Finding:
         "BI-RADS category other than 1 or 2",
         instead,
     )
+    if assessed.met and isinstance(orders, Unread):
+        fact = f"Orders of diagnostic mammograms could not be read: {_sentence(orders.why)}"
+        return Finding(Rule.WORK_UP, None, fact, needed=False)
+    return assessed
 
 
 def information(case: Case) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from pydicom.errors import InvalidDicomError
 from requests.auth import AuthBase
 from urllib3.util import Retry
 
+from cds.addresses import Destinations
 from cds.errors import MammoTrendError, PacsError, PacsRefused, PacsUnreachable, StudyIncomplete, StudyNotFound
 from cds.origins import SameOriginSession, origin
 from cds.pacs.completeness import check_end
@@ -44,6 +45,7 @@ class ArchiveRoot:
     url: str
     auth: AuthBase | None = field(default=None, repr=False)
     verify: bool | str = True
+    destinations: Destinations | None = None
     connect_timeout_s: float = 5.0
     read_timeout_s: float = 60.0
     whole_timeout_s: float = 600.0
@@ -104,7 +106,7 @@ def _refusal(status: int, server: str) -> PacsError:
 
 
 def _session(root: ArchiveRoot, in_time: Callable[[], None]) -> requests.Session:
-    session = SameOriginSession(root.verify)
+    session = SameOriginSession(root.verify, root.destinations)
     session.auth = root.auth
     # For what dicomweb-client asks for without a word: the outcome of storing.
     session.headers["Accept"] = "application/dicom+json"

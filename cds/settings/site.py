@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Self
 
@@ -38,6 +39,8 @@ class Settings(BaseSettings):
     """Where imported models are installed, a folder each."""
     refuse_unvalidated_devices: bool = False
     """Refuse exams of mammography units that the model's card does not list, instead of a warning on the score."""
+    private_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Networks, such as 127.0.0.0/8, that a server's name may stand for although nothing is connected to there."""
     ehrs: tuple[EhrSettings, ...] = ()
     pacs: tuple[PacsSettings, ...] = ()
     imaging: ImagingSettings = ImagingSettings()

@@ -9,6 +9,7 @@ from pathlib import Path
 import requests
 from urllib3.exceptions import HTTPError
 
+from cds.addresses import Destinations
 from cds.errors import CallerKeysUnread, UntrustedServer
 from cds.origins import SameOriginSession, origin
 from cds.pacs.deadline import InTimeAdapter
@@ -21,6 +22,7 @@ LARGEST_SET_BYTES = 256 * 1024
 def keys_at(
     url: str,
     verify: bool | str = True,
+    destinations: Destinations | None = None,
     timeout_s: float = 5.0,
     clock_s: Callable[[], float] = time.monotonic,
 ) -> dict[str, PublicKey]:
@@ -34,7 +36,7 @@ def keys_at(
         if clock_s() > ends:
             raise CallerKeysUnread(f"the key set at {server} did not arrive within {timeout_s:g} s")
 
-    with SameOriginSession(verify) as session:
+    with SameOriginSession(verify, destinations) as session:
         for scheme in ("http://", "https://"):
             session.mount(scheme, InTimeAdapter(in_time))
         try:

@@ -315,3 +315,11 @@ def test_a_variable_without_a_password_is_a_settings_error(file: Path) -> None:
 
     with pytest.raises(SettingsError, match="'NO_SUCH_PACS_PASSWORD' is not set"):
         pacs.secret()
+
+
+def test_networks_that_may_be_called_nevertheless_are_named_as_networks(file: Path) -> None:
+    file.write_text('private_networks = ["127.0.0.0/8", "fd00::/8"]\n', encoding="utf-8")
+    assert [str(one) for one in read_settings(file, environment=False).private_networks] == ["127.0.0.0/8", "fd00::/8"]
+    file.write_text('private_networks = ["everything"]\n', encoding="utf-8")
+    with pytest.raises(SettingsError, match="private_networks"):
+        read_settings(file, environment=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ from tests.fhir_mappings.fhir_json import (
     study,
 )
 
+TODAY = date(2026, 5, 20)
+
 UNREACHABLE = Unread("the EHR did not answer")
 NOTHING = "the EHR sent nothing for it"
 
@@ -30,7 +33,7 @@ NOTHING = "the EHR sent nothing for it"
 def chart(**resources: Any) -> Chart:
     """The chart of the tests' patient, nothing on record but what is given."""
     empty = {key: bundle() for key in ("mammograms", "conditions", "procedures", "orders")}
-    return read_chart({"patient": patient(), **empty, **resources}, PATIENT)
+    return read_chart({"patient": patient(), **empty, **resources}, PATIENT, TODAY)
 
 
 def test_an_empty_chart_was_looked_at_and_holds_nothing() -> None:
@@ -93,7 +96,7 @@ def test_mri_orders_that_could_not_be_read_are_not_none(value: object, why: str)
 
 
 def test_a_missing_key_is_unread() -> None:
-    read = read_chart({"patient": patient(), "mammograms": bundle()}, PATIENT)
+    read = read_chart({"patient": patient(), "mammograms": bundle()}, PATIENT, TODAY)
     assert (read.history, read.mri_orders) == (Unread(NOTHING), Unread(NOTHING))
 
 
@@ -112,7 +115,7 @@ def test_a_sites_own_mri_code_is_recognised() -> None:
     site = ("https://site.example/orders", "MRIBRST")
     codes = replace(DEFAULT_ORDER_CODES, breast_mri=frozenset({site}))
     resources = {"patient": patient(), "mammograms": [], "orders": [service_request(site[1], site[0])]}
-    kept = read_chart(resources, PATIENT, codes).mri_orders
+    kept = read_chart(resources, PATIENT, TODAY, codes).mri_orders
     assert isinstance(kept, tuple)
     assert [order.codings[0].key for order in kept] == [site]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import date
 from typing import Any
 
 from hypothesis import given, settings
@@ -25,6 +26,8 @@ from tests.fhir_mappings.fhir_json import (
     service_request,
     study,
 )
+
+TODAY = date(2026, 5, 20)
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
 JSON = st.recursive(
@@ -63,19 +66,19 @@ def _replaced(draw: st.DrawFn, value: Any) -> Any:
 def test_broken_resources_are_read_or_refused(resources: list[Any], junk: Any) -> None:
     answer = bundle(*EXAMPLES, *resources, study("1.2.9", "p2", id="foreign"))
     keys = ("mammograms", "conditions", "procedures", "orders", "allergies", "observations")
-    read = read_chart({"patient": patient(), **dict.fromkeys(keys, answer)}, PATIENT)
+    read = read_chart({"patient": patient(), **dict.fromkeys(keys, answer)}, PATIENT, TODAY)
     assert isinstance(read, Chart)
     assert "ImagingStudy/foreign" not in {exam.resource for exam in read.exams.exams}
     assert "left out 1 imaging study of another patient" in read.problems
     with suppress(ResourceProblem):
-        read_chart({"patient": patient(), **dict.fromkeys(keys, junk)}, PATIENT)
+        read_chart({"patient": patient(), **dict.fromkeys(keys, junk)}, PATIENT, TODAY)
 
 
 @given(broken_resources())
 @settings(deadline=None)  # a busy machine is slow, not wrong
 def test_a_broken_patient_is_read_or_refused(resource: Any) -> None:
     with suppress(ResourceProblem):
-        assert read_chart({"patient": resource, "mammograms": []}, PATIENT).patient.id == PATIENT
+        assert read_chart({"patient": resource, "mammograms": []}, PATIENT, TODAY).patient.id == PATIENT
 
 
 @given(JSON, JSON, st.lists(broken_resources(), max_size=3))

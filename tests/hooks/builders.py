@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any
 
 from fhir_mappings.chart import Chart, Unread
+from fhir_mappings.circumstances import Circumstances
 from fhir_mappings.codes import CPT, Coding
 from fhir_mappings.dates import PartialDate
 from fhir_mappings.histories import BreastHistory
@@ -56,7 +57,7 @@ def chart(
     problems: tuple[str, ...] = (),
 ) -> Chart:
     """The chart of a woman of 52 whose records were all read and hold nothing that stops an MRI."""
-    return Chart(Patient("p1", birth, sex, deceased), exams, history, mri_orders, problems)
+    return Chart(Patient("p1", birth, sex, deceased), exams, history, mri_orders, (), Circumstances(), problems)
 
 
 def exam_reference() -> ExamReference:

@@ -356,3 +356,9 @@ def test_a_diagnostic_mammogram_about_the_judged_exam_stops_the_suggestion(autho
 def test_a_site_decides_for_whom_it_suggests(sex: Sex) -> None:
     assert not decide(chart(sex=sex)).suggest_mri
     assert decide(chart(sex=sex), sexes=frozenset({Sex.FEMALE, sex})).suggest_mri
+
+
+def test_orders_that_could_not_be_read_are_no_absence_of_a_work_up() -> None:
+    unread = decide(replace(chart(), diagnostic_orders=Unread("no answer")))
+    assert finding(unread, Rule.WORK_UP).met is None
+    assert "Orders of diagnostic mammograms could not be read: no answer." in unread.unknowns

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
 from cds.store.audit import AuditTrail
 from fhir_mappings.access_events import Action
@@ -42,13 +43,13 @@ def test_an_override_without_a_reason_changes_nothing(service: Service) -> None:
     assert len(service.cards(full())) == 1
 
 
-def test_every_answer_and_every_feedback_that_is_new_is_in_the_audit_trail(service: Service) -> None:
+def test_every_answer_and_every_feedback_that_is_new_is_in_the_audit_trail(service: Service, engine: Engine) -> None:
     service.score()
     (card,) = service.cards(full())
     override(service, card["uuid"])
     override(service, card["uuid"])
 
-    trail = AuditTrail(service.store._engine)
+    trail = AuditTrail(engine)
     told = [entry.event.action for entry in trail.entries()]
     assert told.count(Action.ANSWERED) == 1
     assert told.count(Action.FEEDBACK) == 1
