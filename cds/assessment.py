@@ -38,13 +38,10 @@ class Assessor:
         """All that is known of the patient's exams after at most `wait_s` seconds. Scores nothing itself."""
         found = {exam.key: exam for exam in exams.exams if exam.key}
         # A call may carry a part of what the EHR lists of an exam's images: only who reads the EHR can compare them.
-        self.store.register(
-            [replace(exam, images=None) for exam in new_exams(ehr, patient, exams)],
-            self.model.key,
-            self.now(),
-            urgent=urgent,
-        )
-        by_key = self._outcomes(ehr, patient, list(found), wait_s)
+        asked = [replace(exam, images=None) for exam in new_exams(ehr, patient, exams)]
+        by_key = self.store.look_up(ehr, patient.id, asked, self.model.key, self.now(), urgent=urgent)
+        if wait_s > 0 and any(map(_is_under_way, by_key.values())):
+            by_key = self._awaited(ehr, patient, list(found), wait_s)
         # In the order of the references, so that the same exams read the same whatever the database's order.
         listed = [_dated(by_key.pop(key), exam) for key, exam in found.items()]
         lost = [
@@ -52,15 +49,14 @@ class Assessor:
         ]
         return assessment([*listed, *by_key.values(), *lost], self.join)
 
-    def _outcomes(self, ehr: str, patient: Patient, keys: list[str], wait_s: float) -> dict[str, Outcome]:
+    def _awaited(self, ehr: str, patient: Patient, keys: list[str], wait_s: float) -> dict[str, Outcome]:
         """Polls: a worker may be another process, and its commit is the only sign it gives."""
         ends = self.monotonic_s() + wait_s
         while True:
+            self.sleep(min(POLL_S, max(ends - self.monotonic_s(), 0)))
             outcomes = self.store.outcomes(ehr, patient.id, keys, self.model.key)
-            left = ends - self.monotonic_s()
-            if left <= 0 or not any(_is_under_way(outcome) for outcome in outcomes.values()):
+            if self.monotonic_s() >= ends or not any(map(_is_under_way, outcomes.values())):
                 return outcomes
-            self.sleep(min(POLL_S, left))
 
 
 def new_exams(ehr: str, patient: Patient, exams: ImagingHistory) -> list[NewExam]:

@@ -109,9 +109,9 @@ def _prediction(exam: ScoredExam, years: int) -> Json:
     }
 
 
-def _percentage(risk: float) -> Decimal:
+def _percentage(risk: float) -> float:
     """The shortest decimal that means the fraction, times 100: 0.017 is 1.7, not 1.7000000000000002."""
-    return Decimal(repr(float(risk))) * 100
+    return float(Decimal(repr(float(risk))) * 100)
 
 
 def _device(model: ModelVersion) -> Json:

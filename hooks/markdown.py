@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from html import escape as escape_html
 
 _MOST_CHARACTERS = 240
+_ANGLES = str.maketrans("<>", "  ")
 _MARKUP = re.compile(r"([\\`*_\[\]()|~#!])")
 
 
@@ -16,8 +16,8 @@ def plain(text: str) -> str:
 
     Some clients put a summary into a page as it is, and a device name may hold anything.
     """
-    visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
-    line = " ".join(visible.translate(str.maketrans("<>", "  ")).split())
+    visible = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+    line = " ".join(visible.translate(_ANGLES).split())
     return line if len(line) <= _MOST_CHARACTERS else line[: _MOST_CHARACTERS - 1] + "…"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -202,7 +202,9 @@ def _row(event: AccessEvent) -> dict[str, Any]:
 
 def _call_json(call: WebCall) -> dict[str, Any]:
     usable = _HOOK_INSTANCE.fullmatch(call.hook_instance or "")
-    told = {**asdict(call), "hook_instance": call.hook_instance if usable else None}
+    # Not `asdict`, which copies what needs no copy: every call is written down.
+    told = {each.name: getattr(call, each.name) for each in fields(call)}
+    told["hook_instance"] = call.hook_instance if usable else None
     told["reads"] = [{"template": read.template, "source": read.source.value} for read in call.reads]
     return {name: value for name, value in told.items() if value is not None}
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from sqlalchemy import Engine, func
+from sqlalchemy import Engine, bindparam, func
 from sqlmodel import Session, col, select
 
 from cds.store.audit import note
 from cds.store.database import insert_into
+from cds.store.shared_commit import SharedCommit
 from cds.store.tables import Feedback, ShownCard
 from fhir_mappings.access_events import AccessEvent, Action, WebCall
 from hooks.earlier_cards import EarlierCard
@@ -24,40 +25,51 @@ class Accepted:
     study_uid: str | None = field(repr=False)
 
 
+# Made once: to put a statement together takes longer than to run it, and a hook waits.
+_OVERRIDDEN = (
+    (col(Feedback.card) == ShownCard.uuid)
+    & (col(Feedback.outcome) == "overridden")
+    & (col(Feedback.override_reason).is_not(None) | col(Feedback.comment).is_not(None))
+)
+_EARLIER = (
+    select(ShownCard.kind, ShownCard.study_uid, func.max(ShownCard.made_at), func.max(Feedback.received_at))
+    .join(Feedback, _OVERRIDDEN, isouter=True)
+    .where(
+        col(ShownCard.ehr) == bindparam("ehr"),
+        col(ShownCard.patient_id) == bindparam("patient_id"),
+        col(ShownCard.withheld).is_(None),
+    )
+    .group_by(col(ShownCard.kind), col(ShownCard.study_uid))
+)
+
+
 class CardRecords:
     """The cards and the feedback of one database. Safe for several threads and processes."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._shared = SharedCommit(engine)
 
     def save(self, cards: Sequence[ShownCard], answered: AccessEvent) -> None:
         """Keep the cards of one answer, and in the audit trail whom it was given to."""
-        with Session(self._engine) as session:
+
+        def keep(session: Session) -> None:
             session.add_all(cards)
             note(session, answered)
-            session.commit()
+
+        self._shared.write(keep)
 
     def earlier(self, ehr: str, patient_id: str, local_day: Callable[[datetime], date]) -> tuple[EarlierCard, ...]:
         """What was shown for a patient before, one entry for each kind of card and exam, with the clinic's days.
 
         An override counts from when it was received, and only with a reason, in a code or in words.
         """
-        overridden = (
-            (col(Feedback.card) == ShownCard.uuid)
-            & (col(Feedback.outcome) == "overridden")
-            & (col(Feedback.override_reason).is_not(None) | col(Feedback.comment).is_not(None))
+        with self._engine.connect() as connection:
+            rows = connection.execute(_EARLIER, {"ehr": ehr, "patient_id": patient_id}).all()
+        return tuple(
+            EarlierCard(kind, study_uid, local_day(shown), local_day(answered) if answered else None)
+            for kind, study_uid, shown, answered in rows
         )
-        query = (
-            select(ShownCard.kind, ShownCard.study_uid, func.max(ShownCard.made_at), func.max(Feedback.received_at))
-            .join(Feedback, overridden, isouter=True)
-            .where(ShownCard.ehr == ehr, ShownCard.patient_id == patient_id, col(ShownCard.withheld).is_(None))
-            .group_by(col(ShownCard.kind), col(ShownCard.study_uid))
-        )
-        with Session(self._engine) as session:
-            return tuple(
-                EarlierCard(kind, study_uid, local_day(shown), local_day(answered) if answered else None)
-                for kind, study_uid, shown, answered in session.exec(query)
-            )
 
     def save_feedback(self, given: Sequence[Feedback], ehr: str | None, call: WebCall) -> int:
         """Keep what was done with cards; what is there already, or names a card that is not, changes nothing.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, bindparam
 from sqlmodel import Session, col, select
 
 from cds.store.records import pending_exam, refused_exam, scored_exam
@@ -20,31 +21,39 @@ BELONGS_TO_ANOTHER = (
 )
 
 
-def asked_for(session: Session, ehr: str, patient_id: str, keys: Collection[str], model: str) -> dict[str, Outcome]:
-    """The outcomes of the exams with these keys, and of the patient's further ones that an archive brought, by key."""
-    # The EHR stands in both halves: SQLite finds each half by its index so, and else reads every exam of the EHR.
-    named = (col(Exam.ehr) == ehr) & col(Exam.key).in_(keys)
-    hers = (col(Exam.ehr) == ehr) & (col(Exam.patient_id) == patient_id)
-    brought = hers & (col(Exam.source) == ExamSource.PACS) & col(Exam.listed)
-    rows = _rows(session, model, named | brought)
-    return {row[0].key: outcome(row, patient_id) for row in rows}
-
-
-def of_patient(session: Session, ehr: str, patient_id: str, model: str) -> list[Row]:
-    """Everything that is on record for the patient, locked where the database can until the transaction ends."""
-    hers = (col(Exam.ehr) == ehr) & (col(Exam.patient_id) == patient_id) & col(Exam.listed)
-    return _rows(session, model, hers, lock=True)
-
-
-def _rows(session: Session, model: str, which: ColumnElement[bool], *, lock: bool = False) -> list[Row]:
-    query = (
+def _exams(which: ColumnElement[bool]) -> Any:  # sqlmodel's types know no row that an outer join leaves out
+    return (
         select(Exam, Scoring, Score)
-        .join(Scoring, (col(Scoring.exam_id) == Exam.id) & (col(Scoring.model) == model), isouter=True)
+        .join(Scoring, (col(Scoring.exam_id) == Exam.id) & (col(Scoring.model) == bindparam("model")), isouter=True)
         .join(Score, col(Score.id) == Scoring.score_id, isouter=True)
         .where(which)
         .order_by(col(Exam.id))
     )
-    rows = session.exec(query.with_for_update(of=Exam, key_share=True) if lock else query).all()
+
+
+# Made once: to put a statement together takes longer than to run it, and a hook waits.
+_IN_EHR = col(Exam.ehr) == bindparam("ehr")
+_HERS = _IN_EHR & (col(Exam.patient_id) == bindparam("patient_id")) & col(Exam.listed)
+# The EHR stands in both halves: SQLite finds each half by its index so, and else reads every exam of the EHR.
+_ASKED_FOR = _exams(
+    _IN_EHR & col(Exam.key).in_(bindparam("keys", expanding=True)) | _HERS & (col(Exam.source) == ExamSource.PACS)
+)
+_OF_PATIENT = _exams(_HERS).with_for_update(of=Exam, key_share=True)
+
+
+def asked_for(session: Session, ehr: str, patient_id: str, keys: Collection[str], model: str) -> list[Row]:
+    """The exams with these keys, whoever's they are, and the patient's further ones that an archive brought."""
+    wanted = {"ehr": ehr, "patient_id": patient_id, "keys": list(keys), "model": model}
+    return _by_key(session.exec(_ASKED_FOR, params=wanted))
+
+
+def of_patient(session: Session, ehr: str, patient_id: str, model: str) -> list[Row]:
+    """Everything that is on record for the patient, locked where the database can until the transaction ends."""
+    wanted = {"ehr": ehr, "patient_id": patient_id, "model": model}
+    return _by_key(session.exec(_OF_PATIENT, params=wanted))
+
+
+def _by_key(rows: Iterable[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: row[0].key)
 
 

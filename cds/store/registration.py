@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -56,7 +56,7 @@ def register(engine: Engine, exams: Sequence[NewExam], model: str, now: datetime
         return 0
     # A look before the write: the usual call finds everything there and takes no lock.
     known = _known(engine, exams, model)
-    news = [exam for exam in exams if _is_news(exam, known, now, urgent)]
+    news = [exam for exam in exams if is_news(exam, known, now, urgent)]
     if news:
         with Session(engine) as session:
             for row, exam in _locked(session, news, now):
@@ -91,7 +91,8 @@ def _known(engine: Engine, exams: Sequence[NewExam], model: str) -> Known:
         return {(exam.ehr, exam.key): (exam, scoring) for exam, scoring in session.exec(query).all()}
 
 
-def _is_news(exam: NewExam, known: Known, now: datetime, urgent: bool) -> bool:
+def is_news(exam: NewExam, known: Known, now: datetime, urgent: bool) -> bool:
+    """Whether registering the exam would change anything of what is known."""
     if (exam.ehr, exam.key) not in known:
         return True
     row, scoring = known[exam.ehr, exam.key]
@@ -125,7 +126,9 @@ def _may_take_over(row: Exam, exam: NewExam) -> bool:
 
 def _said(exam: NewExam) -> dict[str, Any]:
     """What the EHR says of an exam, identifiers in one order: EHRs list them now so, now so."""
-    return {**asdict(exam), "patient_identifiers": sorted(set(exam.patient_identifiers))}
+    # Not `asdict`, which copies deeply what needs no copy: this is done for every exam of every call.
+    said = {each.name: getattr(exam, each.name) for each in fields(exam)}
+    return said | {"patient_identifiers": sorted(set(exam.patient_identifiers))}
 
 
 def _values(exam: NewExam, now: datetime) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, select
 
 from cds.store.database import insert_into
+from cds.store.shared_commit import SharedCommit
 from cds.store.tables import SeenToken
 
 log = logging.getLogger(__name__)
@@ -29,21 +30,21 @@ class SeenTokens:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._shared = SharedCommit(engine)
         self._numbers = itertools.count(1)
 
     def remember(self, issuer: str, jti: str, until: datetime, now: datetime) -> bool:
         """Remember a token at least until this moment; False where it was seen before."""
-        with Session(self._engine) as session:
-            made = session.execute(
-                insert_into(session, SeenToken)
-                .values(issuer=issuer, jti=_digest(jti), until=until)
-                .on_conflict_do_nothing()
-                .returning(col(SeenToken.jti))
-            ).first()
-            session.commit()
+
+        def insert(session: Session) -> bool:
+            new = insert_into(session, SeenToken).values(issuer=issuer, jti=_digest(jti), until=until)
+            made = session.execute(new.on_conflict_do_nothing().returning(col(SeenToken.jti)))
+            return made.first() is not None
+
+        is_new = self._shared.write(insert)
         if next(self._numbers) % CLEARED_EVERY == 0:
             self._clear(now)
-        return made is not None
+        return is_new
 
     def _clear(self, now: datetime) -> None:
         """Drop some of those whose time is long over; a call never fails because of it."""

@@ -12,7 +12,7 @@ from sqlmodel import Session, col, func, select
 from cds.store import outcomes, registration
 from cds.store.audit import AccessEvent, Action, note
 from cds.store.database import insert_into
-from cds.store.outcomes import BELONGS_TO_ANOTHER, Outcome
+from cds.store.outcomes import BELONGS_TO_ANOTHER, Outcome, Row
 from cds.store.records import exclusion_rows, images_digest, score_values
 from cds.store.registration import NewExam, is_backing_off
 from cds.store.tables import Exam, Score, Scoring, ScoringState
@@ -121,6 +121,24 @@ class Store:
 
         One on record for another patient is held.
         """
+        return _told(self._asked_for(ehr, patient_id, keys, model), patient_id)
+
+    def look_up(
+        self, ehr: str, patient_id: str, exams: Sequence[NewExam], model: str, now: datetime, *, urgent: bool
+    ) -> dict[str, Outcome]:
+        """The `outcomes` of a patient's exams, registered before where that changes anything.
+
+        The usual call finds everything there: then this is one question to the database.
+        """
+        keys = [exam.key for exam in exams]
+        rows = self._asked_for(ehr, patient_id, keys, model)
+        known = {(exam.ehr, exam.key): (exam, scoring) for exam, scoring, _ in rows}
+        if not any(registration.is_news(exam, known, now, urgent) for exam in exams):
+            return _told(rows, patient_id)
+        self.register(exams, model, now, urgent=urgent)
+        return self.outcomes(ehr, patient_id, keys, model)
+
+    def _asked_for(self, ehr: str, patient_id: str, keys: Collection[str], model: str) -> list[Row]:
         with Session(self._engine) as session:
             return outcomes.asked_for(session, ehr, patient_id, keys, model)
 
@@ -265,6 +283,10 @@ def _still_held(job: ScoringJob) -> ColumnElement[bool]:
     """The job's errand, unless its lease ended and another worker has it, or the EHR has corrected the exam since."""
     claim = (col(Scoring.id) == job.scoring_id) & (col(Scoring.attempts) == job.attempts)
     return claim & (col(Scoring.state) == ScoringState.QUEUED)
+
+
+def _told(rows: Sequence[Row], patient_id: str) -> dict[str, Outcome]:
+    return {row[0].key: outcomes.outcome(row, patient_id) for row in rows}
 
 
 def _close(session: Session, job: ScoringJob, action: Action, now: datetime, **values: object) -> None:

@@ -1,0 +1,72 @@
+"""One commit for all who wait for one: what many small writes cost is the wait for the disk, and for each other."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine
+from sqlmodel import Session
+
+Result = TypeVar("Result")
+
+
+class SharedCommit:
+    """Short writes of several threads of one process, as few transactions as they allow.
+
+    While one transaction is committed the writes of other threads gather, and whoever comes next commits them all.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._turn = Lock()
+        self._waiting: deque[_Write] = deque()
+
+    def write(self, work: Callable[[Session], Result]) -> Result:
+        """Do the work in a transaction and return when it is committed; raises what the work or the commit raises.
+
+        The work may be done twice: where a transaction of several fails, each is tried again alone, so that nobody
+        suffers for what another one writes.
+        """
+        mine = _Write(work)
+        self._waiting.append(mine)
+        with self._turn:
+            if not mine.is_done:
+                self._commit([mine, *self._others(mine)])
+        if mine.error is not None:
+            raise mine.error
+        result: Result = mine.result
+        return result
+
+    def _others(self, mine: _Write) -> list[_Write]:
+        """All who wait now, and mine no longer; it may be missing where another thread was ended in its turn."""
+        gathered = []
+        while self._waiting:
+            gathered.append(self._waiting.popleft())
+        return [write for write in gathered if write is not mine]
+
+    def _commit(self, writes: list[_Write]) -> None:
+        try:
+            with Session(self._engine) as session:
+                results = [write.work(session) for write in writes]
+                session.commit()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer to who waits for it
+            if len(writes) > 1:
+                for write in writes:
+                    self._commit([write])
+                return
+            writes[0].error, results = error, [None]
+        for write, result in zip(writes, results, strict=True):
+            write.result, write.is_done = result, True
+
+
+class _Write:
+    """What one thread wants written, and what came of it."""
+
+    def __init__(self, work: Callable[[Session], Any]) -> None:
+        self.work = work
+        self.result: Any = None
+        self.error: Exception | None = None
+        self.is_done = False
