@@ -58,28 +58,17 @@ def demo(
 @app.command()
 def serve(config: Config = None) -> None:
     """Answer the EHR's hook calls."""
-    from cds.server import Listening
-    from cds.server import serve as answer_calls
-    from cds.services import web_services
-    from cds.web.app import Front, create_app
-    from cds.web.connections import ConnectionLimits
-    from cds.web.limits import FrontLimits
+    from cds.shared_counting import counting_together
 
     keep_files_private()
     set_up_logging("INFO")
     with plain_errors():
         settings = _settings(config)
-        service = settings.service
-        limits = FrontLimits(calls_per_minute=service.calls_per_minute, calls_at_work=service.threads)
-        front = Front(service.allowed_origins, limits)
-        each = ConnectionLimits(limits.threads, limits.largest_request_bytes, service.slow_client_s)
+        with counting_together(settings.service.processes):
+            # Only now: what counts looks for its folder when it is imported.
+            from cds.serving import serve_site
 
-        def announce(port: int) -> None:
-            modes = ", ".join(f"{ehr.name} is {ehr.mode}" for ehr in settings.ehrs)
-            log.info("listening on %s, port %d; %s", service.host, port, modes)
-
-        listening = Listening(service.host, service.port, service.processes, each)
-        answer_calls(lambda: create_app(web_services(settings), front), listening, _stop_on_signal(), announce)
+            serve_site(settings, _stop_on_signal())
 
 
 @app.command()

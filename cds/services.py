@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from prometheus_client.registry import Collector
 from requests.auth import HTTPBasicAuth
 from sqlalchemy import Engine
 
@@ -29,13 +30,15 @@ from cds.pacs.archives import Archives
 from cds.pacs.connection import ArchiveRoot
 from cds.pacs.dicomweb import DicomWebArchive
 from cds.settings import CodeSettings, EhrSettings, OrderCodesSettings, PacsSettings, Settings, read_secret
+from cds.store.audit import AuditTrail
 from cds.store.cards import CardRecords
 from cds.store.database import open_database
 from cds.store.store import Store
+from cds.store_metrics import StoreMetrics
 from cds.trust.clients import ClientTrust
 from fhir_mappings.code_sets import CodeSetError, CodeSets, code_sets
 from fhir_mappings.codes import Coding
-from fhir_mappings.orders import DEFAULT_ORDER_CODES, OrderCodes
+from fhir_mappings.orders import OrderCodes, usual_order_codes
 from hooks import SERVICES
 from hooks.case import MriPolicy
 from hooks.contract import Source
@@ -89,9 +92,12 @@ class WebServices:
     ehrs: tuple[CallingEhr, ...]
     assessor: Assessor
     cards: CardRecords
+    trail: AuditTrail
     answer_budget_s: float
     trust: ClientTrust | None = None
     public_url: str = ""
+    collectors: tuple[Collector, ...] = ()
+    """What a monitor is told of beside the calls."""
     now: Clock = utc_now
     monotonic_s: Callable[[], float] = time.monotonic
     new_uuid: Callable[[], str] = lambda: str(uuid.uuid4())
@@ -106,9 +112,11 @@ def web_services(settings: Settings, now: Clock = utc_now) -> WebServices:
         ehrs=tuple(_calling_ehr(ehr, settings, card) for ehr in settings.ehrs),
         assessor=assessor(settings, engine, card, now),
         cards=CardRecords(engine),
+        trail=AuditTrail(engine),
         answer_budget_s=settings.service.answer_budget_s,
         trust=callers(settings, engine, card),
         public_url=settings.service.public_url or "",
+        collectors=(StoreMetrics(engine, card.version.key),),
         now=now,
     )
 
@@ -214,7 +222,7 @@ def site(ehr: EhrSettings, settings: Settings, card: ModelCard) -> Site:
         mri_order=Coding(order.system, order.code, order.display),
         mri_equivalents=tuple(_codings(order.equivalents)),
         mri_intent=order.intent,
-        order_codes=_adding(_adding(DEFAULT_ORDER_CODES, settings.order_codes), ehr.order_codes),
+        order_codes=_adding(_adding(usual_order_codes(), settings.order_codes), ehr.order_codes),
         assessment_offered=ehr.offers_assessment,
         one_action_each=ehr.one_action_each,
         model=card.version,
@@ -226,11 +234,7 @@ def site(ehr: EhrSettings, settings: Settings, card: ModelCard) -> Site:
 
 
 def _adding(known: OrderCodes, own: OrderCodesSettings) -> OrderCodes:
-    return known.adding(
-        screening_mammography=_codings(own.screening_mammography),
-        other_mammography=_codings(own.other_mammography),
-        breast_mri=_codings(own.breast_mri),
-    )
+    return known.adding(**{name: _codings(codes) for name, codes in own})
 
 
 def _codings(codes: Iterable[CodeSettings]) -> list[Coding]:

@@ -13,13 +13,13 @@ from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.histories import BreastHistory, read_history
 from fhir_mappings.imaging_studies import ImagingHistory, read_imaging_studies
 from fhir_mappings.orders import (
-    DEFAULT_ORDER_CODES,
     Order,
     OrderCodes,
     done_orders,
     is_breast_mri,
     is_other_mammography,
     read_orders,
+    usual_order_codes,
 )
 from fhir_mappings.patients import Patient, read_patient
 from fhir_mappings.unread import Unread
@@ -46,22 +46,24 @@ def read_chart(
     resources: Mapping[str, object],
     patient_id: str,
     today: date,
-    order_codes: OrderCodes = DEFAULT_ORDER_CODES,
+    order_codes: OrderCodes | None = None,
     sets: CodeSets | None = None,
 ) -> Chart:
     """The chart in the prefetched JSON under patient, mammograms, conditions, procedures, orders and further keys.
 
     The further keys are allergies and observations; `today` tells what may still last. Any of them may be Unread.
+    Codes are those that come with the program unless a site's are given.
     Raises ResourceProblem where patient or mammograms cannot be had; the others are then Unread in the chart.
     """
+    order_codes, sets = order_codes or usual_order_codes(), sets or code_sets()
     patient = _required(resources, "patient", read_patient, patient_id)
     exams = _required(resources, "mammograms", read_imaging_studies, patient_id)
-    history = _history(resources, patient_id)
+    history = _history(resources, patient_id, sets)
     orders, order_problems = _orders(resources, patient_id)
     done = _done(resources, patient_id)
     mri_orders = _which(orders, done, is_breast_mri, order_codes)
     diagnostic = _which(orders, done, is_other_mammography, order_codes)
-    circumstances = read_circumstances(resources, patient_id, today, sets or code_sets())
+    circumstances = read_circumstances(resources, patient_id, today, sets)
     history_problems = () if isinstance(history, Unread) else history.problems
     problems = exams.problems + history_problems + order_problems
     return Chart(patient, exams, history, mri_orders, diagnostic, circumstances, problems)
@@ -115,23 +117,23 @@ def _which(
     return orders if isinstance(orders, Unread) else tuple(one for one in (*orders, *done) if are_wanted(one, codes))
 
 
-def _history(resources: Mapping[str, object], patient_id: str) -> BreastHistory | Unread:
+def _history(resources: Mapping[str, object], patient_id: str, sets: CodeSets) -> BreastHistory | Unread:
     conditions, procedures = _value(resources, "conditions"), _value(resources, "procedures")
-    without_conditions = _read_history(_NOTHING, procedures, patient_id)
-    without_procedures = _read_history(conditions, _NOTHING, patient_id)
+    without_conditions = _read_history(_NOTHING, procedures, patient_id, sets)
+    without_procedures = _read_history(conditions, _NOTHING, patient_id, sets)
     if isinstance(without_procedures, Unread):
         return _if_it_decides(without_conditions, without_procedures)
     if isinstance(without_conditions, Unread):
         return _if_it_decides(without_procedures, without_conditions)
-    return read_history(conditions, procedures, patient_id)
+    return read_history(conditions, procedures, patient_id, sets)
 
 
-def _read_history(conditions: object, procedures: object, patient_id: str) -> BreastHistory | Unread:
+def _read_history(conditions: object, procedures: object, patient_id: str, sets: CodeSets) -> BreastHistory | Unread:
     for value in (conditions, procedures):
         if isinstance(value, Unread):
             return value
     try:
-        return read_history(conditions, procedures, patient_id)
+        return read_history(conditions, procedures, patient_id, sets)
     except ResourceProblem as problem:
         return Unread(str(problem))
 

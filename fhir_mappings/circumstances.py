@@ -12,7 +12,7 @@ from fhir_mappings.code_sets import CodeSet, CodeSets
 from fhir_mappings.dates import PartialDate, parse_partial_date
 from fhir_mappings.elements import Json, as_object, codes_of, codings, text
 from fhir_mappings.errors import ResourceProblem
-from fhir_mappings.histories import as_written, may_be_true, was_done
+from fhir_mappings.histories import may_be_true, was_done
 from fhir_mappings.subjects import of_patient
 from fhir_mappings.unread import Unread
 
@@ -27,6 +27,8 @@ class Circumstance(StrEnum):
     """What is asked of a chart, by the name of its code set."""
 
     RAISED_RISK = "raised-risk"
+    LIFETIME_RISK = "lifetime-risk"
+    CHEST_IRRADIATION = "chest-irradiation"
     IRRADIATION = "irradiation"
     PREGNANCY = "pregnancy"
     CONTRAST_ALLERGY = "contrast-allergy"
@@ -38,10 +40,14 @@ class Circumstance(StrEnum):
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What is on record, and of which it could not be looked up whether it is, with the reason; else it was looked."""
+    """What is on record; of which it could not be looked up whether it is, with the reason; else it was looked.
+
+    `not_asked` are those for which no code is known, here or to the site.
+    """
 
     present: frozenset[Circumstance] = frozenset()
     unread: Mapping[Circumstance, str] = field(default_factory=dict)
+    not_asked: frozenset[Circumstance] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -55,11 +61,13 @@ class _Source:
 def read_circumstances(resources: Mapping[str, object], patient_id: str, today: date, sets: CodeSets) -> Circumstances:
     """The circumstances in the JSON under conditions, procedures, allergies and observations; any may be missing."""
     sources = {key: _read(key, resources.get(key), patient_id, counts) for key, counts in _COUNTS.items()}
-    found = {one: _is_present(one, sources, today, sets) for one in Circumstance}
+    asked = [one for one in Circumstance if sets[one]]
+    found = {one: _is_present(one, sources, today, sets) for one in asked}
     unread = {one: _why_unread(one, sources) for one, is_present in found.items() if not is_present}
     return Circumstances(
         frozenset(one for one, is_present in found.items() if is_present),
         {one: why for one, why in unread.items() if why is not None},
+        frozenset(Circumstance).difference(asked),
     )
 
 
@@ -77,6 +85,8 @@ _TYPES = {
 }
 _WHERE: Mapping[Circumstance, tuple[str, ...]] = {
     Circumstance.RAISED_RISK: ("conditions",),
+    Circumstance.LIFETIME_RISK: ("conditions", "observations"),
+    Circumstance.CHEST_IRRADIATION: ("conditions", "procedures"),
     Circumstance.IRRADIATION: ("conditions", "procedures"),
     Circumstance.PREGNANCY: ("conditions", "observations"),
     Circumstance.CONTRAST_ALLERGY: ("allergies", "conditions"),
@@ -110,7 +120,7 @@ def _is_present(one: Circumstance, sources: Mapping[str, _Source], today: date, 
     coded = [resource for key in _WHERE[one] for resource in sources[key].resources]
     if one is Circumstance.LACTATION:
         coded = [condition for condition in coded if not _is_over(condition)]
-    return any(_has(_codes(resource), sets[one]) for resource in coded)
+    return any(sets[one].holds_any(_codes(resource)) for resource in coded)
 
 
 def _why_unread(one: Circumstance, sources: Mapping[str, _Source]) -> str | None:
@@ -118,19 +128,16 @@ def _why_unread(one: Circumstance, sources: Mapping[str, _Source]) -> str | None
 
 
 def _codes(resource: Json) -> frozenset[tuple[str, str]]:
-    """What a resource is of; an allergy may name its substance in three places (R4 and before)."""
+    """What a resource says: an Observation by its value, as its code is only what was asked.
+
+    An allergy may name its substance in three places (R4 and before).
+    """
+    if resource.get("resourceType") == "Observation":
+        return frozenset(coding.key for coding in codings(resource.get("valueCodeableConcept")))
     reactions = resource.get("reaction")
     substances = [as_object(one).get("substance") for one in reactions] if isinstance(reactions, list) else []
     written = (resource.get("code"), resource.get("substance"), *substances)
-    return frozenset(as_written(coding.key) for element in written for coding in codings(element))
-
-
-def _value(observation: Json) -> frozenset[tuple[str, str]]:
-    return frozenset(coding.key for coding in codings(observation.get("valueCodeableConcept")))
-
-
-def _has(codes: Iterable[tuple[str, str]], wanted: CodeSet) -> bool:
-    return any(wanted.holds(code) for code in codes)
+    return frozenset(coding.key for element in written for coding in codings(element))
 
 
 def _is_over(condition: Json) -> bool:
@@ -149,9 +156,9 @@ def _day(resource: Json, *elements: str) -> PartialDate | None:
 
 def _is_pregnant(sources: Mapping[str, _Source], today: date, pregnant: CodeSet) -> bool:
     """Whether a pregnancy is on record that may still last; one without a date may."""
-    noted = [c for c in sources["conditions"].resources if _has(_codes(c), pregnant) and not _is_over(c)]
+    noted = [c for c in sources["conditions"].resources if pregnant.holds_any(_codes(c)) and not _is_over(c)]
     days = [_day(c, "onsetDateTime", "onsetPeriod", "recordedDate", "dateRecorded") for c in noted]
-    seen = [o for o in sources["observations"].resources if _has(_value(o), pregnant)]
+    seen = [o for o in sources["observations"].resources if pregnant.holds_any(_codes(o))]
     days += [_day(o, "effectiveDateTime", "effectivePeriod", "issued") for o in seen]
     return any(day is None or day.latest >= today - timedelta(days=PREGNANCY_DAYS) for day in days)
 
@@ -161,8 +168,9 @@ def _is_open(observations: Iterable[Json], sets: CodeSets) -> bool:
 
     One without a date counts as the newest; of one day the open one counts.
     """
-    opened, closed = sets["open-assessment"], sets["closed-assessment"]
-    told = [(o, _has(_value(o), opened)) for o in observations if _has(_value(o), opened | closed)]
+    opened = sets["open-assessment"]
+    told_by = opened | sets["closed-assessment"]
+    told = [(o, opened.holds_any(_codes(o))) for o in observations if told_by.holds_any(_codes(o))]
     dated = [(_day(o, "effectiveDateTime", "effectivePeriod", "issued"), is_open) for o, is_open in told]
     newest = max(((day.latest if day else date.max, is_open) for day, is_open in dated), default=None)
     return newest is not None and newest[1]

@@ -34,6 +34,11 @@ def text(value: object) -> str:
     return "" if _NOT_STORABLE.search(written) else written
 
 
+def storable(written: str) -> str:
+    """The text with U+FFFD for what databases refuse: NUL, and half a surrogate pair, where a text was cut short."""
+    return _NOT_STORABLE.sub("\ufffd", written)
+
+
 def codings(value: object) -> tuple[Coding, ...]:
     """Every usable coding of a Coding, a CodeableConcept, an R5 CodeableReference, or a list of them.
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, reduce
+from operator import or_
 
-from fhir_mappings import codes as c
 from fhir_mappings.bundles import bundle_resources
-from fhir_mappings.codes import Code, Coding
+from fhir_mappings.code_sets import CodeSet, order_code_sets
+from fhir_mappings.codes import Coding
 from fhir_mappings.dates import PartialDate, parse_partial_date
 from fhir_mappings.elements import Json, as_object, codings, text
 from fhir_mappings.histories import was_done
@@ -47,36 +49,27 @@ class Draft:
 
 @dataclass(frozen=True)
 class OrderCodes:
-    """Which order codes mean what at a site, each as (system, code)."""
+    """Which codes of orders, and of their reasons, mean what at a site."""
 
-    screening_mammography: frozenset[Code]
-    other_mammography: frozenset[Code]
-    breast_mri: frozenset[Code]
-    unspecified_mammography: frozenset[Code] = c.UNSPECIFIED_MAMMOGRAPHY
-    screening_reasons: frozenset[Code] = c.SCREENING_REASONS
+    screening_mammography: CodeSet
+    other_mammography: CodeSet
+    unspecified_mammography: CodeSet
+    screening_reasons: CodeSet
+    breast_mri: CodeSet
 
-    def adding(
-        self,
-        *,
-        screening_mammography: Iterable[Coding] = (),
-        other_mammography: Iterable[Coding] = (),
-        breast_mri: Iterable[Coding] = (),
-    ) -> OrderCodes:
-        """These codes with a site's own beside them."""
-        return replace(
-            self,
-            screening_mammography=self.screening_mammography | _keys(screening_mammography),
-            other_mammography=self.other_mammography | _keys(other_mammography),
-            breast_mri=self.breast_mri | _keys(breast_mri),
-        )
+    def adding(self, **own: Iterable[Coding]) -> OrderCodes:
+        """These codes with a site's own beside them, by the names above."""
+        return replace(self, **{name: getattr(self, name) | _set_of(codings_) for name, codings_ in own.items()})
 
 
-def _keys(own: Iterable[Coding]) -> frozenset[Code]:
-    """As orders are read: under the usual name of each code system."""
-    return frozenset((c.SYSTEM_ALIASES.get(coding.system, coding.system), coding.code) for coding in own)
+def _set_of(own: Iterable[Coding]) -> CodeSet:
+    return reduce(or_, (CodeSet.of(coding.system, [coding.code]) for coding in own), CodeSet())
 
 
-DEFAULT_ORDER_CODES = OrderCodes(c.SCREENING_MAMMOGRAPHY, c.OTHER_MAMMOGRAPHY, c.BREAST_MRI)
+@cache
+def usual_order_codes() -> OrderCodes:
+    """The codes that come with the program."""
+    return OrderCodes(**{name.replace("-", "_"): codes for name, codes in order_code_sets().items()})
 
 
 def read_orders(bundle_or_list: object, patient_id: str) -> Orders:
@@ -126,7 +119,7 @@ def _selected_reference(selection: object) -> str | None:
     return "/".join(parts) if parts else None
 
 
-def is_screening_mammography(order: Order, codes: OrderCodes = DEFAULT_ORDER_CODES) -> bool:
+def is_screening_mammography(order: Order, codes: OrderCodes) -> bool:
     """Whether an order is breast screening; a diagnostic code on the same order wins over a screening code.
 
     A code that says only "mammography" counts where the order's reason is screening.
@@ -138,18 +131,18 @@ def is_screening_mammography(order: Order, codes: OrderCodes = DEFAULT_ORDER_COD
     return _has(order.codings, codes.unspecified_mammography) and _has(order.reasons, codes.screening_reasons)
 
 
-def is_other_mammography(order: Order, codes: OrderCodes = DEFAULT_ORDER_CODES) -> bool:
+def is_other_mammography(order: Order, codes: OrderCodes) -> bool:
     """Whether an order is mammography that does not screen: diagnostic, or of one side."""
     return _has(order.codings, codes.other_mammography)
 
 
-def is_breast_mri(order: Order, codes: OrderCodes = DEFAULT_ORDER_CODES) -> bool:
+def is_breast_mri(order: Order, codes: OrderCodes) -> bool:
     """Whether an order is an MRI of the breast, of one side or both."""
     return _has(order.codings, codes.breast_mri)
 
 
-def _has(codings_: Iterable[Coding], codes: frozenset[Code]) -> bool:
-    return any(coding.key in codes for coding in codings_)
+def _has(codings_: Iterable[Coding], codes: CodeSet) -> bool:
+    return codes.holds_any(coding.key for coding in codings_)
 
 
 def _stands(request: Json) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from hooks.case import Finding, MriPolicy, Rule
 from hooks.exams import Exam, apart, exams_newest_first
@@ -26,11 +26,13 @@ NOT_CLINICAL_BANNER = "This model is not for clinical use."
 NO_LESS_SCREENING = (
     "The score describes images; it is not a diagnosis. A low or flat score is no reason for less screening."
 )
-NOT_CHECKED = (
-    "Not checked here: calculated lifetime risk, irradiation of the chest in youth, and what is not on record in codes."
-)
 NO_EARLIER_SCORE = "No earlier score can be compared with this one, so whether it has moved is not known."
 _MOST_ROWS = 12
+_NOT_ASKED = {
+    Rule.LIFETIME_RISK: "lifetime risk of 20 % or more",
+    Rule.CHEST_IRRADIATION: "irradiation of the chest in youth",
+}
+"""What a site must give its own codes for."""
 _ANSWERS = {True: "met", False: "**not met**", None: "**unknown**"}
 
 
@@ -80,8 +82,15 @@ def change_note(trajectory: Trajectory, *, rates: bool = False) -> tuple[str, ..
 
 
 def rule_lines(recommendation: Recommendation) -> str:
-    """The policy's reasoning, rule by rule, and what no rule of this version looks at."""
-    return "Rule by rule:\n\n" + bullets((*map(_finding_line, recommendation.findings), NOT_CHECKED))
+    """The policy's reasoning, rule by rule, and what no rule of this site looks at."""
+    return "Rule by rule:\n\n" + bullets((*map(_finding_line, recommendation.findings), not_checked(recommendation)))
+
+
+def not_checked(recommendation: Recommendation) -> str:
+    """What bears on an MRI and no rule of this site looks at."""
+    asked = {found.rule for found in recommendation.findings}
+    left = [words for rule, words in _NOT_ASKED.items() if rule not in asked]
+    return f"Not checked here: {', '.join((*left, 'and ' if left else ''))}what is not on record in codes."
 
 
 def doubt_lines(recommendation: Recommendation) -> str:
@@ -95,9 +104,9 @@ def unknown_lines(recommendation: Recommendation, assessment: Assessment, exam: 
     return _noted((*exam.warnings, *recommendation.unknowns, *assessment.notes))
 
 
-def further_lines(recommendation: Recommendation, assessment: Assessment) -> str:
-    """What was not known or is to be noted beside the rules' own answers."""
-    answers = {found.fact for found in recommendation.findings}
+def further_lines(recommendation: Recommendation, assessment: Assessment, *, told: Container[Rule]) -> str:
+    """What was not known or is to be noted beside the answers of the rules that the card has `told` already."""
+    answers = {found.fact for found in recommendation.findings if found.rule in told}
     return _noted((*(said for said in recommendation.unknowns if said not in answers), *assessment.notes))
 
 

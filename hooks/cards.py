@@ -13,7 +13,7 @@ from hooks.contract import SUMMARY_CHARACTERS, Card, Indicator, NewUuid, Selecti
 from hooks.exams import Exam, is_being_scored, latest_scored, newest_exam, without_usable_score
 from hooks.markdown import paragraphs, plain
 from hooks.percentages import change_in_words, percent
-from hooks.policy import Recommendation
+from hooks.policy import Recommendation, Rule
 from hooks.site import Mode, Site
 from hooks.suggestions import Offer, offer
 from model.domain import (
@@ -28,6 +28,10 @@ from model.domain import (
 
 RESEARCH_MARK = "Research: "
 """Begins every summary of research mode: many EHRs show the summary alone, without the detail and its banner."""
+
+
+_OF_THE_SCORE = (Rule.SCORE, Rule.SCORE_AGE)
+"""The rules whose answer is told by saying that there is no score."""
 
 
 class CardKind(StrEnum):
@@ -215,7 +219,7 @@ def _full_detail(occasion: Occasion) -> str:
             details.exam_table(assessment, site.policy) if has_exams else _unassessed(occasion.chart),
             details.change_lines(assessment.trajectory),
             details.rule_lines(occasion.recommendation) if latest else "",
-            details.further_lines(occasion.recommendation, assessment),
+            details.further_lines(occasion.recommendation, assessment, told=tuple(Rule) if latest else _OF_THE_SCORE),
             details.model_line(occasion.model) if occasion.model else "",
             details.citation_line(site.policy) if latest else "",
             details.NO_LESS_SCREENING,
@@ -231,8 +235,10 @@ def _no_score(has_exams: bool) -> str:
 
 
 def _unassessed(chart: Chart) -> str:
-    known = len(chart.exams.exams)
-    return f"Exams on record: {known}; none of them was assessed." if known else ""
+    exams = chart.exams.exams
+    days = [exam.performed_on for exam in exams if exam.performed_on]
+    newest = f"newest date {max(days).isoformat()}" if days else "no date known"
+    return f"Exams on record: {len(exams)}, {newest}; none of them was assessed." if exams else ""
 
 
 def _short_detail(occasion: Occasion, latest: ScoredExam) -> str:

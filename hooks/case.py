@@ -106,8 +106,11 @@ class Rule(StrEnum):
     NEWEST_EXAM = "newest-exam"
     SCORE = "score"
     RAISED_RISK = "raised-risk"
+    LIFETIME_RISK = "lifetime-risk"
+    CHEST_IRRADIATION = "chest-irradiation"
     PREGNANCY = "pregnancy"
     CONTRAST_ALLERGY = "contrast-allergy"
+    DIAGNOSTIC_MAMMOGRAM = "diagnostic-mammogram"
     WORK_UP = "work-up"
 
 

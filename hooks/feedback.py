@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from fhir_mappings.elements import storable
 from hooks.request import ContractError
 
 Outcome = Literal["accepted", "overridden"]
@@ -34,21 +35,25 @@ def read_feedback(body: object) -> tuple[CardFeedback, ...]:
 
 def _report(report: object) -> CardFeedback:
     members = report if isinstance(report, Mapping) else {}
-    card, outcome, moment = (members.get(name) for name in ("card", "outcome", "outcomeTimestamp"))
-    if not isinstance(card, str) or not card.strip() or not isinstance(moment, str) or not moment.strip():
+    card, moment, outcome = _text(members.get("card")), _text(members.get("outcomeTimestamp")), members.get("outcome")
+    if not (card and card.strip() and moment and moment.strip()):
         raise ContractError("feedback needs card and outcomeTimestamp, both text")
     if outcome not in _OUTCOMES:
         raise ContractError(f"feedback.outcome must be {' or '.join(_OUTCOMES)}")
     accepted = members.get("acceptedSuggestions")
-    ids = [one.get("id") for one in accepted if isinstance(one, Mapping)] if isinstance(accepted, list) else []
+    given = [one.get("id") for one in accepted if isinstance(one, Mapping)] if isinstance(accepted, list) else []
+    ids = tuple(one for one in map(_text, given) if one is not None)
     # Epic's examples write the key in the plural.
     why = members.get("overrideReason") or members.get("overrideReasons")
-    reason, comment = _why(why[0] if isinstance(why, list) and why else why)
-    return CardFeedback(card, outcome, moment, tuple(one for one in ids if isinstance(one, str)), reason, comment)
+    return CardFeedback(card, outcome, moment, ids, *_why(why[0] if isinstance(why, list) and why else why))
 
 
 def _why(said: object) -> tuple[str | None, str | None]:
     members = said if isinstance(said, Mapping) else {}
-    coding, comment = members.get("reason"), members.get("userComment")
+    coding = members.get("reason")
     code = coding.get("code") if isinstance(coding, Mapping) else None
-    return code if isinstance(code, str) else None, comment if isinstance(comment, str) else None
+    return _text(code), _text(members.get("userComment"))
+
+
+def _text(value: object) -> str | None:
+    return storable(value) if isinstance(value, str) else None

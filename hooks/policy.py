@@ -43,7 +43,7 @@ def recommend(
     `drafts` are all drafts of the session, not only the selected ones; `today` is the clinic's local day.
     """
     case = Case(chart, assessment, drafts, policy, today, order_codes)
-    findings = tuple(rule(case) for rule in RULES)
+    findings = tuple(found for rule in RULES if (found := rule(case)) is not None)
     over = next(found.met for found in findings if found.rule is Rule.SCORE)
     return Recommendation(
         suggest_mri=not any(found.withholds for found in findings),

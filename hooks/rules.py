@@ -16,6 +16,9 @@ from hooks.percentages import percent
 from model.domain import months_before
 
 _OLDEST_AGE_YEARS = 120  # beyond it a birth date is a placeholder, such as 1 January 1900
+_NO_SCORE = "No score is known."
+_OTHER_PATHWAY = "Breast MRI is decided by that, not by this score."
+_FINISH_WORK_UP = "Finish the work-up first."
 
 
 def sex_rule(case: Case) -> Finding:
@@ -77,14 +80,26 @@ def breast_history_rule(case: Case) -> Finding:
 
 def raised_risk_rule(case: Case) -> Finding:
     """Is the patient not on record for hereditary risk, which has a pathway of its own?"""
-    return _circumstance_rule(
-        case,
-        Rule.RAISED_RISK,
-        Circumstance.RAISED_RISK,
-        "Hereditary risk of breast cancer",
-        "hereditary risk on record",
-        "Her MRI follows that pathway, not this score.",
-    )
+    words, reason = "hereditary risk of breast cancer", "hereditary risk on record"
+    return _circumstance_rule(case, Rule.RAISED_RISK, Circumstance.RAISED_RISK, words, reason, _OTHER_PATHWAY)
+
+
+def lifetime_risk_rule(case: Case) -> Finding | None:
+    """Is no lifetime risk on record that has a pathway of its own? Not asked without codes for it."""
+    asked = Circumstance.LIFETIME_RISK
+    if asked in case.chart.circumstances.not_asked:
+        return None
+    words, reason = "lifetime risk of 20 % or more", "raised lifetime risk on record"
+    return _circumstance_rule(case, Rule.LIFETIME_RISK, asked, words, reason, _OTHER_PATHWAY)
+
+
+def chest_irradiation_rule(case: Case) -> Finding | None:
+    """Is no irradiation of the chest in youth on record, which has a pathway of its own? Not asked without codes."""
+    asked = Circumstance.CHEST_IRRADIATION
+    if asked in case.chart.circumstances.not_asked:
+        return None
+    words, reason = "irradiation of the chest at 10 to 30 years", "irradiation of the chest on record"
+    return _circumstance_rule(case, Rule.CHEST_IRRADIATION, asked, words, reason, _OTHER_PATHWAY)
 
 
 def pregnancy_rule(case: Case) -> Finding:
@@ -93,7 +108,7 @@ def pregnancy_rule(case: Case) -> Finding:
         case,
         Rule.PREGNANCY,
         Circumstance.PREGNANCY,
-        "Pregnancy",
+        "pregnancy",
         "pregnancy on record",
         "Ask again after it.",
     )
@@ -105,33 +120,35 @@ def contrast_allergy_rule(case: Case) -> Finding:
         case,
         Rule.CONTRAST_ALLERGY,
         Circumstance.CONTRAST_ALLERGY,
-        "Allergy to a contrast agent",
+        "allergy to a contrast agent",
         "allergy to contrast agent on record",
         "Ask radiology which examination is possible.",
     )
 
 
-def work_up_rule(case: Case) -> Finding:
-    """Is no finding being worked up: no BI-RADS category but 1 or 2, no diagnostic mammogram about the judged exam?"""
-    instead = "Finish the work-up first."
-    orders = case.chart.diagnostic_orders
-    if case.latest is not None and not isinstance(orders, Unread):
-        since = case.latest.performed_on - timedelta(days=case.policy.work_up_days)
-        if any(_is_since(order, since) is not False for order in orders):
-            fact = "A diagnostic mammogram was ordered about the judged exam or since."
-            return Finding(Rule.WORK_UP, False, fact, "diagnostic mammogram on record", instead=instead)
-    assessed = _circumstance_rule(
-        case,
-        Rule.WORK_UP,
-        Circumstance.OPEN_ASSESSMENT,
-        "A newest BI-RADS category other than 1 and 2",
-        "BI-RADS category other than 1 or 2",
-        instead,
-    )
-    if assessed.met and isinstance(orders, Unread):
+def diagnostic_mammogram_rule(case: Case) -> Finding:
+    """Is no diagnostic mammogram ordered about the judged exam? One without an exact date may be."""
+    rule, orders = Rule.DIAGNOSTIC_MAMMOGRAM, case.chart.diagnostic_orders
+    if isinstance(orders, Unread):
         fact = f"Orders of diagnostic mammograms could not be read: {_sentence(orders.why)}"
-        return Finding(Rule.WORK_UP, None, fact, needed=False)
-    return assessed
+        return Finding(rule, None, fact, needed=False)
+    judged_on = case.latest.performed_on if case.latest else case.today
+    answers = {_is_since(order, _days_before(judged_on, case.policy.work_up_days)) for order in orders}
+    if True in answers:
+        fact = "A diagnostic mammogram was ordered about the judged exam or since."
+        return Finding(rule, False, fact, "diagnostic mammogram on record", instead=_FINISH_WORK_UP)
+    if None in answers:
+        fact = (
+            "A diagnostic mammogram is on record, and its date is not known exactly: it may be about the judged exam."
+        )
+        return Finding(rule, None, fact, "diagnostic mammogram of uncertain date", instead="Look up when it was.")
+    return Finding(rule, True, "No diagnostic mammogram about the judged exam or since was found.")
+
+
+def work_up_rule(case: Case) -> Finding:
+    """Is no finding being worked up: no newest BI-RADS category but 1 or 2?"""
+    words, reason = "newest BI-RADS category other than 1 and 2", "BI-RADS category other than 1 or 2"
+    return _circumstance_rule(case, Rule.WORK_UP, Circumstance.OPEN_ASSESSMENT, words, reason, _FINISH_WORK_UP)
 
 
 def information(case: Case) -> tuple[str, ...]:
@@ -143,7 +160,7 @@ def information(case: Case) -> tuple[str, ...]:
 # Renal disease and lactation: group II agents are used with care (ACR). Biopsies: earlier benign ones raise AI scores.
 _INFORMATION = {
     Circumstance.IRRADIATION: (
-        "Irradiation is on record, not of which part and when; of the chest at 10 to 30 years it has its own pathway."
+        "Irradiation is on record, of no stated part and age; of the chest at 10 to 30 years it has its own pathway."
     ),
     Circumstance.RENAL_DISEASE: "Renal disease is on record: the choice of contrast agent matters.",
     Circumstance.LACTATION: "Lactation is on record.",
@@ -154,12 +171,11 @@ _INFORMATION = {
 def _circumstance_rule(case: Case, rule: Rule, asked: Circumstance, words: str, reason: str, instead: str) -> Finding:
     circumstances = case.chart.circumstances
     if asked in circumstances.present:
-        return Finding(rule, False, f"{words} is on record.", reason, instead=instead)
-    lower = f"{words[0].lower()}{words[1:]}"
+        return Finding(rule, False, f"On record: {words}.", reason, instead=instead)
     if asked in circumstances.unread:
-        why = _sentence(circumstances.unread[asked])
-        return Finding(rule, None, f"Whether {lower} is on record could not be looked up: {why}", needed=False)
-    return Finding(rule, True, f"No record was found of: {lower}.")
+        why = circumstances.unread[asked].strip().rstrip(".")
+        return Finding(rule, None, f"Not known, as it could not be looked up: {words} ({why}).", needed=False)
+    return Finding(rule, True, f"Not found on record: {words}.")
 
 
 def breast_mri_rule(case: Case) -> Finding:
@@ -177,8 +193,8 @@ def breast_mri_rule(case: Case) -> Finding:
         fact = f"A breast MRI was ordered or done in the last {months} months."
         return Finding(Rule.BREAST_MRI, False, fact, f"breast MRI ordered in the last {months} months")
     if None in answers:
-        fact = f"A breast MRI order without an exact date may be of the last {months} months."
-        return Finding(Rule.BREAST_MRI, None, fact, "breast MRI order of uncertain date")
+        fact = f"A breast MRI is on record, and its date is not known exactly: it may be of the last {months} months."
+        return Finding(Rule.BREAST_MRI, None, fact, "breast MRI of uncertain date", instead="Look up when it was.")
     return Finding(Rule.BREAST_MRI, True, f"No breast MRI order of the last {months} months was found.")
 
 
@@ -186,7 +202,7 @@ def score_age_rule(case: Case) -> Finding:
     """Is the judged score recent enough to speak of the breast today?"""
     latest, months = case.latest, case.policy.oldest_score_months
     if latest is None:
-        return Finding(Rule.SCORE_AGE, None, "No exam has a score.", "no score")
+        return Finding(Rule.SCORE_AGE, None, _NO_SCORE, "no score")
     exam = exam_words(latest)
     if latest.performed_on > case.today:
         return Finding(Rule.SCORE_AGE, None, f"The date of {exam} lies after today.", "exam date after today")
@@ -204,7 +220,7 @@ def newest_exam_rule(case: Case) -> Finding:
     """
     newest, latest = newest_exam(case.assessment), case.latest
     if latest is None or newest is None or newest is latest:
-        return Finding(Rule.NEWEST_EXAM, True, "No newer exam without a usable score is known.")
+        return Finding(Rule.NEWEST_EXAM, True, "The score is of the newest exam known.")
     fact = f"{without_usable_score(newest)}; the score used is of {exam_words(latest)}."
     if is_being_scored(newest):
         return Finding(Rule.NEWEST_EXAM, None, fact, "a newer exam is being scored")
@@ -215,7 +231,7 @@ def score_rule(case: Case) -> Finding:
     """Does the unrounded five-year risk cross the threshold?"""
     latest, policy = case.latest, case.policy
     if latest is None:
-        return Finding(Rule.SCORE, None, "No exam has a score.", "no score")
+        return Finding(Rule.SCORE, None, _NO_SCORE, "no score")
     risk = latest.score.five_year
     crossed, shown = policy.is_crossed_by(risk), percent(risk, beside=policy.threshold)
     verdict = "is" if crossed else "is not"
@@ -223,14 +239,17 @@ def score_rule(case: Case) -> Finding:
     return Finding(Rule.SCORE, crossed, fact, "" if crossed else f"score not {policy.rule_words}")
 
 
-RULES: tuple[Callable[[Case], Finding], ...] = (
+RULES: tuple[Callable[[Case], Finding | None], ...] = (
     score_rule,
     age_rule,
     sex_rule,
     living_rule,
     breast_history_rule,
     raised_risk_rule,
+    lifetime_risk_rule,
+    chest_irradiation_rule,
     breast_mri_rule,
+    diagnostic_mammogram_rule,
     work_up_rule,
     pregnancy_rule,
     contrast_allergy_rule,
@@ -242,11 +261,13 @@ RULES: tuple[Callable[[Case], Finding], ...] = (
 def _is_since(order: Order, since: date) -> bool | None:
     """Whether an order was written on or after a day; None where its date does not tell."""
     authored = order.authored_on
-    if authored is None:
-        return None if order.status == "completed" else True  # an open order without a date is still an order
-    if authored.earliest >= since:
-        return True
-    return None if authored.latest >= since else False
+    if authored is None or authored.earliest < since <= authored.latest:
+        return None
+    return authored.earliest >= since
+
+
+def _days_before(day: date, days: int) -> date:
+    return day - min(timedelta(days=days), day - date.min)
 
 
 def _sentence(text: str) -> str:

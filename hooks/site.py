@@ -8,7 +8,7 @@ from enum import StrEnum
 from fhir_mappings.code_sets import CodeSets
 from fhir_mappings.codes import DEFAULT_MRI_ORDER, Coding
 from fhir_mappings.mri_orders import INTENTS
-from fhir_mappings.orders import DEFAULT_ORDER_CODES, OrderCodes
+from fhir_mappings.orders import OrderCodes, usual_order_codes
 from hooks.case import MriPolicy, PolicyError
 from hooks.contract import OverrideReason, Source
 from model.domain import ModelVersion
@@ -75,7 +75,7 @@ class Site:
     mri_intent: str = "order"
     identifier_system: str = "urn:mammotrend:risk-assessment"
     override_reasons: tuple[OverrideReason, ...] = DEFAULT_OVERRIDE_REASONS
-    order_codes: OrderCodes = DEFAULT_ORDER_CODES
+    order_codes: OrderCodes = field(default_factory=usual_order_codes)
     assessment_offered: bool = True
     one_action_each: bool = True
     model: ModelVersion | None = None

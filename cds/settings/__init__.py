@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cds.settings.archives import ImagingSettings, PacsSettings
 from cds.settings.ehrs import CallerSettings, EhrSettings, RiskAssessmentBy
+from cds.settings.operations import OperationsSettings
 from cds.settings.orders import CodeSettings, OrderCodesSettings, OrderSettings
 from cds.settings.policy import CardsSettings, PolicySettings
 from cds.settings.processes import NightSettings, ScoringSettings, ServiceSettings
@@ -17,6 +18,7 @@ __all__ = [
     "EhrSettings",
     "ImagingSettings",
     "NightSettings",
+    "OperationsSettings",
     "OrderCodesSettings",
     "OrderSettings",
     "PacsSettings",

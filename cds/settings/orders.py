@@ -8,6 +8,7 @@ from typing import Self
 from pydantic import field_validator, model_validator
 
 from cds.settings.fields import Display, FhirCode, Section, Uri
+from fhir_mappings.codes import DEFAULT_MRI_ORDER
 from fhir_mappings.mri_orders import INTENTS
 
 
@@ -21,8 +22,8 @@ class CodeSettings(Section):
 class OrderSettings(Section):
     """The breast MRI order that a card offers, in the site's own code where it has one."""
 
-    code: FhirCode = "77049"
-    system: Uri = "http://www.ama-assn.org/go/cpt"
+    code: FhirCode = DEFAULT_MRI_ORDER.code
+    system: Uri = DEFAULT_MRI_ORDER.system
     display: Display = ""
     equivalents: tuple[CodeSettings, ...] = ()
     """Standard codes that mean the same, offered beside it."""
@@ -41,11 +42,15 @@ class OrderCodesSettings(Section):
 
     screening_mammography: tuple[CodeSettings, ...] = ()
     other_mammography: tuple[CodeSettings, ...] = ()
+    unspecified_mammography: tuple[CodeSettings, ...] = ()
+    """Orders that may be for either: one whose reason is among `screening_reasons` screens."""
     breast_mri: tuple[CodeSettings, ...] = ()
+    screening_reasons: tuple[CodeSettings, ...] = ()
+    """Not of orders, but of the reasons for them."""
 
     @model_validator(mode="after")
     def _mean_one_thing(self) -> Self:
-        lists = (self.screening_mammography, self.other_mammography, self.breast_mri)
-        if any(set(one) & set(other) for one, other in combinations(lists, 2)):
+        lists = [set(codes) for _, codes in self]
+        if any(one & other for one, other in combinations(lists, 2)):
             raise ValueError("a code can be in one of the lists only")
         return self

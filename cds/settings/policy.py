@@ -26,7 +26,7 @@ class PolicySettings(Section):
     sexes: tuple[Sex, ...] = (Sex.FEMALE,)
     """For whom a breast MRI is suggested at all; the model was made for women."""
     code_sets: tuple[Path, ...] = ()
-    """Files with codes of the site's own for what keeps a suggestion back, in the form of the program's own file."""
+    """Files with codes of the site's own for what keeps a suggestion back, in the form of the program's own files."""
     gap_months: int = Field(default=GAP_MONTHS, ge=1)
     """Two scores further apart are shown with a gap between them."""
     citation: Text | None = None

@@ -15,6 +15,7 @@ from cds.errors import SettingsError
 from cds.settings.archives import ImagingSettings, PacsSettings
 from cds.settings.ehrs import EhrSettings
 from cds.settings.fields import is_among
+from cds.settings.operations import OperationsSettings
 from cds.settings.orders import OrderCodesSettings, OrderSettings
 from cds.settings.policy import CardsSettings, PolicySettings
 from cds.settings.processes import NightSettings, ScoringSettings, ServiceSettings
@@ -51,6 +52,7 @@ class Settings(BaseSettings):
     service: ServiceSettings = ServiceSettings()
     scoring: ScoringSettings = ScoringSettings()
     night: NightSettings = NightSettings()
+    operations: OperationsSettings = OperationsSettings()
 
     @property
     def model_folder(self) -> Path:

@@ -11,6 +11,7 @@ from flask import Flask, Response, g, request
 
 from cds.errors import CallerKeysUnread, CallerNotTrusted
 from cds.trust.clients import ClientTrust
+from fhir_mappings.access_events import WebCall
 
 log = logging.getLogger(__name__)
 
@@ -19,10 +20,17 @@ OPEN_ENDPOINT = "cds_hooks.announce"
 """Discovery says nothing that is not public."""
 
 
-def register(app: Flask, trust: ClientTrust | None, public_url: str, now: Callable[[], datetime]) -> None:
+def register(
+    app: Flask,
+    trust: ClientTrust | None,
+    public_url: str,
+    now: Callable[[], datetime],
+    note_refusal: Callable[[WebCall, str], object] = lambda _call, _why: None,
+) -> None:
     """Have every hook call and feedback prove whose it is. Without `trust` any call is let through.
 
     `public_url` is the address that EHRs call, without `/cds-services`: their tokens are for it and the path.
+    `note_refusal` is told of each call that was refused, and why.
     """
     if trust is None:
         return
@@ -36,6 +44,7 @@ def register(app: Flask, trust: ClientTrust | None, public_url: str, now: Callab
             g.verified_call = trust.verify(request.headers.get("Authorization"), audience, now())
         except CallerNotTrusted as error:
             log.warning("a call was refused: %s%s", error.reason, f", of {error.issuer}" if error.issuer else "")
+            note_refusal(_call(), error.reason)
             return _bare(error.http_status)
         except CallerKeysUnread as error:
             log.warning("a call could not be told from a forged one: %s", error)
@@ -54,6 +63,11 @@ def verified_ehr() -> str | None:
 def _is_guarded() -> bool:
     # A browser sends no token with the question whether it may call.
     return request.method != "OPTIONS" and request.blueprint in GUARDED_BLUEPRINTS and request.endpoint != OPEN_ENDPOINT
+
+
+def _call() -> WebCall:
+    # The route, not the path: whoever is refused may write anything there.
+    return WebCall(request.url_rule.rule if request.url_rule else "", request.remote_addr)
 
 
 def _bare(status: HTTPStatus) -> Response:

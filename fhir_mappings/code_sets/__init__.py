@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Self
 
 from fhir_mappings.codes import ICD_10, ICD_10_CM, SYSTEM_ALIASES, Code
 from fhir_mappings.elements import Json
 
-SHIPPED = "circumstances.toml"
+CHART = ("circumstances.toml", "histories.toml")
+ORDERS = "orders.toml"
 _ICD = frozenset({ICD_10, ICD_10_CM})
-_MEMBERS = frozenset({"system", "codes", "prefixes", "source", "verified"})
+_MEMBERS = frozenset({"system", "codes", "prefixes", "display", "source", "verified"})
 
 
 class CodeSetError(ValueError):
@@ -27,8 +29,21 @@ class CodeSet:
     codes: frozenset[Code] = frozenset()
     prefixes: tuple[str, ...] = ()
 
-    def holds(self, code: Code) -> bool:
-        """Whether a code, ICD-10 with its dot, is in the set."""
+    @classmethod
+    def of(cls, system: str, codes: Iterable[str], prefixes: Iterable[str] = ()) -> Self:
+        """Codes of one system under any of its names, ICD-10 with or without its dot."""
+        usual = SYSTEM_ALIASES.get(system, system)
+        dotted = tuple(_with_dot((usual, prefix))[1] for prefix in prefixes)
+        return cls(frozenset(_with_dot((usual, code)) for code in codes), dotted)
+
+    def __bool__(self) -> bool:
+        return bool(self.codes or self.prefixes)
+
+    def holds_any(self, codes: Iterable[Code]) -> bool:
+        """Whether one of the codes is in the set; ICD-10 codes with their dot or, as some EHRs write them, without."""
+        return any(self._holds(_with_dot(code)) for code in codes)
+
+    def _holds(self, code: Code) -> bool:
         system, value = code
         return code in self.codes or (system in _ICD and bool(self.prefixes) and value.startswith(self.prefixes))
 
@@ -41,15 +56,30 @@ CodeSets = Mapping[str, CodeSet]
 
 @cache
 def code_sets(further: tuple[tuple[str, str], ...] = ()) -> CodeSets:
-    """The sets by name, with a site's own codes added, each file as its name and its text; raises CodeSetError."""
-    known = _read(SHIPPED, files(__name__).joinpath(SHIPPED).read_text(encoding="utf-8"))
+    """What of a chart bears on a suggestion, by name, with a site's own codes added; raises CodeSetError.
+
+    `further` are the site's files, each as its name and its text.
+    """
+    known = {name: codes for file in CHART for name, codes in _shipped(file).items()}
     for file, written in further:
         own = _read(file, written)
         strange = sorted(set(own) - set(known))
         if strange:
-            raise CodeSetError(f"{file}: there is no set {strange[0]!r}; the sets are {', '.join(sorted(known))}")
+            raise CodeSetError(
+                f"{file}: there is no set {strange[0]!r} to add to; there are {', '.join(sorted(known))}"
+            )
         known = {name: codes | own.get(name, CodeSet()) for name, codes in known.items()}
     return known
+
+
+@cache
+def order_code_sets() -> CodeSets:
+    """What orders are for, by name; a site adds its own codes for each EHR in its settings."""
+    return _shipped(ORDERS)
+
+
+def _shipped(file: str) -> dict[str, CodeSet]:
+    return _read(file, files(__name__).joinpath(file).read_text(encoding="utf-8"))
 
 
 def _read(file: str, written: str) -> dict[str, CodeSet]:
@@ -79,11 +109,17 @@ def _part(block: Json) -> CodeSet | None:
     system, codes, prefixes = block.get("system"), block.get("codes", []), block.get("prefixes", [])
     if not (_are_texts([system, block.get("source")]) and _are_texts(codes) and _are_texts(prefixes)):
         return None
-    usual = SYSTEM_ALIASES.get(str(system), str(system))
-    if not (codes or prefixes) or (prefixes and usual not in _ICD):
+    if not (codes or prefixes) or (prefixes and SYSTEM_ALIASES.get(str(system), system) not in _ICD):
         return None
-    return CodeSet(frozenset((usual, code) for code in codes), tuple(prefixes))
+    return CodeSet.of(str(system), codes, prefixes)
 
 
 def _are_texts(values: object) -> bool:
-    return isinstance(values, Iterable) and all(isinstance(value, str) and value.strip() for value in values)
+    return isinstance(values, list) and all(isinstance(value, str) and value.strip() for value in values)
+
+
+def _with_dot(code: Code) -> Code:
+    system, value = code
+    if system not in _ICD or "." in value or len(value) <= 3:
+        return code
+    return system, f"{value[:3]}.{value[3:]}"

@@ -25,7 +25,13 @@ from cds.settings import (
     Settings,
 )
 from fhir_mappings.codes import CPT
-from fhir_mappings.orders import Order, is_breast_mri, is_screening_mammography, read_orders
+from fhir_mappings.orders import (
+    Order,
+    is_breast_mri,
+    is_other_mammography,
+    is_screening_mammography,
+    read_orders,
+)
 from hooks.case import Comparator
 from hooks.site import Mode, Site
 from tests.cds.builders import MODEL
@@ -104,7 +110,7 @@ def test_a_sites_own_order_codes_stand_beside_the_usual_ones(tmp_path: Path) -> 
 
     assert is_screening_mammography(order_of("urn:site", "MAMSCR"), codes)
     assert is_screening_mammography(order_of(CPT, "77067"), codes)
-    assert ("urn:site", "MAMDX") in codes.other_mammography
+    assert is_other_mammography(order_of("urn:site", "MAMDX"), codes)
     assert not is_screening_mammography(order_of("urn:site", "MAMDX"), codes)
     assert is_breast_mri(order_of("urn:site", "MR1"), codes)
     assert is_breast_mri(order_of(CPT, "9999X"), codes)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import pytest
 
 from fhir_mappings.chart import Chart, Unread, read_chart
-from fhir_mappings.codes import ICD_10_CM, SNOMED
+from fhir_mappings.codes import ICD_10_CM, SNOMED, Coding
 from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.histories import BreastHistory
-from fhir_mappings.orders import DEFAULT_ORDER_CODES
+from fhir_mappings.orders import usual_order_codes
 from tests.fhir_mappings.fhir_json import (
     PATIENT,
     bundle,
@@ -113,7 +112,7 @@ def test_only_standing_breast_mri_orders_are_kept() -> None:
 
 def test_a_sites_own_mri_code_is_recognised() -> None:
     site = ("https://site.example/orders", "MRIBRST")
-    codes = replace(DEFAULT_ORDER_CODES, breast_mri=frozenset({site}))
+    codes = usual_order_codes().adding(breast_mri=[Coding(*site)])
     resources = {"patient": patient(), "mammograms": [], "orders": [service_request(site[1], site[0])]}
     kept = read_chart(resources, PATIENT, TODAY, codes).mri_orders
     assert isinstance(kept, tuple)

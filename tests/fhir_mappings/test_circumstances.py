@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_mappings.circumstances import Circumstance, Circumstances, read_circumstances
-from fhir_mappings.code_sets import code_sets
+from fhir_mappings.code_sets import CodeSets, code_sets
 from fhir_mappings.codes import ICD_10_CM, SNOMED
 from tests.fhir_mappings.fhir_json import PATIENT, bundle
 
@@ -40,8 +40,39 @@ def birads(category: str, day: str | None) -> dict[str, Any]:
     return coded("Observation", SNOMED, codes[category], status="final", **dated)
 
 
-def test_nothing_on_record_is_nothing_found() -> None:
-    assert read() == Circumstances()
+UNKNOWN_TO_US = frozenset({Circumstance.LIFETIME_RISK, Circumstance.CHEST_IRRADIATION})
+
+
+def test_nothing_on_record_is_nothing_found_of_what_there_are_codes_for() -> None:
+    assert read() == Circumstances(not_asked=UNKNOWN_TO_US)
+
+
+def own_codes(name: str) -> CodeSets:
+    written = f'[[{name}]]\nsystem = "urn:site"\ncodes = ["OWN"]\nsource = "our catalogue"'
+    return code_sets((("own.toml", written),))
+
+
+@pytest.mark.parametrize(
+    ("asked", "key", "kind"),
+    [
+        (Circumstance.LIFETIME_RISK, "conditions", "Condition"),
+        (Circumstance.LIFETIME_RISK, "observations", "Observation"),
+        (Circumstance.CHEST_IRRADIATION, "conditions", "Condition"),
+        (Circumstance.CHEST_IRRADIATION, "procedures", "Procedure"),
+    ],
+)
+def test_what_no_code_is_known_for_is_asked_by_the_sites_own(asked: Circumstance, key: str, kind: str) -> None:
+    on_record = {name: bundle() for name in KEYS} | {key: bundle(coded(kind, "urn:site", "OWN"))}
+    found = read_circumstances(on_record, PATIENT, TODAY, own_codes(asked))
+    assert (found.present, found.not_asked) == (frozenset({asked}), UNKNOWN_TO_US - {asked})
+    assert read(**on_record).present == frozenset()
+
+
+def test_the_question_of_an_observation_is_not_its_answer() -> None:
+    question = {"code": {"coding": [{"system": "urn:site", "code": "OWN"}]}}
+    asked = coded("Observation", SNOMED, "1") | question
+    on_record = {name: bundle() for name in KEYS} | {"observations": bundle(asked)}
+    assert not read_circumstances(on_record, PATIENT, TODAY, own_codes("lifetime-risk")).present
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
+from importlib.resources import files
+
 import pytest
 
 from fhir_mappings.circumstances import Circumstance
-from fhir_mappings.code_sets import CodeSetError, code_sets
-from fhir_mappings.codes import ICD_10_CM, SNOMED
+from fhir_mappings.code_sets import CHART, ORDERS, CodeSetError, code_sets, order_code_sets
+from fhir_mappings.codes import CPT, HCPCS, ICD_10_CM, SNOMED
 
 OWN = """
 [[pregnancy]]
@@ -17,21 +20,56 @@ source = "our catalogue"
 
 
 def test_every_circumstance_has_its_set() -> None:
-    assert {*Circumstance, "closed-assessment"} == set(code_sets())
+    history = {"breast-cancer", "bilateral-mastectomy", "absent-right-breast", "absent-left-breast"}
+    assert set(code_sets()) == {*Circumstance, "closed-assessment", *history}
+
+
+def test_every_shipped_set_but_two_holds_codes() -> None:
+    empty = {name for name, codes in code_sets().items() if not codes}
+    assert empty == {Circumstance.LIFETIME_RISK, Circumstance.CHEST_IRRADIATION}
+    assert all(order_code_sets().values())
+
+
+@pytest.mark.parametrize("file", [*CHART, ORDERS])
+def test_every_shipped_code_tells_its_source_and_whether_it_was_verified_and_no_words_of_cpt(file: str) -> None:
+    content = tomllib.loads(files("fhir_mappings.code_sets").joinpath(file).read_text(encoding="utf-8"))
+    blocks = [block for blocks in content.values() for block in blocks]
+    assert all(block["source"] and isinstance(block["verified"], bool) for block in blocks)
+    assert [block["codes"] for block in blocks if ("display" in block) is (block["system"] in (CPT, HCPCS))] == []
+
+
+def test_no_code_is_in_two_sets_of_orders() -> None:
+    held = [code for codes in order_code_sets().values() for code in codes.codes]
+    assert len(held) == len(set(held))
 
 
 def test_a_prefix_holds_every_icd_10_code_that_starts_so_and_no_other() -> None:
     pregnancy = code_sets()["pregnancy"]
-    assert pregnancy.holds((ICD_10_CM, "O09.513"))
-    assert not pregnancy.holds((SNOMED, "O09.513"))
-    assert not pregnancy.holds((ICD_10_CM, "O10"))
+    assert pregnancy.holds_any([(ICD_10_CM, "O09.513")])
+    assert not pregnancy.holds_any([(SNOMED, "O09.513")])
+    assert not pregnancy.holds_any([(ICD_10_CM, "O10")])
+
+
+@pytest.mark.parametrize("written", ["N18.4", "N184"])
+@pytest.mark.parametrize("kept", ["N18.4", "N184"])
+@pytest.mark.parametrize("how", ["codes", "prefixes"])
+def test_an_icd_10_code_is_the_same_without_its_dot(written: str, kept: str, how: str) -> None:
+    own = f'[[pregnancy]]\nsystem = "urn:oid:2.16.840.1.113883.6.90"\n{how} = ["{kept}"]\nsource = "x"'
+    assert code_sets((("own.toml", own),))["pregnancy"].holds_any([(ICD_10_CM, written)])
+    assert not code_sets((("own.toml", own),))["pregnancy"].holds_any([(ICD_10_CM, "N18"), (SNOMED, written)])
 
 
 def test_a_site_adds_its_own_codes() -> None:
     pregnancy = code_sets((("own.toml", OWN),))["pregnancy"]
-    assert pregnancy.holds(("urn:site", "PREG"))
-    assert pregnancy.holds((SNOMED, "77386006"))
-    assert not code_sets()["pregnancy"].holds(("urn:site", "PREG"))
+    assert pregnancy.holds_any([("urn:site", "PREG")])
+    assert pregnancy.holds_any([(SNOMED, "77386006")])
+    assert not code_sets()["pregnancy"].holds_any([("urn:site", "PREG")])
+
+
+@pytest.mark.parametrize("name", sorted(order_code_sets()))
+def test_codes_of_orders_are_given_in_the_settings_of_orders_and_not_here(name: str) -> None:
+    with pytest.raises(CodeSetError, match=f"there is no set '{name}'"):
+        code_sets((("own.toml", OWN.replace("pregnancy", name)),))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_mappings.codes import CPT, HCPCS, SNOMED, Coding
-from fhir_mappings.elements import codes_of, codings, counted, text
+from fhir_mappings.elements import codes_of, codings, counted, storable, text
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,20 @@ def test_text_is_read_without_padding_and_not_at_all_where_it_cannot_be_kept(wri
 @given(st.text(st.characters(exclude_categories=())))
 def test_whatever_text_is_read_can_be_written_in_utf_8_and_holds_no_nul(written: str) -> None:
     assert b"\0" not in text(written).encode()
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_of_a_text_that_is_kept_all_the_same_only_what_cannot_be_is_replaced(written: str) -> None:
+    kept = storable(written)
+
+    assert b"\0" not in kept.encode()
+    assert len(kept) == len(written)
+    assert all(now in (before, "\ufffd") for now, before in zip(kept, written, strict=True))
+
+
+def test_a_comment_that_was_cut_in_the_middle_of_a_character_keeps_its_words() -> None:
+    assert storable("see note \ud83d") == "see note \ufffd"
+    assert storable("see note \N{MICROSCOPE}\0") == "see note \N{MICROSCOPE}\ufffd"
 
 
 def test_a_count_agrees_with_its_noun() -> None:

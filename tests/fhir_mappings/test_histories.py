@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fhir_mappings.code_sets import code_sets
 from fhir_mappings.codes import CPT, ICD_10, ICD_10_CM, ICD_10_PCS, SNOMED
 from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.histories import BreastHistory, read_history
@@ -16,7 +17,7 @@ CLEAN = BreastHistory(breast_cancer=False, bilateral_mastectomy=False)
 
 def history(*conditions: Json, procedures: tuple[Json, ...] = ()) -> BreastHistory:
     """What these conditions and procedures of the tests' patient say."""
-    return read_history(bundle(*conditions), bundle(*procedures), PATIENT)
+    return read_history(bundle(*conditions), bundle(*procedures), PATIENT, code_sets())
 
 
 def test_nothing_on_record_is_a_clean_history() -> None:
@@ -77,8 +78,15 @@ def test_a_resolved_cancer_is_still_history() -> None:
     ],
 )
 def test_both_breasts_removed_is_a_bilateral_mastectomy(given: dict[str, list[Json]]) -> None:
-    read = read_history(given.get("conditions", []), given.get("procedures", []), PATIENT)
+    read = read_history(given.get("conditions", []), given.get("procedures", []), PATIENT, code_sets())
     assert read == BreastHistory(breast_cancer=False, bilateral_mastectomy=True)
+
+
+def test_a_site_adds_codes_of_its_own_to_a_history() -> None:
+    own = '[[breast-cancer]]\nsystem = "urn:site"\ncodes = ["BC"]\nsource = "our catalogue"'
+    hers = bundle(condition("urn:site", "BC"))
+    assert read_history(hers, [], PATIENT, code_sets((("own.toml", own),))).breast_cancer
+    assert not read_history(hers, [], PATIENT, code_sets()).breast_cancer
 
 
 def test_one_breast_removed_is_not_a_bilateral_mastectomy() -> None:
@@ -103,4 +111,4 @@ def test_another_patients_history_is_left_out_and_said_so() -> None:
 @pytest.mark.parametrize(("conditions", "procedures"), [(outcome(), []), ([], outcome()), (None, []), ([], "x")])
 def test_a_history_that_could_not_be_looked_up_is_not_a_clean_one(conditions: Any, procedures: Any) -> None:
     with pytest.raises(ResourceProblem):
-        read_history(conditions, procedures, PATIENT)
+        read_history(conditions, procedures, PATIENT, code_sets())

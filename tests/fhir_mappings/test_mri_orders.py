@@ -9,7 +9,7 @@ import pytest
 from fhir_mappings.codes import CPT, LOINC, Coding
 from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.mri_orders import check_mri_order, mri_order
-from fhir_mappings.orders import is_breast_mri, read_orders
+from fhir_mappings.orders import is_breast_mri, read_orders, usual_order_codes
 
 
 def test_the_default_is_a_draft_of_cpt_77049_without_a_copyrighted_description() -> None:
@@ -22,7 +22,7 @@ def test_the_default_is_a_draft_of_cpt_77049_without_a_copyrighted_description()
 
 def test_our_own_order_is_recognised_as_a_breast_mri() -> None:
     (read,) = read_orders([mri_order("p1", reason="r")], "p1").orders
-    assert is_breast_mri(read)
+    assert is_breast_mri(read, usual_order_codes())
 
 
 def test_the_sites_code_comes_first_and_the_standard_ones_beside_it() -> None:

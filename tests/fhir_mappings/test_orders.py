@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,15 +9,17 @@ import pytest
 from fhir_mappings.codes import CPT, HCPCS, ICD_10_CM, LOINC, SNOMED, Coding
 from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.orders import (
-    DEFAULT_ORDER_CODES,
     Order,
     draft_orders,
     is_breast_mri,
     is_screening_mammography,
     read_orders,
     selected,
+    usual_order_codes,
 )
 from tests.fhir_mappings.fhir_json import PATIENT, Json, bundle, concept, outcome, service_request
+
+USUAL = usual_order_codes()
 
 
 def order(*codes: tuple[str, str], reasons: tuple[tuple[str, str], ...] = ()) -> Order:
@@ -33,10 +34,20 @@ def context(*drafts: Any, selections: Any = ()) -> Json:
     return {"userId": "Practitioner/d", "patientId": PATIENT, "selections": selections, "draftOrders": bundle(*drafts)}
 
 
+def screens(of: Order) -> bool:
+    """Whether the codes that come with the program call an order screening."""
+    return is_screening_mammography(of, USUAL)
+
+
+def images_by_mri(of: Order) -> bool:
+    """Whether the codes that come with the program call an order a breast MRI."""
+    return is_breast_mri(of, USUAL)
+
+
 def test_a_sites_own_codes_are_added_under_the_usual_name_of_their_system() -> None:
-    own = DEFAULT_ORDER_CODES.adding(breast_mri=[Coding("urn:oid:2.16.840.1.113883.6.12", "1"), Coding("urn:s", "2")])
-    assert own.breast_mri == DEFAULT_ORDER_CODES.breast_mri | {(CPT, "1"), ("urn:s", "2")}
-    assert own.screening_mammography == DEFAULT_ORDER_CODES.screening_mammography
+    own = USUAL.adding(breast_mri=[Coding("urn:oid:2.16.840.1.113883.6.12", "1"), Coding("urn:s", "2")])
+    assert own.breast_mri.codes == USUAL.breast_mri.codes | {(CPT, "1"), ("urn:s", "2")}
+    assert own.screening_mammography == USUAL.screening_mammography
     assert is_breast_mri(order(("urn:oid:2.16.840.1.113883.6.12", "1")), own)
 
 
@@ -44,8 +55,8 @@ def test_a_sites_own_codes_are_added_under_the_usual_name_of_their_system() -> N
     "code", [(CPT, "77067"), (CPT, "77063"), (HCPCS, "G0202"), (LOINC, "24606-6"), (SNOMED, "24623002")]
 )
 def test_screening_codes_are_screening(code: tuple[str, str]) -> None:
-    assert is_screening_mammography(order(code))
-    assert is_screening_mammography(order(("https://site.example/orders", "MAMMO"), code))
+    assert screens(order(code))
+    assert screens(order(("https://site.example/orders", "MAMMO"), code))
 
 
 @pytest.mark.parametrize(
@@ -62,28 +73,35 @@ def test_screening_codes_are_screening(code: tuple[str, str]) -> None:
     ],
 )
 def test_other_codes_are_not_screening(code: tuple[str, str]) -> None:
-    assert not is_screening_mammography(order(code))
+    assert not screens(order(code))
 
 
 def test_a_diagnostic_code_on_the_same_order_wins() -> None:
-    assert not is_screening_mammography(order((CPT, "77067"), (CPT, "77066")))
-    assert not is_screening_mammography(order((CPT, "77066"), (CPT, "77067")))
+    assert not screens(order((CPT, "77067"), (CPT, "77066")))
+    assert not screens(order((CPT, "77066"), (CPT, "77067")))
 
 
 def test_plain_mammography_is_screening_where_the_reason_says_so() -> None:
     screening = ((ICD_10_CM, "Z12.31"),)
-    assert is_screening_mammography(order((SNOMED, "71651007"), reasons=screening))
-    assert not is_screening_mammography(order((SNOMED, "71651007"), (CPT, "77066"), reasons=screening))
-    assert not is_screening_mammography(order((CPT, "77049"), reasons=screening))
+    assert screens(order((SNOMED, "71651007"), reasons=screening))
+    assert not screens(order((SNOMED, "71651007"), (CPT, "77066"), reasons=screening))
+    assert not screens(order((CPT, "77049"), reasons=screening))
+    assert screens(order((SNOMED, "71651007"), reasons=((ICD_10_CM, "Z1231"),)))
+
+
+def test_a_site_adds_orders_that_say_neither_and_reasons_that_screen() -> None:
+    catalogue, reason = ("urn:site", "MAMMO"), ("urn:site", "YEARLY")
+    own = USUAL.adding(unspecified_mammography=[Coding(*catalogue)], screening_reasons=[Coding(*reason)])
+    assert is_screening_mammography(order(catalogue, reasons=(reason,)), own)
+    assert not is_screening_mammography(order(catalogue), own)
+    assert not screens(order(catalogue, reasons=(reason,)))
 
 
 def test_a_site_adds_its_own_order_code() -> None:
     site = ("https://site.example/orders", "MAMMO-SCR")
-    codes = replace(
-        DEFAULT_ORDER_CODES, screening_mammography=DEFAULT_ORDER_CODES.screening_mammography | frozenset({site})
-    )
+    codes = USUAL.adding(screening_mammography=[Coding(*site)])
     assert is_screening_mammography(order(site), codes)
-    assert not is_screening_mammography(order(site))
+    assert not screens(order(site))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +109,7 @@ def test_a_site_adds_its_own_order_code() -> None:
     [((CPT, "77049"), True), ((LOINC, "36277-2"), True), ((SNOMED, "241615005"), True), ((CPT, "77067"), False)],
 )
 def test_breast_mri_is_known_by_its_codes(code: tuple[str, str], expected: bool) -> None:
-    assert is_breast_mri(order(code)) is expected
+    assert images_by_mri(order(code)) is expected
 
 
 @pytest.mark.parametrize(
@@ -100,14 +118,14 @@ def test_breast_mri_is_known_by_its_codes(code: tuple[str, str], expected: bool)
 def test_an_order_without_a_readable_code_is_read_and_orders_nothing_we_know(code: object) -> None:
     (read,) = read_orders([service_request() | {"code": code}], PATIENT).orders
     assert read.codings == ()
-    assert not is_screening_mammography(read)
-    assert not is_breast_mri(read)
+    assert not screens(read)
+    assert not images_by_mri(read)
 
 
 def test_an_r5_shaped_code_and_reason_are_read() -> None:
     r5 = service_request(reason=[{"concept": concept(ICD_10_CM, "Z12.31")}])
     (read,) = read_orders([{**r5, "code": {"concept": concept(SNOMED, "71651007")}}], PATIENT).orders
-    assert is_screening_mammography(read)
+    assert screens(read)
 
 
 def test_an_order_is_read_with_status_intent_and_date() -> None:

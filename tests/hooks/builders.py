@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 
 from fhir_mappings.chart import Chart, Unread
-from fhir_mappings.circumstances import Circumstances
+from fhir_mappings.circumstances import Circumstance, Circumstances
 from fhir_mappings.codes import CPT, Coding
 from fhir_mappings.dates import PartialDate
 from fhir_mappings.histories import BreastHistory
@@ -38,6 +38,8 @@ TODAY = date(2026, 5, 20)
 MODEL = ModelVersion("Demo", "0123456789abcdef" * 4, "p1", "c1")
 SITE = Site(mode=Mode.RESEARCH, demo_banner="Synthetic demonstration model. Not for clinical use.")
 RISING = {2020: 0.021, 2021: 0.022, 2022: 0.024, 2023: 0.027, 2024: 0.034, 2025: 0.046, 2026: 0.066}
+NOT_ASKED = frozenset({Circumstance.LIFETIME_RISK, Circumstance.CHEST_IRRADIATION})
+"""Of what a chart says nothing where the site has given no codes."""
 SCREENING, DIAGNOSTIC, MRI = "77067", "77066", "77049"
 
 
@@ -57,7 +59,8 @@ def chart(
     problems: tuple[str, ...] = (),
 ) -> Chart:
     """The chart of a woman of 52 whose records were all read and hold nothing that stops an MRI."""
-    return Chart(Patient("p1", birth, sex, deceased), exams, history, mri_orders, (), Circumstances(), problems)
+    patient, circumstances = Patient("p1", birth, sex, deceased), Circumstances(not_asked=NOT_ASKED)
+    return Chart(patient, exams, history, mri_orders, (), circumstances, problems)
 
 
 def exam_reference() -> ExamReference:

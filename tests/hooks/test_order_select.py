@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_mappings.orders import DEFAULT_ORDER_CODES
+from fhir_mappings.orders import usual_order_codes
 from hooks.contract import Card, ContractError, HookRequest
 from hooks.order_select import SERVICE, concerns
 from hooks.prefetch import PREFETCH
@@ -29,7 +29,7 @@ from tests.hooks.builders import (
 
 
 def is_concerned(request: HookRequest) -> bool:
-    return concerns(request, DEFAULT_ORDER_CODES)
+    return concerns(request, usual_order_codes())
 
 
 def answered(request: HookRequest) -> tuple[Card, ...]:

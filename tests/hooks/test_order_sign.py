@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fhir_mappings.orders import DEFAULT_ORDER_CODES
+from fhir_mappings.orders import usual_order_codes
 from hooks.contract import ContractError
 from hooks.order_sign import SERVICE, concerns
 from hooks.request import HookRequest
@@ -14,7 +14,7 @@ from tests.hooks.builders import DIAGNOSTIC, MRI, SCREENING, call, order_sign_bo
 
 
 def is_concerned(*drafts: dict[str, Any]) -> bool:
-    return concerns(HookRequest.from_json(order_sign_body(*drafts)), DEFAULT_ORDER_CODES)
+    return concerns(HookRequest.from_json(order_sign_body(*drafts)), usual_order_codes())
 
 
 def test_signing_a_screening_mammogram_deserves_an_answer() -> None:
@@ -40,7 +40,7 @@ def test_what_order_sign_requires_is_missed_by_name(member: str, broken: object)
     else:
         body["context"][member] = broken
     with pytest.raises(ContractError, match=member):
-        concerns(HookRequest.from_json(body), DEFAULT_ORDER_CODES)
+        concerns(HookRequest.from_json(body), usual_order_codes())
 
 
 def test_the_card_offers_an_mri_unless_one_is_signed_with_it() -> None:

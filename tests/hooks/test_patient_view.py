@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fhir_mappings.orders import DEFAULT_ORDER_CODES
+from fhir_mappings.orders import usual_order_codes
 from hooks.contract import ContractError, Withheld
 from hooks.earlier_cards import EarlierCard
 from hooks.patient_view import SERVICE, concerns
@@ -88,4 +88,4 @@ def test_what_patient_view_requires_is_missed_by_name(member: str) -> None:
     body = patient_view_body()
     del body["context"][member]
     with pytest.raises(ContractError, match=member):
-        concerns(HookRequest.from_json(body), DEFAULT_ORDER_CODES)
+        concerns(HookRequest.from_json(body), usual_order_codes())

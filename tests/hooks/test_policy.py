@@ -16,7 +16,7 @@ from fhir_mappings.circumstances import Circumstance, Circumstances
 from fhir_mappings.dates import PartialDate
 from fhir_mappings.histories import BreastHistory
 from fhir_mappings.imaging_studies import ImagingHistory
-from fhir_mappings.orders import DEFAULT_ORDER_CODES, Draft, Order
+from fhir_mappings.orders import Draft, Order, usual_order_codes
 from fhir_mappings.patients import Sex
 from hooks.policy import Comparator, Finding, MriPolicy, PolicyError, Recommendation, Rule, recommend
 from model.domain import Assessment, ImageType
@@ -51,7 +51,7 @@ def decide(
         drafts,
         MriPolicy(**settings),
         TODAY,
-        DEFAULT_ORDER_CODES,
+        usual_order_codes(),
     )
 
 
@@ -120,7 +120,7 @@ def test_someone_born_on_29_february_is_35_in_march_of_a_common_year() -> None:
     born = chart(birth=exact(date(1992, 2, 29)))
     assessment = one_exam(scored(day=date(2027, 1, 5)))
     ages = {
-        day: recommend(born, assessment, (), MriPolicy(), day, DEFAULT_ORDER_CODES).suggest_mri
+        day: recommend(born, assessment, (), MriPolicy(), day, usual_order_codes()).suggest_mri
         for day in (date(2027, 2, 28), date(2027, 3, 1))
     }
     assert ages == {date(2027, 2, 28): False, date(2027, 3, 1): True}
@@ -175,7 +175,7 @@ LAST_YEAR = PartialDate(date(2025, 1, 1), date(2025, 12, 31))
         pytest.param((order(authored=exact(date(2025, 5, 19))),), True, True, id="a day more than twelve months ago"),
         pytest.param((order(authored=exact(TODAY), status="completed"),), False, False, id="done today"),
         pytest.param((order(authored=LAST_YEAR),), None, False, id="some day of last year"),
-        pytest.param((order(),), False, False, id="open, no date"),
+        pytest.param((order(),), None, False, id="open, no date"),
         pytest.param((order(status="completed"),), None, False, id="completed, no date"),
         pytest.param(
             (order(authored=LAST_YEAR), order(authored=exact(TODAY))), False, False, id="one of two is recent"
@@ -312,6 +312,8 @@ def test_a_setting_that_makes_no_sense_is_refused_by_name(settings: dict[str, An
     ("circumstance", "rule", "reason"),
     [
         (Circumstance.RAISED_RISK, Rule.RAISED_RISK, "hereditary risk on record"),
+        (Circumstance.LIFETIME_RISK, Rule.LIFETIME_RISK, "raised lifetime risk on record"),
+        (Circumstance.CHEST_IRRADIATION, Rule.CHEST_IRRADIATION, "irradiation of the chest on record"),
         (Circumstance.PREGNANCY, Rule.PREGNANCY, "pregnancy on record"),
         (Circumstance.CONTRAST_ALLERGY, Rule.CONTRAST_ALLERGY, "allergy to contrast agent on record"),
         (Circumstance.OPEN_ASSESSMENT, Rule.WORK_UP, "BI-RADS category other than 1 or 2"),
@@ -328,7 +330,7 @@ def test_what_is_on_record_stops_the_suggestion_says_what_to_do_instead_and_unre
     assert finding(present, rule).instead
     assert unread.suggest_mri
     assert finding(unread, rule).met is None
-    assert any("could not be looked up: no answer." in said for said in unread.unknowns)
+    assert any("could not be looked up: " in said and said.endswith(" (no answer).") for said in unread.unknowns)
 
 
 @pytest.mark.parametrize(
@@ -346,10 +348,46 @@ def test_what_is_only_to_be_known_stops_nothing_and_is_said(circumstance: Circum
     assert any("on record" in said for said in known.unknowns)
 
 
-@pytest.mark.parametrize(("authored", "suggested"), [(date(2026, 5, 10), False), (date(2025, 6, 1), True)])
-def test_a_diagnostic_mammogram_about_the_judged_exam_stops_the_suggestion(authored: date, suggested: bool) -> None:
-    worked_up = decide(replace(chart(), diagnostic_orders=(order(DIAGNOSTIC, authored=exact(authored)),)))
-    assert worked_up.suggest_mri is suggested
+@pytest.mark.parametrize(
+    ("authored", "status", "met"),
+    [
+        pytest.param(exact(date(2026, 5, 10)), "active", False, id="after the judged exam"),
+        pytest.param(exact(date(2025, 11, 4)), "active", False, id="180 days before it"),
+        pytest.param(exact(date(2025, 11, 3)), "active", True, id="181 days before it"),
+        pytest.param(
+            PartialDate(date(2025, 1, 1), date(2025, 12, 31)), "active", None, id="some day of the year before"
+        ),
+        pytest.param(None, "active", None, id="open, no date"),
+        pytest.param(None, "completed", None, id="done, no date"),
+    ],
+)
+def test_a_diagnostic_mammogram_that_is_or_may_be_about_the_judged_exam_stops_the_suggestion(
+    authored: PartialDate | None, status: str, met: bool | None
+) -> None:
+    diagnosed = order(DIAGNOSTIC, authored=authored, status=status)
+    decided = decide(replace(chart(), diagnostic_orders=(diagnosed,)))
+    assert (finding(decided, Rule.DIAGNOSTIC_MAMMOGRAM).met, decided.suggest_mri) == (met, met is True)
+
+
+def test_that_a_date_is_not_known_is_said_and_not_guessed() -> None:
+    decided = decide(replace(chart(mri_orders=(order(),)), diagnostic_orders=(order(DIAGNOSTIC),)))
+    assert [found.reason for found in decided.obstacles] == [
+        "breast MRI of uncertain date",
+        "diagnostic mammogram of uncertain date",
+    ]
+    assert all("its date is not known exactly" in said for said in decided.unknowns)
+
+
+def test_a_certain_obstacle_is_named_before_one_that_may_be() -> None:
+    dated = order(DIAGNOSTIC, authored=exact(TODAY))
+    decided = decide(replace(chart(), diagnostic_orders=(order(DIAGNOSTIC), dated)))
+    assert finding(decided, Rule.DIAGNOSTIC_MAMMOGRAM).met is False
+
+
+@pytest.mark.parametrize("day", [date.min, date.max])
+def test_the_first_and_the_last_day_there_are_do_no_harm(day: date) -> None:
+    assert not decide(replace(chart(), diagnostic_orders=(order(DIAGNOSTIC),)), one_exam(scored(day=day))).suggest_mri
+    assert decide(replace(chart(), diagnostic_orders=(order(DIAGNOSTIC),)), Assessment()).over_threshold is None
 
 
 @pytest.mark.parametrize("sex", [Sex.MALE, Sex.OTHER, Sex.UNKNOWN])
@@ -360,5 +398,5 @@ def test_a_site_decides_for_whom_it_suggests(sex: Sex) -> None:
 
 def test_orders_that_could_not_be_read_are_no_absence_of_a_work_up() -> None:
     unread = decide(replace(chart(), diagnostic_orders=Unread("no answer")))
-    assert finding(unread, Rule.WORK_UP).met is None
+    assert finding(unread, Rule.DIAGNOSTIC_MAMMOGRAM).met is None
     assert "Orders of diagnostic mammograms could not be read: no answer." in unread.unknowns

@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from cds.assessment import Assessor
 from cds.services import CallingEhr, WebServices
+from cds.store.audit import AuditTrail
 from cds.store.cards import CardRecords
 from cds.store.store import Store
 from cds.web.app import create_app
@@ -55,6 +56,7 @@ class Service:
 
     store: Store
     kept: CardRecords
+    trail: AuditTrail
     clock: Clock = field(default_factory=Clock)
     ehr: OpenedEhr = field(default_factory=OpenedEhr)
     mode: Mode = Mode.RESEARCH
@@ -76,6 +78,7 @@ class Service:
             (calling, *self.others),
             assessor,
             self.kept,
+            self.trail,
             self.budget_s,
             now=self.clock,
             monotonic_s=self.clock.monotonic_s,
@@ -116,4 +119,4 @@ class Service:
 @pytest.fixture
 def service(engine: Engine) -> Service:
     """The application in research mode over an empty store."""
-    return Service(Store(engine), CardRecords(engine))
+    return Service(Store(engine), CardRecords(engine), AuditTrail(engine))
