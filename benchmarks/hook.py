@@ -1,92 +1,55 @@
-"""How long a hook call takes with every score stored and the prefetch complete, beside a bare JSON echo."""
+"""How long hook calls take with every score stored and the prefetch complete, beside a bare JSON echo."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-import requests
-from flask import Flask, request
+import pytest
 
-from benchmarks.timing import Row, median_seconds
-from cds.demo.loopback import serve
-from cds.demo.resources import imaging_study, order_select, patient
-from cds.services import WebServices, web_services
-from cds.settings import EhrSettings, ServiceSettings, Settings
-from cds.store.store import NewExam
-from cds.web.app import create_app
-from hooks.site import Mode
-from model.domain import AcquisitionDevice, RiskScore, ScoredExam
-from model.phantom import PhantomExam, dicom_images
+from benchmarks.answering import ECHO, PROCESSES
+from benchmarks.concurrent_calls import CALLERS, answering, percentile, seconds_of_calls
+from benchmarks.timing import Row
+from benchmarks.women import EXAMS, call, store_exams
+from tests.postgresql import postgresql
 
-FHIR_SERVER = "http://127.0.0.1:9/fhir"
-"""Nobody listens there: with a complete prefetch nobody is asked."""
-
-WOMAN = "bench-1"
-TODAY = datetime.now(UTC).date()
+FEW, MANY = 1_000, 1_000_000
+"""Stored exams: an answer must not take longer where a site has more of them."""
+ASKED_ABOUT = 500
+"""Women, spread over all of them; each is asked about again and again, as an EHR does while an order is made."""
+WARM_UP_S = 3.0
 
 
-def rows(rounds: int) -> Iterator[Row]:
-    """The service's answer and the echo of the same body by the same web server."""
-    with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(
-            database_url=f"sqlite:///{Path(folder) / 'bench.sqlite'}",
-            ehrs=(EhrSettings(name="bench", fhir_server=FHIR_SERVER, mode=Mode.RESEARCH),),
-            service=ServiceSettings(trust="demo"),
-        )
-        parts = web_services(settings)
-        exams = [PhantomExam(1, date(TODAY.year - back, 1, 15), 0.3, WOMAN, rows=64, columns=52) for back in range(7)]
-        _store_scores(parts, exams)
-        body = _call(exams)
-        with serve(create_app(parts)) as service, serve(_echo()) as echo, requests.Session() as session:
-            answer = _post(session, f"{service}/cds-services/breast-risk-order-select", body)
-            if not answer["cards"]:
-                raise AssertionError("the benchmark's call brought no card")
-            floor = median_seconds(lambda: _post(session, f"{echo}/echo", body), rounds)
-            seconds = median_seconds(
-                lambda: _post(session, f"{service}/cds-services/breast-risk-order-select", body), rounds
-            )
-            yield Row("hook answer, 7 stored exams, full prefetch", seconds, floor, "bare Flask JSON echo")
+def rows(for_s: float = 10.0) -> Iterator[Row]:
+    """The service's answers and the echo of the same bodies, from two processes on one port each."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        databases = {"SQLite": [f"sqlite:///{folder / str(stored)}.sqlite" for stored in (FEW, MANY)]}
+        try:
+            server = stack.enter_context(postgresql())
+            databases["PostgreSQL"] = [server.new_database(), server.new_database()]
+        except pytest.skip.Exception:
+            pass  # it is not installed here, and the table says so by leaving it out
+        for name, urls in databases.items():
+            for stored, url in zip((FEW, MANY), urls, strict=True):
+                yield from _rows(f"{stored:,} exams, {name}", url, stored // EXAMS, for_s)
 
 
-def _store_scores(parts: WebServices, exams: list[PhantomExam]) -> None:
-    store, model = parts.assessor.store, parts.assessor.model
-    now = datetime.now(UTC)
-    uids = [exam.study_uid for exam in exams]
-    store.register([NewExam("bench", WOMAN, uid, uid, patient_identifiers=(WOMAN,)) for uid in uids], model.key, now)
-    by_study: dict[str | None, PhantomExam] = {exam.study_uid: exam for exam in exams}
-    while job := store.claim(model.key, now, timedelta(minutes=1)):
-        score = RiskScore((0.01, 0.02, 0.03, 0.04, 0.05), (0.1, 0.2, 0.3, 0.4, 0.5), model)
-        exam = by_study[job.study_uid]
-        device = AcquisitionDevice("Phantom Imaging")
-        store.save_score(job, ScoredExam(exam.study_uid, exam.performed_on, score, now, device))
+def _rows(which: str, database_url: str, women: int, for_s: float) -> Iterator[Row]:
+    store_exams(database_url, women)
+    bodies = [call(number) for number in range(0, women, max(1, women // ASKED_ABOUT))]
+    floor, answers = (_measured(what, bodies, for_s) for what in (ECHO, database_url))
+    echo = f"bare Flask JSON echo, {PROCESSES} processes"
+    for callers in (1, CALLERS):
+        for share, word in ((0.5, "median"), (0.95, "95 %")):
+            times, floors = percentile(answers[callers], share), percentile(floor[callers], share)
+            remark = f"{len(answers[callers]) / for_s:.0f} a second"
+            yield Row(f"hook, {callers} at a time, {word}: {which}", times, floors, echo, remark)
 
 
-def _call(exams: list[PhantomExam]) -> dict[str, Any]:
-    studies = [imaging_study(f"s{i}", WOMAN, next(dicom_images(exam)), 4) for i, exam in enumerate(exams)]
-    empty = {"resourceType": "Bundle", "type": "searchset"}
-    prefetch = {
-        "patient": patient(WOMAN, "Bench Mark", date(TODAY.year - 50, 1, 1), [WOMAN]),
-        "mammograms": {**empty, "entry": [{"resource": study} for study in studies]},
-        "conditions": empty,
-        "procedures": empty,
-        "orders": empty,
-        "allergies": empty,
-        "observations": empty,
-    }
-    return {**order_select(WOMAN, FHIR_SERVER, "token"), "prefetch": prefetch}
-
-
-def _echo() -> Flask:
-    app = Flask("echo")
-    app.add_url_rule("/echo", view_func=lambda: request.get_json(), methods=["POST"], endpoint="echo")
-    return app
-
-
-def _post(session: requests.Session, url: str, body: dict[str, Any]) -> Any:
-    response = session.post(url, json=body, timeout=30)
-    response.raise_for_status()
-    return response.json()
+def _measured(what: str, bodies: list[bytes], for_s: float) -> dict[int, list[float]]:
+    with answering(what) as port:
+        seconds_of_calls(port, bodies, WARM_UP_S)
+        return {callers: seconds_of_calls(port, bodies, for_s, callers) for callers in (1, CALLERS)}

@@ -74,7 +74,7 @@ def read_circumstances(resources: Mapping[str, object], patient_id: str, today: 
 _COUNTS: Mapping[str, Callable[[Json], bool]] = {
     "conditions": may_be_true,
     "procedures": was_done,
-    "allergies": lambda allergy: may_be_true(allergy) and not codes_of(allergy.get("clinicalStatus")) & _OVER,
+    "allergies": lambda allergy: may_be_true(allergy) and not _is_past(allergy),
     "observations": lambda observation: text(observation.get("status")) not in _NO_VALUE,
 }
 _TYPES = {
@@ -140,6 +140,11 @@ def _codes(resource: Json) -> frozenset[tuple[str, str]]:
     return frozenset(coding.key for element in written for coding in codings(element))
 
 
+def _is_past(allergy: Json) -> bool:
+    """In DSTU2 the one `status` says it."""
+    return bool((codes_of(allergy.get("clinicalStatus")) | codes_of(allergy.get("status"))) & _OVER)
+
+
 def _is_over(condition: Json) -> bool:
     ended = any(name.startswith("abatement") and value not in (None, False) for name, value in condition.items())
     return ended or bool(codes_of(condition.get("clinicalStatus")) & _OVER)
@@ -157,7 +162,7 @@ def _day(resource: Json, *elements: str) -> PartialDate | None:
 def _is_pregnant(sources: Mapping[str, _Source], today: date, pregnant: CodeSet) -> bool:
     """Whether a pregnancy is on record that may still last; one without a date may."""
     noted = [c for c in sources["conditions"].resources if pregnant.holds_any(_codes(c)) and not _is_over(c)]
-    days = [_day(c, "onsetDateTime", "onsetPeriod", "recordedDate", "dateRecorded") for c in noted]
+    days = [_day(c, "onsetDateTime", "onsetPeriod", "recordedDate", "assertedDate", "dateRecorded") for c in noted]
     seen = [o for o in sources["observations"].resources if pregnant.holds_any(_codes(o))]
     days += [_day(o, "effectiveDateTime", "effectivePeriod", "issued") for o in seen]
     return any(day is None or day.latest >= today - timedelta(days=PREGNANCY_DAYS) for day in days)

@@ -44,6 +44,8 @@ def codings(value: object) -> tuple[Coding, ...]:
 
     A coding without a system or a code is no coding; other names of a known system become its usual one.
     """
+    if not value:
+        return ()
     concepts = [as_object(element["concept"]) if "concept" in element else element for element in objects(value)]
     written = [coding for concept in concepts for coding in [concept, *objects(concept.get("coding"))]]
     read = [_coding(coding) for coding in written]
@@ -52,6 +54,8 @@ def codings(value: object) -> tuple[Coding, ...]:
 
 def codes_of(value: object) -> frozenset[str]:
     """The bare codes of an element, whatever their system: its codings' or, before R4, the plain string it is."""
+    if not value:
+        return frozenset()
     members = value if isinstance(value, list) else [value]
     plain = {text(member) for member in members}
     written = [coding for element in objects(value) for coding in [element, *objects(element.get("coding"))]]

@@ -46,11 +46,14 @@ def read_history(conditions: object, procedures: object, patient_id: str, sets: 
 
 def may_be_true(condition: Json) -> bool:
     """Whether a Condition or AllergyIntolerance is neither withdrawn nor refuted."""
-    return not codes_of(condition.get("verificationStatus")) & _NOT_TRUE
+    said = codes_of(condition.get("verificationStatus")) | codes_of(condition.get("status"))  # DSTU2 AllergyIntolerance
+    return not said & _NOT_TRUE
 
 
 def was_done(procedure: Json) -> bool:
     """Whether a Procedure took place; an unknown status counts."""
+    if procedure.get("notDone") is True or procedure.get("notPerformed") is True:  # STU3, DSTU2
+        return False
     return text(procedure.get("status")) not in _NOT_DONE
 
 

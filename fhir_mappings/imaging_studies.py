@@ -72,7 +72,7 @@ def newest_exams(history: ImagingHistory, most: int) -> ImagingHistory:
 def _is_mammography(study: Json) -> bool:
     if text(study.get("status")) in _NO_EXAM:
         return False
-    modalities = codes_of(study.get("modality"))
+    modalities = codes_of(study.get("modality")) | codes_of(study.get("modalityList"))  # R4, before
     for series in objects(study.get("series")):
         modalities |= codes_of(series.get("modality"))
     return not modalities or MAMMOGRAPHY_MODALITY in modalities

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import lru_cache
 from typing import Any
 
 from fhir.resources.R4B.servicerequest import ServiceRequest
@@ -10,6 +12,7 @@ from fhir_mappings.codes import DEFAULT_MRI_ORDER, Coding
 from fhir_mappings.elements import Json, as_object
 from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.outgoing import (
+    REMEMBERED,
     check_code,
     check_contained,
     check_plain,
@@ -41,6 +44,21 @@ def mri_order(
     A requester that is no clinician (a patient may use the EHR too) and a reference that is no ImagingStudy are left
     out. Raises ResourceProblem for what cannot be written.
     """
+    return dict(json.loads(_written(patient_id, coding, equivalents, intent, reason, imaging_study, requester, note)))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _written(
+    patient_id: str,
+    coding: Coding,
+    equivalents: tuple[Coding, ...],
+    intent: str,
+    reason: str,
+    imaging_study: str | None,
+    requester: str | None,
+    note: str | None,
+) -> str:
+    """As text, so that nobody who changes what was made of it changes what the next one gets."""
     content: Json = {
         "resourceType": "ServiceRequest",
         "status": "draft",
@@ -54,7 +72,7 @@ def mri_order(
     supporting = [mammogram] if mammogram else []
     order = plain_json(ServiceRequest, content, requester=clinician, supportingInfo=supporting, note=notes(note))
     check_mri_order(order)
-    return order
+    return json.dumps(order)
 
 
 def _coding(coding: Coding) -> Json:

@@ -7,16 +7,19 @@ from dataclasses import dataclass, replace
 from functools import cache, reduce
 from operator import or_
 
-from fhir_mappings.bundles import bundle_resources
+from fhir_mappings.bundles import Listing, bundle_entries, bundle_resources
 from fhir_mappings.code_sets import CodeSet, order_code_sets
 from fhir_mappings.codes import Coding
 from fhir_mappings.dates import PartialDate, parse_partial_date
 from fhir_mappings.elements import Json, as_object, codings, text
+from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.histories import was_done
 from fhir_mappings.references import is_resource_id, own_reference, reference_parts
 from fhir_mappings.subjects import of_patient, subject_id
 
 _WITHDRAWN = frozenset({"revoked", "entered-in-error"})
+# What orders an examination in STU3 and DSTU2. Drugs have other names there, too, and are not ours to judge.
+_BEFORE_R4 = frozenset({"ProcedureRequest", "ReferralRequest", "DiagnosticOrder", "DiagnosticRequest"})
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def read_orders(bundle_or_list: object, patient_id: str) -> Orders:
 
     Raises ResourceProblem where it cannot be known what there is.
     """
-    listing = bundle_resources(bundle_or_list, "ServiceRequest")
+    listing = _service_requests(bundle_or_list)
     requests, left_out = of_patient(listing.resources, patient_id, "order", "orders")
     orders = dict.fromkeys(_order(request) for request in requests if _stands(request))
     return Orders(tuple(orders), listing.problems + left_out)
@@ -97,10 +100,10 @@ def draft_orders(context: Mapping[str, object]) -> tuple[Draft, ...]:
     """The service requests among order-select's `draftOrders`; drugs and other drafts are not ours to judge.
 
     A draft may lack its subject, but one that names another patient is left out. Raises ResourceProblem where
-    `draftOrders` is no Bundle.
+    `draftOrders` is no Bundle or its orders are older than R4.
     """
     patient_id = context.get("patientId")
-    requests = bundle_resources(context.get("draftOrders"), "ServiceRequest").resources
+    requests = _service_requests(context.get("draftOrders")).resources
     own = [request for request in requests if subject_id(request) in (None, patient_id)]
     return tuple(Draft(own_reference(request) or "", _order(request)) for request in own if _stands(request))
 
@@ -110,6 +113,13 @@ def selected(drafts: Iterable[Draft], context: Mapping[str, object]) -> tuple[Dr
     selections = context.get("selections")
     chosen = {_selected_reference(selection) for selection in (selections if isinstance(selections, list) else [])}
     return tuple(draft for draft in drafts if draft.reference and draft.reference in chosen)
+
+
+def _service_requests(bundle_or_list: object) -> Listing:
+    # Older orders would pass for none at all: an MRI among them would be offered again.
+    if any(text(resource.get("resourceType")) in _BEFORE_R4 for _, resource in bundle_entries(bundle_or_list)):
+        raise ResourceProblem("orders of FHIR before R4, such as ProcedureRequest, are not read; send ServiceRequests")
+    return bundle_resources(bundle_or_list, "ServiceRequest")
 
 
 def _selected_reference(selection: object) -> str | None:

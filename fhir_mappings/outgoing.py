@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from functools import lru_cache
 from math import isfinite
 from typing import Any
 
@@ -15,8 +13,8 @@ from fhir_mappings.elements import Json, as_object, objects, text
 from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.references import is_resource_id, reference_parts
 
-MOST_KNOWN_GOOD = 1000
-"""Resources of some 3 kB whose text is remembered as valid."""
+REMEMBERED = 1000
+"""Resources of some 3 kB that need not be built anew: an EHR calls again and again while an order is put together."""
 
 
 def plain_json(model: type[FHIRResourceModel], content: Json, **where_known: object) -> dict[str, Any]:
@@ -27,17 +25,11 @@ def plain_json(model: type[FHIRResourceModel], content: Json, **where_known: obj
     """
     resource = content | {element: value for element, value in where_known.items() if value}
     try:
-        _check_by_model(model, json.dumps(resource))
+        model.model_validate(resource)
     except ValidationError as error:
         where = sorted({".".join(str(step) for step in problem["loc"]) for problem in error.errors()})
         raise ResourceProblem(f"not a valid {model.get_resource_type()}: look at {', '.join(where)}") from None
     return resource
-
-
-@lru_cache(maxsize=MOST_KNOWN_GOOD)
-def _check_by_model(model: type[FHIRResourceModel], written: str) -> None:
-    """An EHR calls again and again while one order is put together, and validation is a good part of an answer."""
-    model.model_validate_json(written)
 
 
 def check_plain(value: object, path: str = "resource") -> None:

@@ -51,12 +51,15 @@ def is_dicom_uid(value: str) -> bool:
 
 
 def study_uid(resource: object) -> str | None:
-    """The study instance UID among a resource's identifiers; None where there is none or it is ambiguous.
+    """The study instance UID among a study's identifiers; None where there is none or it is ambiguous.
 
-    The system `urn:dicom:uid` is the one R4 asks for and decides alone; only without it are an OID in
-    `urn:ietf:rfc:3986` and an identifier without a system taken for it. Two different ones are never chosen from.
+    The system `urn:dicom:uid` is the one R4 asks for and decides alone, as does `uid` before R4; only without it are an
+    OID in `urn:ietf:rfc:3986` and an identifier without a system taken for it. Two different ones are never chosen
+    from.
     """
-    identifiers = objects(as_object(resource).get("identifier"))
+    study = as_object(resource)
+    before_r4 = {"system": DICOM_UID, "value": study.get("uid")}
+    identifiers = [*objects(study.get("identifier")), before_r4]
     for system in (DICOM_UID, URI, ""):
         found = {uid for identifier in identifiers if (uid := _uid_in(identifier, system))}
         if found:
@@ -75,12 +78,14 @@ def _uid_in(identifier: Json, system: str) -> str | None:
 
 
 def accession_number(resource: object) -> str | None:
-    """The accession number among a resource's identifiers (type ACSN); None where there is none or several differ.
+    """The accession number among a study's identifiers (type ACSN); None where there is none or several differ.
 
-    One with a wildcard or control character is not taken: as a query it would match other patients' studies.
+    Before R4 it stands in `accession`. One with a wildcard or control character is not taken: as a query it would match
+    other patients' studies.
     """
-    identifiers = objects(as_object(resource).get("identifier"))
-    values = {text(identifier.get("value")) for identifier in identifiers if _is_accession(identifier)}
+    study = as_object(resource)
+    marked = [identifier for identifier in objects(study.get("identifier")) if _is_accession(identifier)]
+    values = {text(identifier.get("value")) for identifier in (*marked, as_object(study.get("accession")))}
     usable = {value for value in values if value and not _NOT_IN_AN_ACCESSION_NUMBER.search(value)}
     return usable.pop() if len(usable) == 1 else None
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -14,6 +16,7 @@ from fhir_mappings.dates import instant, parse_partial_date, years_after
 from fhir_mappings.elements import Json, as_object, objects
 from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.outgoing import (
+    REMEMBERED,
     check_code,
     check_contained,
     check_plain,
@@ -55,6 +58,20 @@ def risk_assessment(
     ResourceProblem for what cannot be written, such as an illegal patient id or an empty method, and ValueError for a
     scoring time without a time zone.
     """
+    return dict(json.loads(_written(exam, patient_id, identifier_system, method_text, note, status, tuple(earlier))))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _written(
+    exam: ScoredExam,
+    patient_id: str,
+    identifier_system: str,
+    method_text: str,
+    note: str | None,
+    status: str,
+    earlier: tuple[str, ...],
+) -> str:
+    """As text, so that nobody who changes what was made of it changes what the next one gets."""
     content: Json = {
         "resourceType": "RiskAssessment",
         "contained": [_device(exam.score.model)],
@@ -71,7 +88,7 @@ def risk_assessment(
     written = plain_json(RiskAssessment, content, basis=basis, note=notes(note))
     check_code(written, "status", _WRITTEN_STATUSES)
     check_risk_assessment(written)
-    return written
+    return json.dumps(written)
 
 
 def retracted(resource: Json) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
+_CONTAINERS = (str, list, tuple, Mapping)
+
 
 class CardError(ValueError):
     """A card that CDS Hooks forbids: a mistake of ours or of the site's settings, never of the caller."""
@@ -37,15 +39,24 @@ def is_absolute_url(value: str) -> bool:
 
 def refuse_empty(value: object, name: str) -> None:
     """Raise CardError if a null, an empty text, list or object is anywhere in `value`, naming the place."""
+    # To name every place takes longer than to look, and hardly ever is one named.
+    if _is_filled(value):
+        return
     for path, part in _walk(value, name):
-        refuse(
-            part is None or (isinstance(part, str | list | tuple | Mapping) and not part), f"{path} is empty or null"
-        )
+        refuse(part is None or (isinstance(part, _CONTAINERS) and not part), f"{path} is empty or null")
 
 
 def present(**members: object) -> dict[str, object]:
     """The members that have something in them: a valueless optional field is left out, never sent as null."""
     return {name: value for name, value in members.items() if value is not None and value not in ("", [], {}, ())}
+
+
+def _is_filled(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return bool(value) and all(map(_is_filled, value.values()))
+    if isinstance(value, list | tuple):
+        return bool(value) and all(map(_is_filled, value))
+    return value is not None and value != ""
 
 
 def _walk(value: object, path: str) -> Iterator[tuple[str, object]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import calendar
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from math import isclose
@@ -99,17 +99,21 @@ class AcquisitionDevice:
     software_versions: str = ""
 
     def __str__(self) -> str:
-        return " ".join(part for part in (self.manufacturer, self.model_name, self.software_versions) if part)
+        return " ".join(filter(None, self._parts))
 
     @property
     def is_fully_named(self) -> bool:
         """Whether a change of it could be seen at all."""
-        return all(astuple(self))
+        return all(self._parts)
 
     def differs_from(self, other: AcquisitionDevice) -> bool:
         """Whether a part that both name is another; a part that one leaves out tells nothing."""
-        parts = zip(astuple(self), astuple(other), strict=True)
+        parts = zip(self._parts, other._parts, strict=True)
         return any(mine and theirs and mine != theirs for mine, theirs in parts)
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        return self.manufacturer, self.model_name, self.software_versions
 
 
 @dataclass(frozen=True)
