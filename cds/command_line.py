@@ -54,6 +54,7 @@ def set_up_logging(level: str) -> None:
     # Their warnings quote the whole address, and with it study UIDs and patient ids; our own errors say what failed.
     for telling in ("urllib3", "retrying"):
         logging.getLogger(telling).setLevel(logging.CRITICAL)
-    # pydicom's warnings on odd values quote them, and a value may be a patient's name.
-    logging.getLogger("pydicom").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"pydicom\b")
+    # Their warnings on odd values quote them, and a value may be a patient's name; highdicom names images even at work.
+    for quoting in ("highdicom", "pydicom"):
+        logging.getLogger(quoting).setLevel(logging.ERROR)
+        warnings.filterwarnings("ignore", module=rf"{quoting}\b")

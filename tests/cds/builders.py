@@ -50,7 +50,8 @@ class Clock:
         self.now += by
 
     def sleep(self, seconds: float) -> None:
-        self.advance(timedelta(seconds=seconds))
+        # What a sum of fractions leaves over is less than the smallest step, and without a step it would never pass.
+        self.advance(max(timedelta(seconds=seconds), timedelta.resolution))
 
     def monotonic_s(self) -> float:
         return (self.now - NOW).total_seconds()

@@ -12,15 +12,40 @@ import logging
 from cds.command_line import set_up_logging
 set_up_logging("DEBUG")
 logging.getLogger("cds.night").warning("ours")
-logging.getLogger({name!r}).error("GET /studies/1.2.77 for MRN-1")
+logging.getLogger({name!r}).{level}("GET /studies/1.2.77 for MRN-1")
 """
+WARNING = """
+import warnings
+from cds.command_line import set_up_logging
+set_up_logging("DEBUG")
+warnings.warn_explicit("'Test Ada' is no name", UserWarning, "valuerep.py", 55, module={module!r})
+"""
+
+
+def written(program: str) -> str:
+    """What a program writes of itself to standard output and error."""
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)  # noqa: S603 - our own
+    return ended.stderr + ended.stdout
 
 
 @pytest.mark.parametrize("name", ["urllib3.connectionpool", "retrying"])
 def test_libraries_that_quote_addresses_in_their_warnings_are_not_heard(name: str) -> None:
-    command = [sys.executable, "-c", LOGS.format(name=name)]
+    log = written(LOGS.format(name=name, level="error"))
 
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)  # noqa: S603 - our own
+    assert "ours" in log
+    assert "1.2.77" not in log
 
-    assert "ours" in ended.stderr
-    assert "1.2.77" not in ended.stderr + ended.stdout
+
+@pytest.mark.parametrize("name", ["highdicom.base", "pydicom"])
+def test_libraries_that_name_images_at_work_are_not_heard(name: str) -> None:
+    log = written(LOGS.format(name=name, level="warning"))
+
+    assert "ours" in log
+    assert "1.2.77" not in log
+
+
+@pytest.mark.parametrize("module", ["highdicom.valuerep", "pydicom.valuerep"])
+def test_warnings_that_quote_odd_values_are_not_heard(module: str) -> None:
+    assert "Ada" in written(WARNING.format(module="another.module"))
+    assert written(WARNING.format(module=module)) == ""

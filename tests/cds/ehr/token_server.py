@@ -30,11 +30,15 @@ class Clock:
 
 
 class TokenServer:
-    """Gives out `token-1`, `token-2`, ... for assertions that the standard allows, and each `jti` once only."""
+    """Gives out `token-1`, `token-2`, ... for assertions that the standard allows, and each `jti` once only.
+
+    `prefix` is what its tokens begin with in place of `token`.
+    """
 
     def __init__(self, keys: Sequence[RSAKey | ECKey], clock: Callable[[], datetime] = lambda: NOW) -> None:
         self.keys = KeySet([type(key).import_key(key.as_dict(private=False)) for key in keys])
         self.clock = clock
+        self.prefix = "token"
         self.expires_in: object = 300
         self.forms: list[dict[str, str]] = []
         self.headers: list[dict[str, Any]] = []
@@ -62,7 +66,7 @@ class TokenServer:
                 description = f"no: {form.get('client_assertion')}"
                 return jsonify({"error": problem, "error_description": description}), 400
             number = len(self.claims)
-        answer = {"access_token": f"token-{number}", "token_type": "Bearer", "expires_in": self.expires_in}
+        answer = {"access_token": f"{self.prefix}-{number}", "token_type": "Bearer", "expires_in": self.expires_in}
         return jsonify({**answer, "scope": form["scope"]}), 200
 
     def _problem(self, form: dict[str, str]) -> str | None:

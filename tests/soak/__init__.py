@@ -1,0 +1,1 @@
+"""Twenty hospitals that call at once while their servers fail at random, and whether anybody gets another's data."""
