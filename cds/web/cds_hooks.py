@@ -29,7 +29,7 @@ def answer(service_id: str) -> dict[str, object]:
     parts, service = services(), asked_service(service_id)
     call = HookRequest.from_json(json_body())
     if call.hook != service.hook:
-        raise HookRequestError(f"this service answers {service.hook!r}, the call is for {call.hook[:40]!r}")
+        raise HookRequestError(f"this service answers {service.hook!r}, and the call is for another hook")
     ehr = _calling_ehr(call, parts)
     return cards_response(answer_call(call, service, ehr, parts, request.remote_addr))
 

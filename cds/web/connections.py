@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
 
@@ -76,6 +77,16 @@ def answer(
     wasyncore.close_all(open_ones, ignore_all=True)
 
 
+class _Request(HTTPRequestParser):  # type: ignore[misc] # waitress publishes no types
+    """A request whose end is where everybody between its client and us takes it to be."""
+
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(header_plus)
+        # RFC 9112, section 6.3: by one of the two what follows is its body, by the other it is somebody's next request.
+        if self.chunked and "CONTENT_LENGTH" in self.headers:
+            raise ParsingError("both Transfer-Encoding and Content-Length")
+
+
 class _Refusal(ErrorTask):  # type: ignore[misc] # waitress publishes no types
     """What waitress itself refuses: its own words would quote the request and name the software."""
 
@@ -92,6 +103,7 @@ class _Refusal(ErrorTask):  # type: ignore[misc] # waitress publishes no types
 class _Channel(HTTPChannel):  # type: ignore[misc] # waitress publishes no types
     """A connection that knows since when its client has kept us waiting, for a request or with taking an answer."""
 
+    parser_class = _Request
     error_task_class = _Refusal
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -164,3 +164,19 @@ JSON = st.recursive(
 @given(values=st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, JSON)))
 def test_whatever_an_ehr_sends_is_read(values: dict[str, object]) -> None:
     assert isinstance(read_circumstances(values, PATIENT, TODAY, code_sets()), Circumstances)
+
+
+@pytest.mark.parametrize(
+    ("status", "counts"),
+    [("active", True), ("unconfirmed", True), ("inactive", False), ("resolved", False), ("refuted", False)],
+)
+def test_an_allergy_before_stu3_has_one_status_for_all(status: str, counts: bool) -> None:
+    allergy = coded("AllergyIntolerance", SNOMED, "293637006", status=status)
+
+    assert (Circumstance.CONTRAST_ALLERGY in read(allergies=bundle(allergy)).present) is counts
+
+
+@pytest.mark.parametrize("day", ["recordedDate", "assertedDate", "dateRecorded"])
+def test_the_day_of_a_diagnosis_is_found_under_its_older_names(day: str) -> None:
+    assert Circumstance.PREGNANCY in read(conditions=bundle(condition("Z33.1", **{day: "2026-03-01"}))).present
+    assert Circumstance.PREGNANCY not in read(conditions=bundle(condition("Z33.1", **{day: "2021-03-01"}))).present

@@ -112,3 +112,8 @@ def test_another_patients_history_is_left_out_and_said_so() -> None:
 def test_a_history_that_could_not_be_looked_up_is_not_a_clean_one(conditions: Any, procedures: Any) -> None:
     with pytest.raises(ResourceProblem):
         read_history(conditions, procedures, PATIENT, code_sets())
+
+
+@pytest.mark.parametrize(("said", "counts"), [({}, True), ({"notDone": True}, False), ({"notPerformed": True}, False)])
+def test_a_procedure_before_r4_says_in_a_flag_that_it_was_not_done(said: dict[str, Any], counts: bool) -> None:
+    assert history(procedures=(procedure(SNOMED, "27865001", **said),)).bilateral_mastectomy is counts

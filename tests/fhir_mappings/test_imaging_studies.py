@@ -85,6 +85,8 @@ def test_a_list_that_could_not_be_had_is_not_an_empty_one(answer: object) -> Non
         ({"modality": [{"code": "SR"}], "series": [{"modality": {"code": "SR"}}, {"modality": MG}]}, True),
         ({"modality": [{"code": "US"}]}, False),
         ({"modality": None, "series": [{"modality": {"code": "DX"}}]}, False),
+        ({"modality": None, "modalityList": [{"code": "CT"}]}, False),
+        ({"modality": None, "modalityList": [{"code": "SR"}, MG]}, True),
         ({"status": "entered-in-error"}, False),
         ({"status": "cancelled"}, False),
         ({"status": None}, True),

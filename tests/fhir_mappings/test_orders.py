@@ -191,3 +191,13 @@ def test_a_selection_names_its_draft_in_every_form_met(selection: str) -> None:
 def test_what_is_not_selected_is_not_asked_about(selections: object) -> None:
     given = context(service_request(), service_request(id=None), selections=selections)
     assert selected(draft_orders(given), given) == ()
+
+
+@pytest.mark.parametrize("kind", ["ProcedureRequest", "ReferralRequest", "DiagnosticOrder", "DiagnosticRequest"])
+def test_orders_before_r4_are_refused_and_never_taken_for_none(kind: str) -> None:
+    older = bundle(service_request(), {**service_request(), "resourceType": kind})
+
+    with pytest.raises(ResourceProblem, match="before R4"):
+        read_orders(older, PATIENT)
+    with pytest.raises(ResourceProblem, match="before R4"):
+        draft_orders({"patientId": PATIENT, "draftOrders": older})

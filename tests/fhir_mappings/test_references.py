@@ -173,3 +173,17 @@ def test_a_uid_with_dicoms_padding_is_read_without_it() -> None:
 def test_an_identifier_that_no_database_can_keep_is_none_rather_than_another_one(broken: str) -> None:
     assert accession_number({"identifier": [{"type": ACSN, "value": broken}]}) is None
     assert reference_id(f"Patient/{broken}", "Patient") is None
+
+
+# Before R4
+
+
+@pytest.mark.parametrize("value", ["urn:oid:1.2.3", "1.2.3"])
+def test_a_study_before_r4_has_its_uid_in_an_element_of_its_own(value: str) -> None:
+    assert study_uid({"uid": value, "identifier": [{"value": "1.2.9"}]}) == "1.2.3"
+    assert study_uid({"uid": value, "identifier": [{"system": "urn:dicom:uid", "value": "urn:oid:1.2.9"}]}) is None
+
+
+def test_a_study_before_r4_has_its_accession_number_in_an_element_of_its_own() -> None:
+    assert accession_number({"accession": {"value": "A1"}}) == "A1"
+    assert accession_number({"accession": {"value": "A1"}, "identifier": [{"type": ACSN, "value": "A2"}]}) is None

@@ -1,5 +1,7 @@
 """Reading from FHIR servers over real HTTP: the embedded one, and some that misbehave."""
 
+# ruff: noqa: N802 - the checklist's ids are written in capitals
+
 from __future__ import annotations
 
 import json
@@ -101,7 +103,7 @@ def test_a_search_that_finds_nothing_is_an_empty_searchset(hospital: str) -> Non
         assert ehr.search("Condition?patient=p1")["entry"] == []
 
 
-def test_every_page_is_asked_for_as_fhir_json_with_the_token() -> None:
+def test_F1_every_page_is_asked_for_as_fhir_json_with_the_token() -> None:
     following = searchset(link=[{"relation": "next", "url": "ImagingStudy?page=2"}])
     app = answering(following, searchset())
     ask(app, studies)
@@ -139,7 +141,7 @@ def _with_cookie(response: Response) -> Response:
     return response
 
 
-def test_a_next_link_to_another_server_is_never_followed() -> None:
+def test_F5_a_next_link_to_another_server_is_never_followed() -> None:
     thief = answering(searchset(imaging_study("p1", "2025-01-05")))
     with serve(thief) as elsewhere:
         app = answering(searchset(link=[{"relation": "next", "url": f"{elsewhere}/ImagingStudy?page=2"}]))
@@ -156,7 +158,7 @@ def test_a_next_link_in_disguise_is_never_followed(link: str) -> None:
         ask(answering(searchset(link=[{"relation": "next", "url": link}])), studies)
 
 
-def test_a_redirect_to_another_server_is_never_followed() -> None:
+def test_F5_a_redirect_to_another_server_is_never_followed() -> None:
     thief = answering(PATIENT)
     with serve(thief) as elsewhere:
         app = Flask("redirecting")

@@ -1,5 +1,7 @@
 """Whose call it is: good tokens, and every way in which one is not good enough."""
 
+# ruff: noqa: N802 - the checklist's ids are written in capitals
+
 from __future__ import annotations
 
 import base64
@@ -321,7 +323,7 @@ def test_an_issuer_of_two_ehrs_is_a_settings_error() -> None:
 
 
 @pytest.mark.parametrize("algorithms", [(), ("none",), ("HS384",), ("ES384", "HS256"), ("EdDSA",), ("RSA-OAEP",)])
-def test_only_asymmetric_algorithms_can_be_agreed(algorithms: tuple[str, ...]) -> None:
+def test_S7_only_asymmetric_algorithms_can_be_agreed(algorithms: tuple[str, ...]) -> None:
     with pytest.raises(SettingsError, match="must be among ES256"):
         client(algorithms=algorithms)
 
@@ -368,7 +370,7 @@ def test_a_token_is_remembered_as_long_as_it_would_be_accepted(before: int, stay
     "authorization",
     [call(aud="x"), call(exp=0), call(jti=""), bearer(signed(header(alg="none"), claims())), call(tenant=1)],
 )
-def test_keys_are_asked_for_only_by_what_fits_otherwise(authorization: str) -> None:
+def test_S10_keys_are_asked_for_only_by_what_fits_otherwise(authorization: str) -> None:
     known = keys(EC)
 
     refusal(authorization, client(keys=known))

@@ -1,5 +1,7 @@
 """Key sets over real HTTP and from files: got whole, or not at all."""
 
+# ruff: noqa: N802 - the checklist's ids are written in capitals
+
 from __future__ import annotations
 
 import itertools
@@ -143,7 +145,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> Non
 # Files
 
 
-def test_the_keys_of_a_file_are_read_anew_each_time(tmp_path: Path) -> None:
+def test_S9_the_keys_of_a_file_are_read_anew_each_time(tmp_path: Path) -> None:
     file = tmp_path / "ehr.jwks"
     file.write_bytes(written(public(EC)))
     assert keys_in(file).keys() == {"ec-1"}

@@ -1,5 +1,7 @@
 """How long a caller's keys are kept, and when they are read again."""
 
+# ruff: noqa: N802 - the checklist's ids are written in capitals
+
 from __future__ import annotations
 
 import itertools
@@ -74,7 +76,7 @@ def test_keys_are_kept_for_their_time_and_then_read_again(keys: CallerKeys, sour
     assert source.reads == 2
 
 
-def test_a_new_key_is_found_at_once_and_one_that_is_gone_is_no_longer_taken(
+def test_S9_a_new_key_is_found_at_once_and_one_that_is_gone_is_no_longer_taken(
     keys: CallerKeys, source: Source, clock: Clock
 ) -> None:
     keys.key("a")
@@ -85,7 +87,7 @@ def test_a_new_key_is_found_at_once_and_one_that_is_gone_is_no_longer_taken(
     assert keys.key("a") is None
 
 
-def test_unknown_keys_have_the_set_read_once_a_minute_at_most(keys: CallerKeys, source: Source, clock: Clock) -> None:
+def test_S9_unknown_keys_have_the_set_read_once_a_minute(keys: CallerKeys, source: Source, clock: Clock) -> None:
     for number in range(50):
         assert keys.key(f"forged-{number}") is None
         clock.advance(MINUTE / 25 - TICK)

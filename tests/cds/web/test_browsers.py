@@ -1,5 +1,7 @@
 """Scripts of listed pages may call, those of others may not, and every response says what may be done with it."""
 
+# ruff: noqa: N802 - the checklist's ids are written in capitals
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -44,7 +46,7 @@ MAY_CALL = {
 
 
 @pytest.mark.parametrize("path", ["/cds-services", URL, FEEDBACK])
-def test_s14_a_browser_may_ask_without_a_token_whether_a_listed_page_may_call(service: Service, path: str) -> None:
+def test_S14_a_browser_may_ask_without_a_token_whether_a_listed_page_may_call(service: Service, path: str) -> None:
     answer = preflight(client(service, OTHER_PAGE, PAGE), path, PAGE)
 
     assert answer.status_code == 200
@@ -52,7 +54,7 @@ def test_s14_a_browser_may_ask_without_a_token_whether_a_listed_page_may_call(se
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES + FAILURES)
-def test_s14_every_answer_and_every_refusal_can_be_read_by_a_listed_page(
+def test_S14_every_answer_and_every_refusal_can_be_read_by_a_listed_page(
     service: Service, method: str, path: str
 ) -> None:
     answer = client(service, PAGE, OTHER_PAGE).open(path, method=method, headers={"Origin": PAGE})
@@ -61,7 +63,7 @@ def test_s14_every_answer_and_every_refusal_can_be_read_by_a_listed_page(
     assert answer.headers["Vary"] == "Origin"
 
 
-def test_s14_cards_can_be_read_by_a_listed_page(service: Service) -> None:
+def test_S14_cards_can_be_read_by_a_listed_page(service: Service) -> None:
     answer = client(service, PAGE).post(URL, json=full(), headers={"Origin": PAGE})
 
     assert (answer.status_code, leave(answer)) == (200, MAY_CALL)
@@ -114,7 +116,7 @@ def test_every_response_says_what_may_be_done_with_it(service: Service, method: 
 
 
 @pytest.mark.parametrize("public_url", ["", "http://127.0.0.1:8410"])
-def test_https_is_asked_for_only_where_it_is_there(service: Service, public_url: str) -> None:
+def test_S1_https_is_asked_for_only_where_it_is_there(service: Service, public_url: str) -> None:
     answer = client(service, public_url=public_url).get("/cds-services")
 
     assert "Strict-Transport-Security" not in answer.headers

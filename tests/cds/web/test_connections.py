@@ -242,6 +242,18 @@ def test_what_is_no_request_is_refused_with_an_operation_outcome_that_quotes_not
     assert "waitress" not in f"{response.headers}{body!r}"
 
 
+@pytest.mark.parametrize("length", [b"5", b"0", b"50", b"x"])
+def test_a_request_with_two_lengths_is_refused_and_what_follows_it_is_not_read(length: bytes) -> None:
+    both = b"Transfer-Encoding: chunked\r\nContent-Length: " + length + b"\r\n\r\n0\r\n\r\n"
+    with server() as running, running.connect() as client:
+        client.sendall(HEAD + both + HEAD + b"Content-Length: 8\r\n\r\nsmuggled")
+        received = b"".join(iter(lambda: client.recv(4096), b""))
+
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert received.count(b"HTTP/1.1") == 1
+    assert b"smuggled" not in received
+
+
 def test_a_request_a_little_too_large_is_left_to_the_application() -> None:
     with server() as running:
         assert running.post(b"x" * 15_000)[0] == 200

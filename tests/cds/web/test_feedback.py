@@ -106,6 +106,18 @@ def test_of_several_reports_those_on_unknown_cards_are_left_out(
     assert [row[0] for row in kept(engine)] == [card["uuid"]]
 
 
+def test_what_an_ehr_cut_in_the_middle_of_a_character_is_kept_as_far_as_it_goes(
+    service: Service, card: dict[str, Any], engine: Engine
+) -> None:
+    why = {"reason": {"code": "a\0b"}, "userComment": "seen \ud83d"}
+    report = {"card": card["uuid"], "outcome": "overridden", "outcomeTimestamp": AT, "overrideReason": why}
+
+    assert told(service, report).status_code == 200
+    with Session(engine) as session:
+        (row,) = session.exec(select(Feedback)).all()
+    assert (row.override_reason, row.comment) == ("a\ufffdb", "seen \ufffd")
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -49,7 +49,7 @@ def test_json_that_is_no_hook_call_is_a_bad_request(service: Service, body: Any)
 
 
 def test_a_call_for_another_hook_is_a_bad_request(service: Service) -> None:
-    assert "'patient-view'" in diagnostics(service.call(full() | {"hook": "patient-view"}), 400)
+    assert "'order-select'" in diagnostics(service.call(full() | {"hook": "patient-view"}), 400)
 
 
 @pytest.mark.parametrize("missing", ["hook", "hookInstance", "context"])

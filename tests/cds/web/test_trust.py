@@ -1,5 +1,7 @@
 """The guard before the routes, over HTTP: who gets in, what the others get, and what is logged."""
 
+# ruff: noqa: N802 - the checklist's ids are written in capitals
+
 from __future__ import annotations
 
 from typing import Any
@@ -192,7 +194,7 @@ def test_a_refusal_is_one_line_with_a_word_and_a_configured_issuer(
     assert {record.levelname for record in caplog.records} == {"WARNING"}
 
 
-def test_nothing_of_a_token_is_logged_whether_it_is_accepted_or_not(
+def test_S12_nothing_of_a_token_is_logged_whether_it_is_accepted_or_not(
     service: Service, caller: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
