@@ -29,8 +29,11 @@ def text(value: object) -> str:
     One with a NUL or half a surrogate pair inside is taken for absent: no FHIR string may hold them, databases refuse
     them, and without them it would be another identifier.
     """
+    written = value.strip() if isinstance(value, str) else ""
+    if written.isprintable():  # which neither of them is; nearly every text ends here
+        return written
     # Texts copied from DICOM may end in NUL, which pads them to an even length (PS3.5 section 6.2).
-    written = value.strip().strip("\0").strip() if isinstance(value, str) else ""
+    written = written.strip("\0").strip()
     return "" if _NOT_STORABLE.search(written) else written
 
 

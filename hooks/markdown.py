@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from html import escape as escape_html
 
 _MOST_CHARACTERS = 240
+_BARE_HOST = re.compile(r"(?i)www\.")
+_REMEMBERED = 4096
+"""Texts that need not be gone through again: names of devices, sentences of ours."""
 _ANGLES = str.maketrans("<>", "  ")
 _MARKUP = re.compile(r"([\\`*_\[\]()|~#!])")
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def plain(text: str) -> str:
-    """Text from outside as one line without control characters, direction overrides or angle brackets.
+    """Text from outside as one line without control characters, direction overrides, angle brackets or links.
 
-    Some clients put a summary into a page as it is, and a device name may hold anything.
+    Some clients put a summary into a page as it is, a chart may show a note as Markdown, and a device name may hold
+    anything.
     """
     visible = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
     line = " ".join(visible.translate(_ANGLES).split())
+    line = line.replace("://", ": //").replace("](", "] (")  # GitHub makes links of bare addresses, escaped or not
     return line if len(line) <= _MOST_CHARACTERS else line[: _MOST_CHARACTERS - 1] + "…"
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def escape(text: str) -> str:
     """Text from outside that stays text in Markdown and in HTML, and never becomes a link or a table cell."""
-    line = plain(text).replace("://", ": //")  # GitHub makes links of bare addresses, escaped or not
-    line = re.sub(r"(?i)www\.", "www .", line)
+    line = _BARE_HOST.sub("www .", plain(text))
     return escape_html(_MARKUP.sub(r"\\\1", line), quote=True)
 
 

@@ -14,6 +14,7 @@ from sqlmodel import Session, col, select
 from cds.store import outcomes
 from cds.store.audit import AccessEvent, Action, note
 from cds.store.database import insert_into, lock_before_reading
+from cds.store.known_exams import StoredErrand
 from cds.store.outcomes import Outcome
 from cds.store.tables import Assessment, Destination, Exam, Outbox, OutboxState, Scoring, ScoringState
 from fhir_mappings.risk_assessments import retracted
@@ -108,10 +109,10 @@ class AssessmentRecords:
         """Conclude anew of one patient; whether that made a new revision, which is then queued for `destinations`."""
         with Session(self._engine) as session:
             lock_before_reading(session)
-            rows = outcomes.of_patient(session, ehr, patient_id, model)
+            rows = outcomes.of_patient(session.connection(), ehr, patient_id, model)
             known = [outcomes.outcome(row, patient_id) for row in rows]
             conclusion = judge(known, _written(session, ehr, patient_id))
-            _take_into_account(session, [errand for _, errand, _ in rows if errand], now)
+            _take_into_account(session, [row.errand for row in rows if row.errand], now)
             for study_uid in sorted(_refused(known)):
                 retract(session, ehr, patient_id, study_uid, now, model)
             is_new = _conclude(session, ehr, patient_id, model, now, conclusion, destinations)
@@ -152,8 +153,8 @@ class AssessmentRecords:
         """Leave what was concluded of a patient as it is, until something changes again."""
         with Session(self._engine) as session:
             lock_before_reading(session)
-            rows = outcomes.of_patient(session, ehr, patient_id, model)
-            _take_into_account(session, [errand for _, errand, _ in rows if errand], now)
+            rows = outcomes.of_patient(session.connection(), ehr, patient_id, model)
+            _take_into_account(session, [row.errand for row in rows if row.errand], now)
             session.commit()
 
     def of_patient(self, ehr: str, patient_id: str) -> list[Assessment]:
@@ -176,7 +177,7 @@ def _refused(known: Sequence[Outcome]) -> set[str]:
     return {exam.study_uid for exam in known if isinstance(exam, RefusedExam)} - scored
 
 
-def _take_into_account(session: Session, errands: Sequence[Scoring], now: datetime) -> None:
+def _take_into_account(session: Session, errands: Sequence[StoredErrand], now: datetime) -> None:
     """Mark what was read. An errand that ended again since has a later end, and keeps its patient due."""
     ended = [errand for errand in errands if errand.state != ScoringState.QUEUED]
     newest = max((errand.finished_at for errand in ended if errand.finished_at), default=now)

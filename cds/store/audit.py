@@ -80,11 +80,12 @@ def _write(session: Session) -> None:
         return
     rows = [_row(event) for event in noted]
     session.flush()
+    connection = session.connection()
     raised = _HEAD.update().values(number=_HEAD.c.number + len(rows)).returning(_HEAD.c.number, _HEAD.c.digest)
-    number, digest = session.execute(raised).one()
+    number, digest = connection.execute(raised).one()
     entries = list(chained(rows, Head(number - len(rows), digest)))
-    session.execute(_TRAIL.insert(), entries)
-    session.execute(_HEAD.update().values(digest=entries[-1]["digest"]))
+    connection.execute(_TRAIL.insert(), entries)
+    connection.execute(_HEAD.update().values(digest=entries[-1]["digest"]))
 
 
 @sa.event.listens_for(Session, "after_transaction_end")

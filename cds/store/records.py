@@ -6,7 +6,7 @@ from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
 
-from cds.store.tables import Exam, Score, Scoring
+from cds.store.known_exams import StoredErrand, StoredExam, StoredScore
 from model.domain import (
     AcquisitionDevice,
     Exclusion,
@@ -58,7 +58,7 @@ def images_digest(exam: ScoredExam) -> str:
     return sha256("\n".join([exam.performed_on.isoformat(), *images]).encode()).hexdigest() if images else ""
 
 
-def scored_exam(row: Score, exam: Exam) -> ScoredExam:
+def scored_exam(row: StoredScore, exam: StoredExam) -> ScoredExam:
     """A stored score as the exam it belongs to."""
     model = ModelVersion(row.model_name, row.weights, row.preprocessing, row.calibration, row.clinical)
     return ScoredExam(
@@ -84,14 +84,14 @@ def exclusion_rows(exam: RefusedExam) -> list[dict[str, str | None]]:
     return [{**asdict(exclusion), "reason": exclusion.reason.value} for exclusion in exam.exclusions]
 
 
-def refused_exam(scoring: Scoring, exam: Exam) -> RefusedExam:
+def refused_exam(errand: StoredErrand, exam: StoredExam) -> RefusedExam:
     """A stored refusal with its reasons."""
     reasons = (
-        Exclusion(ExclusionReason(row["reason"]), row["sentence"], row["image_uid"]) for row in scoring.exclusions
+        Exclusion(ExclusionReason(row["reason"]), row["sentence"], row["image_uid"]) for row in errand.exclusions
     )
     return RefusedExam(exam.study_uid or exam.key, exam.performed_on, tuple(reasons), exam.imaging_study)
 
 
-def pending_exam(scoring: Scoring, exam: Exam) -> PendingExam:
+def pending_exam(errand: StoredErrand, exam: StoredExam) -> PendingExam:
     """A queued exam with the problem of its last attempt, if there was one."""
-    return PendingExam(exam.study_uid, exam.performed_on, scoring.problem, exam.imaging_study)
+    return PendingExam(exam.study_uid, exam.performed_on, errand.problem, exam.imaging_study)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, delete, update
+from sqlalchemy import ColumnElement, Engine, bindparam, delete, update
 from sqlmodel import Session, col, select
 
 from cds.store.assessments import retract
 from cds.store.audit import AccessEvent, Action, note
 from cds.store.database import insert_into, lock_before_reading
+from cds.store.known_exams import KnownExam, StoredExam, by_key, query, read
 from cds.store.tables import Exam, ExamSource, Scoring, ScoringState
 
 _CORRECTABLE = ("accession_number", "imaging_study", "performed_on", "dicomweb_root", "patient_identifiers", "images")
@@ -44,7 +45,9 @@ class NewExam:
     images: str | None = None
 
 
-Known = dict[tuple[str, str], tuple[Exam, Scoring | None]]
+_THESE = query(
+    col(Exam.ehr).in_(bindparam("ehrs", expanding=True)) & col(Exam.key).in_(bindparam("keys", expanding=True))
+)
 
 
 def register(engine: Engine, exams: Sequence[NewExam], model: str, now: datetime, *, urgent: bool) -> int:
@@ -81,30 +84,26 @@ def _locked(session: Session, exams: Sequence[NewExam], now: datetime) -> list[t
     return sorted(pairs, key=lambda pair: pair[0].id or 0)
 
 
-def _known(engine: Engine, exams: Sequence[NewExam], model: str) -> Known:
-    query = (
-        select(Exam, Scoring)
-        .join(Scoring, (col(Scoring.exam_id) == Exam.id) & (col(Scoring.model) == model), isouter=True)
-        .where(col(Exam.ehr).in_({exam.ehr for exam in exams}), col(Exam.key).in_({exam.key for exam in exams}))
-    )
-    with Session(engine) as session:
-        return {(exam.ehr, exam.key): (exam, scoring) for exam, scoring in session.exec(query).all()}
+def _known(engine: Engine, exams: Sequence[NewExam], model: str) -> Mapping[tuple[str, str], KnownExam]:
+    ehrs, keys = {exam.ehr for exam in exams}, {exam.key for exam in exams}
+    with engine.connect() as connection:
+        return by_key(read(connection, _THESE, ehrs=list(ehrs), keys=list(keys), model=model))
 
 
-def is_news(exam: NewExam, known: Known, now: datetime, urgent: bool) -> bool:
+def is_news(exam: NewExam, known: Mapping[tuple[str, str], KnownExam], now: datetime, urgent: bool) -> bool:
     """Whether registering the exam would change anything of what is known."""
     if (exam.ehr, exam.key) not in known:
         return True
-    row, scoring = known[exam.ehr, exam.key]
+    row, errand, _ = known[exam.ehr, exam.key]
     if row.patient_id != exam.patient_id or not row.listed:
         return _may_take_over(row, exam)
-    if scoring is None or _corrections(row, exam):
+    if errand is None or _corrections(row, exam):
         return True
-    if not urgent or scoring.state != ScoringState.QUEUED:
+    if not urgent or errand.state != ScoringState.QUEUED:
         return False
-    ended = scoring.finished_at if scoring.claimed_until is None else None
-    waits = scoring.due_at > now and ended is not None and ended <= now - SHORTEST_WAIT
-    return waits or not scoring.urgent
+    ended = errand.finished_at if errand.claimed_until is None else None
+    waits = errand.due_at > now and ended is not None and ended <= now - SHORTEST_WAIT
+    return waits or not errand.urgent
 
 
 def _put(session: Session, row: Exam, exam: NewExam, model: str, now: datetime, urgent: bool) -> None:
@@ -119,7 +118,7 @@ def _put(session: Session, row: Exam, exam: NewExam, model: str, now: datetime, 
     _queue(session, [row.id or 0], model, now, urgent=urgent)
 
 
-def _may_take_over(row: Exam, exam: NewExam) -> bool:
+def _may_take_over(row: Exam | StoredExam, exam: NewExam) -> bool:
     """What an EHR no longer lists is another patient's, or hers again, if the EHR says so: an archive cannot know."""
     return not row.listed and exam.source is ExamSource.EHR
 
@@ -135,7 +134,7 @@ def _values(exam: NewExam, now: datetime) -> dict[str, Any]:
     return {**_said(exam), "listed": True, "first_seen_at": now}
 
 
-def _corrections(row: Exam, exam: NewExam) -> dict[str, Any]:
+def _corrections(row: Exam | StoredExam, exam: NewExam) -> dict[str, Any]:
     """What the EHR says now and did not say before; that it now says nothing takes nothing away."""
     said = _said(exam)
     corrections = {name: said[name] for name in _CORRECTABLE if said[name] and said[name] != getattr(row, name)}

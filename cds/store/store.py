@@ -12,7 +12,8 @@ from sqlmodel import Session, col, func, select
 from cds.store import outcomes, registration
 from cds.store.audit import AccessEvent, Action, note
 from cds.store.database import insert_into
-from cds.store.outcomes import BELONGS_TO_ANOTHER, Outcome, Row
+from cds.store.known_exams import KnownExam, by_key
+from cds.store.outcomes import BELONGS_TO_ANOTHER, Outcome
 from cds.store.records import exclusion_rows, images_digest, score_values
 from cds.store.registration import NewExam, is_backing_off
 from cds.store.tables import Exam, Score, Scoring, ScoringState
@@ -106,9 +107,9 @@ class Store:
 
     def scored(self, ehr: str, patient_id: str, study_uid: str, model: str) -> ScoredExam | None:
         """The score of one of a patient's studies; None where it is not scored, or not hers."""
-        with Session(self._engine) as session:
-            rows = outcomes.of_patient(session, ehr, patient_id, model)
-        known = (outcomes.outcome(row, patient_id) for row in rows if row[0].study_uid == study_uid)
+        with self._engine.connect() as connection:
+            rows = outcomes.of_patient(connection, ehr, patient_id, model)
+        known = (outcomes.outcome(row, patient_id) for row in rows if row.exam.study_uid == study_uid)
         return next((exam for exam in known if isinstance(exam, ScoredExam)), None)
 
     def is_known(self, study_uid: str) -> bool:
@@ -132,15 +133,15 @@ class Store:
         """
         keys = [exam.key for exam in exams]
         rows = self._asked_for(ehr, patient_id, keys, model)
-        known = {(exam.ehr, exam.key): (exam, scoring) for exam, scoring, _ in rows}
+        known = by_key(rows)
         if not any(registration.is_news(exam, known, now, urgent) for exam in exams):
             return _told(rows, patient_id)
         self.register(exams, model, now, urgent=urgent)
         return self.outcomes(ehr, patient_id, keys, model)
 
-    def _asked_for(self, ehr: str, patient_id: str, keys: Collection[str], model: str) -> list[Row]:
-        with Session(self._engine) as session:
-            return outcomes.asked_for(session, ehr, patient_id, keys, model)
+    def _asked_for(self, ehr: str, patient_id: str, keys: Collection[str], model: str) -> list[KnownExam]:
+        with self._engine.connect() as connection:
+            return outcomes.asked_for(connection, ehr, patient_id, keys, model)
 
     def claim(
         self,
@@ -285,8 +286,8 @@ def _still_held(job: ScoringJob) -> ColumnElement[bool]:
     return claim & (col(Scoring.state) == ScoringState.QUEUED)
 
 
-def _told(rows: Sequence[Row], patient_id: str) -> dict[str, Outcome]:
-    return {row[0].key: outcomes.outcome(row, patient_id) for row in rows}
+def _told(rows: Sequence[KnownExam], patient_id: str) -> dict[str, Outcome]:
+    return {row.exam.key: outcomes.outcome(row, patient_id) for row in rows}
 
 
 def _close(session: Session, job: ScoringJob, action: Action, now: datetime, **values: object) -> None:

@@ -18,7 +18,7 @@ from hooks.markdown import bullets, escape, link, paragraphs, plain, table
     [
         ("<script>alert(1)</script>", "script alert\\(1\\) /script"),
         ("a|b", "a\\|b"),
-        ("[click](http://evil.example)", "\\[click\\]\\(http: //evil.example\\)"),
+        ("[click](http://evil.example)", "\\[click\\] \\(http: //evil.example\\)"),
         ("**bold** `code`", "\\*\\*bold\\*\\* \\`code\\`"),
         ("one\r\ntwo\u2028three", "one two three"),
         ("\"quoted\" & 'so'", "&quot;quoted&quot; &amp; &#x27;so&#x27;"),
