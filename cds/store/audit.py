@@ -70,17 +70,22 @@ def note(session: Session, event: AccessEvent) -> None:
 
 @sa.event.listens_for(Session, "before_commit")
 def _write(session: Session) -> None:
-    """Chain what was noted, as the last thing before the commit.
+    """Chain what was noted."""
+    noted: list[AccessEvent] = session.info.pop(_NOTED, [])
+    if noted:
+        session.flush()
+        append(session.connection(), noted)
+
+
+def append(connection: sa.Connection, events: Sequence[AccessEvent]) -> None:
+    """Chain entries to the trail, as the last thing before the commit.
 
     The head is the one row that every writer locks: taken after all others, it can make nobody wait for ever. Raising
     its number both locks and reads it, on SQLite too, whose driver begins no transaction with a SELECT.
     """
-    noted: list[AccessEvent] = session.info.pop(_NOTED, [])
-    if not noted:
+    if not events:
         return
-    rows = [_row(event) for event in noted]
-    session.flush()
-    connection = session.connection()
+    rows = [_row(event) for event in events]
     raised = _HEAD.update().values(number=_HEAD.c.number + len(rows)).returning(_HEAD.c.number, _HEAD.c.digest)
     number, digest = connection.execute(raised).one()
     entries = list(chained(rows, Head(number - len(rows), digest)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from sqlalchemy import Engine, bindparam, func
-from sqlmodel import Session, col, select
+from sqlmodel import Session, SQLModel, col, select
 
 from cds.store.audit import note
 from cds.store.database import insert_into
@@ -25,6 +25,7 @@ class Accepted:
     study_uid: str | None = field(repr=False)
 
 
+_CARDS = SQLModel.metadata.tables[str(ShownCard.__tablename__)]
 # Made once: to put a statement together takes longer than to run it, and a hook waits.
 _OVERRIDDEN = (
     (col(Feedback.card) == ShownCard.uuid)
@@ -52,12 +53,8 @@ class CardRecords:
 
     def save(self, cards: Sequence[ShownCard], answered: AccessEvent) -> None:
         """Keep the cards of one answer, and in the audit trail whom it was given to."""
-
-        def keep(session: Session) -> None:
-            session.add_all(cards)
-            note(session, answered)
-
-        self._shared.write(keep)
+        rows = [card.model_dump() for card in cards]
+        self._shared.write(lambda connection: rows and connection.execute(_CARDS.insert(), rows), answered)
 
     def earlier(self, ehr: str, patient_id: str, local_day: Callable[[datetime], date]) -> tuple[EarlierCard, ...]:
         """What was shown for a patient before, one entry for each kind of card and exam, with the clinic's days.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlmodel import Session, SQLModel
 
 from cds.errors import SettingsError
@@ -18,6 +18,8 @@ from cds.store.upgrade import DATABASES, prepare
 
 BUSY_TIMEOUT_MS = 10_000
 BUSY_POLL_S = 0.02
+WRITE_POLL_S = 0.001
+"""Another one's commit takes a few milliseconds."""
 _INSERTS: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -66,9 +68,10 @@ def _check_folder(database: str | None) -> None:
         raise SettingsError(f"database_url: folder {str(folder)!r} does not exist; make it")
 
 
-def insert_into(session: Session, table: type[SQLModel]) -> Any:
+def insert_into(place: Session | Connection, table: type[SQLModel]) -> Any:
     """An INSERT that another process may win: both databases have ON CONFLICT, each in its own dialect."""
-    return _INSERTS[session.get_bind().dialect.name](table)
+    dialect = place.dialect if isinstance(place, Connection) else place.get_bind().dialect
+    return _INSERTS[dialect.name](table)
 
 
 def lock_before_reading(session: Session) -> None:
@@ -81,26 +84,46 @@ def lock_before_reading(session: Session) -> None:
         session.connection().exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def begin_to_write(connection: Connection) -> None:
+    """Begin a transaction that writes, soon after nobody else does.
+
+    SQLite looks again after longer and longer waits, up to a tenth of a second: more than a hook has. The driver would
+    begin by itself, with the first write.
+    """
+    if connection.dialect.name != "sqlite":
+        return
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA busy_timeout = 0")
+    try:
+        _when_free(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"), WRITE_POLL_S)
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+
+
 def _set_up_sqlite(connection: Any, _record: Any) -> None:
     """Write-ahead log: readers never wait for the writer, and writers wait for each other instead of failing."""
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    _use_write_ahead_log(cursor)
+    # The switch needs the file for itself, and unlike other statements it fails at once where another process has it.
+    _when_free(lambda: cursor.execute("PRAGMA journal_mode = WAL"), BUSY_POLL_S)
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
 
 
-def _use_write_ahead_log(cursor: sqlite3.Cursor) -> None:
-    """Switch the file to its write-ahead log, when it is free."""
-    # The switch needs the file for itself, and unlike other statements it fails at once where another process has it.
-    ends = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+def _when_free(work: Callable[[], object], poll_s: float) -> None:
+    """Do what fails while another process has the file; its error is raised when that has taken too long."""
+    ends_s = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:
         try:
-            cursor.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-            if not is_busy or time.monotonic() > ends:
+            work()
+        except (sqlite3.OperationalError, OperationalError) as error:
+            if not _is_busy(error) or time.monotonic() > ends_s:
                 raise
-            time.sleep(BUSY_POLL_S)
+            time.sleep(poll_s)
         else:
             return
+
+
+def _is_busy(error: sqlite3.OperationalError | OperationalError) -> bool:
+    cause = error.orig if isinstance(error, OperationalError) else error
+    return isinstance(cause, sqlite3.OperationalError) and cause.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY

@@ -7,7 +7,7 @@ import itertools
 import logging
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, delete, tuple_
+from sqlalchemy import Connection, Engine, delete, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, select
 
@@ -36,9 +36,9 @@ class SeenTokens:
     def remember(self, issuer: str, jti: str, until: datetime, now: datetime) -> bool:
         """Remember a token at least until this moment; False where it was seen before."""
 
-        def insert(session: Session) -> bool:
-            new = insert_into(session, SeenToken).values(issuer=issuer, jti=_digest(jti), until=until)
-            made = session.execute(new.on_conflict_do_nothing().returning(col(SeenToken.jti)))
+        def insert(connection: Connection) -> bool:
+            new = insert_into(connection, SeenToken).values(issuer=issuer, jti=_digest(jti), until=until)
+            made = connection.execute(new.on_conflict_do_nothing().returning(col(SeenToken.jti)))
             return made.first() is not None
 
         is_new = self._shared.write(insert)

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine
-from sqlmodel import Session
+from sqlalchemy import Connection, Engine
+
+from cds.store.audit import append
+from cds.store.database import begin_to_write
+from fhir_mappings.access_events import AccessEvent
 
 Result = TypeVar("Result")
 
@@ -24,13 +27,14 @@ class SharedCommit:
         self._turn = Lock()
         self._waiting: deque[_Write] = deque()
 
-    def write(self, work: Callable[[Session], Result]) -> Result:
+    def write(self, work: Callable[[Connection], Result], *noted: AccessEvent) -> Result:
         """Do the work in a transaction and return when it is committed; raises what the work or the commit raises.
 
+        With it go the entries `noted` in the audit trail, last of all, because everybody who adds to it locks its head.
         The work may be done twice: where a transaction of several fails, each is tried again alone, so that nobody
         suffers for what another one writes.
         """
-        mine = _Write(work)
+        mine = _Write(work, noted)
         self._waiting.append(mine)
         with self._turn:
             if not mine.is_done:
@@ -49,9 +53,10 @@ class SharedCommit:
 
     def _commit(self, writes: list[_Write]) -> None:
         try:
-            with Session(self._engine) as session:
-                results = [write.work(session) for write in writes]
-                session.commit()
+            with self._engine.begin() as connection:
+                begin_to_write(connection)
+                results = [write.work(connection) for write in writes]
+                append(connection, [event for write in writes for event in write.noted])
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer to who waits for it
             if len(writes) > 1:
                 for write in writes:
@@ -65,8 +70,9 @@ class SharedCommit:
 class _Write:
     """What one thread wants written, and what came of it."""
 
-    def __init__(self, work: Callable[[Session], Any]) -> None:
+    def __init__(self, work: Callable[[Connection], Any], noted: tuple[AccessEvent, ...]) -> None:
         self.work = work
+        self.noted = noted
         self.result: Any = None
         self.error: Exception | None = None
         self.is_done = False

@@ -10,10 +10,11 @@ from threading import Event
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event, insert
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete, select
 
+from cds.store.audit import AccessEvent, Action, AuditTrail
 from cds.store.shared_commit import SharedCommit
 from cds.store.tables import Lease
 from tests.cds.builders import NOW
@@ -27,12 +28,11 @@ def shared(engine: Engine) -> SharedCommit:
     return SharedCommit(engine)
 
 
-def adding(name: str) -> Callable[[Session], str]:
+def adding(name: str) -> Callable[[Connection], str]:
     """A write that fails where the name is there already."""
 
-    def add(session: Session) -> str:
-        session.add(Lease(name=name, holder="h", until=UNTIL))
-        session.flush()
+    def add(connection: Connection) -> str:
+        connection.execute(insert(Lease), {"name": name, "holder": "h", "until": UNTIL})
         return name
 
     return add
@@ -43,11 +43,11 @@ def kept(engine: Engine) -> list[str]:
         return sorted(session.exec(select(Lease.name)))
 
 
-def together(shared: SharedCommit, *works: Callable[[Session], object]) -> list[object]:
+def together(shared: SharedCommit, *works: Callable[[Connection], object]) -> list[object]:
     """What came of writes that had to wait for one and the same turn; an error stands for itself."""
     begun, may_end = Event(), Event()
 
-    def hold(_session: Session) -> None:
+    def hold(_connection: Connection) -> None:
         begun.set()
         assert may_end.wait(60)
 
@@ -109,3 +109,17 @@ def test_whoever_writes_at_once_each_name_is_kept_once_and_told_to_one(engine: E
 
     told = all_at_once([lambda name=name: attempt(name) for name in names])  # type: ignore[misc]
     assert sorted(filter(None, told)) == sorted(set(names)) == kept(engine)  # type: ignore[type-var]
+
+
+def test_what_goes_into_the_audit_trail_goes_with_its_own_write(engine: Engine, shared: SharedCommit) -> None:
+    def noting(name: str) -> str:
+        return shared.write(adding(name), AccessEvent(Action.ANSWERED, NOW, name, None))
+
+    noting("a")
+    with pytest.raises(IntegrityError):
+        noting("a")
+    all_at_once([lambda name=name: noting(name) for name in "bcd"])  # type: ignore[misc]
+
+    trail = AuditTrail(engine)
+    assert sorted(entry.event.ehr or "" for entry in trail.entries()) == ["a", "b", "c", "d"]
+    assert trail.verify().fault is None
