@@ -38,6 +38,11 @@ _NOTED = "audit"
 # As tables, because the rows of a trail are no objects that change.
 _TRAIL, _HEAD = (SQLModel.metadata.tables[str(table.__tablename__)] for table in (Audit, AuditHead))
 
+_RAISE_HEAD = (
+    _HEAD.update().values(number=_HEAD.c.number + sa.bindparam("entries")).returning(_HEAD.c.number, _HEAD.c.digest)
+)
+_SEAL_HEAD = _HEAD.update().values(digest=sa.bindparam("last"))
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -86,11 +91,10 @@ def append(connection: sa.Connection, events: Sequence[AccessEvent]) -> None:
     if not events:
         return
     rows = [_row(event) for event in events]
-    raised = _HEAD.update().values(number=_HEAD.c.number + len(rows)).returning(_HEAD.c.number, _HEAD.c.digest)
-    number, digest = connection.execute(raised).one()
+    number, digest = connection.execute(_RAISE_HEAD, {"entries": len(rows)}).one()
     entries = list(chained(rows, Head(number - len(rows), digest)))
     connection.execute(_TRAIL.insert(), entries)
-    connection.execute(_HEAD.update().values(digest=entries[-1]["digest"]))
+    connection.execute(_SEAL_HEAD, {"last": entries[-1]["digest"]})
 
 
 @sa.event.listens_for(Session, "after_transaction_end")
