@@ -6,7 +6,7 @@ SEKMET := .venv-sekmet
 SOURCES := cds fhir_mappings hooks model tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit bench model clean
+.PHONY: help demo test lint types unit bench soak model clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -31,6 +31,9 @@ unit: $(VENV)/installed-dev ## Run the quick tests only
 
 bench: $(VENV)/installed-dev ## Measure answer time and scoring speed, and print a table
 	$(BIN)/python -m benchmarks.bench
+
+soak: $(VENV)/installed-dev ## Ten minutes of twenty EHRs, with an archive and an EHR that fail at random
+	$(BIN)/python -m tests.soak --seconds 600 $(SOAK)
 
 model: $(VENV)/installed ## Train the demo model again from its seed (about 20 minutes on two cores)
 	$(BIN)/python -m model.training

@@ -72,8 +72,9 @@ def read_card(folder: Path) -> ModelCard:
 def _checked(card: ModelCard) -> ModelCard:
     """Only a literal `true` makes a model clinical: a card with the words "yes" or 1 was edited by hand."""
     words = (card.name, card.banner, card.weights_sha256, card.preprocessing, card.calibration.version)
-    if not all(isinstance(word, str) for word in words):
-        raise CheckpointBroken("the model card has something other than text where a name or a checksum belongs")
+    # It goes into charts as it is, where a control character or a mark of direction would change what is read.
+    if not all(isinstance(word, str) and word.isprintable() for word in words):
+        raise CheckpointBroken("the model card has something other than a line of text for a name or a checksum")
     if not all(isinstance(sizes, dict) for sizes in (card.network, card.picture)):
         raise CheckpointBroken(f"the card of {card.name!r} does not describe the network and its pictures")
     if not isinstance(card.clinical, bool):

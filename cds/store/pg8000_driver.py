@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pg8000 import InterfaceError
+from pg8000 import Error, InterfaceError
 from pg8000.legacy import Connection
 from sqlalchemy import Dialect
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -14,7 +14,19 @@ LOST = "network error"
 
 
 class _Connection(Connection):  # type: ignore[misc] # pg8000 publishes no types
-    """pg8000 1.31 lets the socket's error through where a killed server resets the connection under a read."""
+    """pg8000 1.31, but for two faults of it.
+
+    It lets the socket's error through where a killed server resets the connection under a read. And a value that it
+    cannot write leaves half a question behind, which the next one's on this connection would follow.
+    """
+
+    def execute_unnamed(self, *question: Any, **options: Any) -> Any:
+        try:
+            return super().execute_unnamed(*question, **options)
+        except Error:
+            raise
+        except Exception as error:
+            raise InterfaceError(LOST) from error
 
     def handle_messages(self, context: Any) -> None:
         try:

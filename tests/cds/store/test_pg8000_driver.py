@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds.store.database import connect
+from tests.postgresql import PostgresqlServer
 
 NO_TLS = b"N"
 WELCOME = b"R\0\0\0\x08\0\0\0\0" + b"Z\0\0\0\x05I"
@@ -59,3 +61,14 @@ def test_so_is_one_that_is_gone_before_its_first_answer(tmp_path: Path) -> None:
     with killed_postgresql(tmp_path) as url:
         assert "network error" in failure(url)
     gc.collect()
+
+
+@pytest.mark.integration
+def test_a_value_that_cannot_be_written_spoils_no_other_question(postgresql_server: PostgresqlServer) -> None:
+    engine = connect(postgresql_server.new_database())
+    for _ in range(3):
+        with pytest.raises(SQLAlchemyError), engine.connect() as connection:
+            connection.execute(text("SELECT CAST(:value AS VARCHAR)"), {"value": "\ud800"})
+        with engine.connect() as connection:
+            assert connection.execute(text("SELECT CAST(:value AS VARCHAR)"), {"value": "a"}).scalar() == "a"
+    engine.dispose()
