@@ -10,23 +10,25 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlmodel import Session, SQLModel
 
-from cds.errors import SettingsError
+from cds.errors import DatabaseUnreachable, SettingsError
 from cds.store.upgrade import DATABASES, prepare
 
 BUSY_TIMEOUT_MS = 10_000
 BUSY_POLL_S = 0.02
 WRITE_POLL_S = 0.001
 """Another one's commit takes a few milliseconds."""
+_PASSING_CODES = ("57P0", "53300")
+"""Of PostgreSQL (appendix A of its manual): it ends, has crashed, is starting; too many connections."""
 _INSERTS: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def open_database(url: str, *, upgrade: bool = False) -> Engine:
     """An engine whose tables are those of this program; an empty database gets them, an older one only if asked.
 
-    Raises SettingsError where it cannot be opened or has another layout.
+    Raises SettingsError where it cannot be opened or has another layout, DatabaseUnreachable where that may pass.
     """
     engine = connect(url)
     try:
@@ -58,6 +60,10 @@ def connect(url: str) -> Engine:
 
 
 def _not_opened(error: Exception) -> SettingsError:
+    if isinstance(error, DBAPIError) and _may_pass(error):
+        return DatabaseUnreachable(
+            f"database_url: the database does not answer ({type(error).__name__}); see that it runs and can be reached"
+        )
     return SettingsError(f"database_url: the database cannot be opened ({type(error).__name__}); correct it")
 
 
@@ -122,6 +128,15 @@ def _when_free(work: Callable[[], object], poll_s: float) -> None:
             time.sleep(poll_s)
         else:
             return
+
+
+def _may_pass(error: DBAPIError) -> bool:
+    """Whether the database is busy, or cannot be reached, or is starting or ending, or is full of connections."""
+    if isinstance(error, OperationalError) and _is_busy(error):
+        return True
+    told = error.orig.args[0] if error.orig and error.orig.args else None
+    code = str(told.get("C", "")) if isinstance(told, dict) else ""
+    return isinstance(error, InterfaceError) or code.startswith(_PASSING_CODES)
 
 
 def _is_busy(error: sqlite3.OperationalError | OperationalError) -> bool:

@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from cds.store.audit import append
 from cds.store.database import begin_to_write
@@ -31,8 +32,8 @@ class SharedCommit:
         """Do the work in a transaction and return when it is committed; raises what the work or the commit raises.
 
         With it go the entries `noted` in the audit trail, last of all, because everybody who adds to it locks its head.
-        The work may be done twice: where a transaction of several fails, each is tried again alone, so that nobody
-        suffers for what another one writes.
+        The work may be done twice: where a transaction of several fails for what one of them writes, each is tried
+        again alone. Where the database does not answer, that is the answer to all.
         """
         mine = _Write(work, noted)
         self._waiting.append(mine)
@@ -58,13 +59,16 @@ class SharedCommit:
                 results = [write.work(connection) for write in writes]
                 append(connection, [event for write in writes for event in write.noted])
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer to who waits for it
-            if len(writes) > 1:
+            # One after the other they would wait for the same database, each as long as the first.
+            if len(writes) == 1 or isinstance(error, OperationalError | InterfaceError):
+                for write in writes:
+                    write.error, write.is_done = error, True
+            else:
                 for write in writes:
                     self._commit([write])
-                return
-            writes[0].error, results = error, [None]
-        for write, result in zip(writes, results, strict=True):
-            write.result, write.is_done = result, True
+        else:
+            for write, result in zip(writes, results, strict=True):
+                write.result, write.is_done = result, True
 
 
 class _Write:

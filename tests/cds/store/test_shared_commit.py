@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
+from pathlib import Path
 from threading import Event
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine, event, insert
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Engine, create_engine, event, insert
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel import Session, col, delete, select
 
 from cds.store.audit import AccessEvent, Action, AuditTrail
@@ -43,21 +45,26 @@ def kept(engine: Engine) -> list[str]:
         return sorted(session.exec(select(Lease.name)))
 
 
-def together(shared: SharedCommit, *works: Callable[[Connection], object]) -> list[object]:
+def together(
+    shared: SharedCommit,
+    *works: Callable[[Connection], object],
+    first: Callable[[Connection], object] = lambda _connection: None,
+) -> list[object]:
     """What came of writes that had to wait for one and the same turn; an error stands for itself."""
     begun, may_end = Event(), Event()
 
-    def hold(_connection: Connection) -> None:
+    def hold(connection: Connection) -> None:
+        first(connection)
         begun.set()
         assert may_end.wait(60)
 
     with ThreadPoolExecutor(len(works) + 1) as threads:
-        first = threads.submit(shared.write, hold)
+        before = threads.submit(shared.write, hold)
         assert begun.wait(60)
         others = [threads.submit(shared.write, work) for work in works]
         wait(others, timeout=0.2)  # they cannot end before the first; this lets them come as far as they can
         may_end.set()
-        first.result(timeout=60)
+        before.result(timeout=60)
         return [other.exception(timeout=60) or other.result() for other in others]
 
 
@@ -82,6 +89,24 @@ def test_one_that_fails_fails_alone(engine: Engine, shared: SharedCommit) -> Non
     assert (said[0], said[2]) == ("a", "c")
     assert isinstance(said[1], IntegrityError)
     assert kept(engine) == ["a", "b", "c"]
+
+
+def test_a_database_that_is_gone_is_asked_once_for_all_who_wait(tmp_path: Path) -> None:
+    tries: list[object] = []
+    engine = create_engine(f"sqlite:///{tmp_path / 'store.sqlite'}")
+    shared = SharedCommit(engine)
+
+    def gone(*_: object) -> None:
+        tries.append(None)
+        raise sqlite3.OperationalError("unable to open database file")
+
+    def is_lost(_connection: Connection) -> None:
+        event.listen(engine, "do_connect", gone)
+        engine.dispose()
+
+    said = together(shared, *map(adding, "abc"), first=is_lost)
+    assert all(isinstance(error, OperationalError) for error in said)
+    assert len(tries) <= 2  # one may have come before the others
 
 
 def test_after_a_failure_the_next_is_written(engine: Engine, shared: SharedCommit) -> None:
