@@ -86,6 +86,8 @@ def test_the_question_of_an_observation_is_not_its_answer() -> None:
         ("observations", coded("Observation", SNOMED, "77386006"), Circumstance.PREGNANCY),
         ("observations", birads("0", "2026-05-04"), Circumstance.OPEN_ASSESSMENT),
         ("allergies", coded("AllergyIntolerance", SNOMED, "58281002"), Circumstance.CONTRAST_ALLERGY),
+        ("allergies", coded("AllergyIntolerance", SNOMED, "385420005"), Circumstance.CONTRAST_ALLERGY),
+        ("allergies", coded("AllergyIntolerance", SNOMED, "407976008"), Circumstance.CONTRAST_ALLERGY),
         ("conditions", coded("Condition", SNOMED, "293637006"), Circumstance.CONTRAST_ALLERGY),
     ],
 )
