@@ -201,6 +201,7 @@ def test_stored_scores_and_a_complete_prefetch_are_answered_by_reading_and_the_r
     written = [statement for statement in statements if not statement.lstrip().startswith("SELECT")]
     assert len(statements) > 1
     assert [statement.split("(")[0].strip() for statement in written] == [
+        "BEGIN IMMEDIATE",
         "INSERT INTO card",
         "UPDATE audit_head SET number=",
         "INSERT INTO audit",

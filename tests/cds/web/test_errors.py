@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from sqlalchemy import Engine, text
@@ -23,7 +23,7 @@ class FailingStore(Store):
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    def register(self, *_: Any, **__: Any) -> int:
+    def look_up(self, *_: Any, **__: Any) -> NoReturn:
         """Fails."""
         raise self.error
 
