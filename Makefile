@@ -6,10 +6,10 @@ SEKMET := .venv-sekmet
 SOURCES := cds fhir_mappings hooks model tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit bench soak model clean
+.PHONY: help demo test lint types unit bench soak screenshots model clean
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
 
 demo: $(VENV)/installed ## Install everything and run the main job on the embedded hospital (Ctrl-C ends it)
 	$(BIN)/mammotrend demo $(DEMO)
@@ -34,6 +34,9 @@ bench: $(VENV)/installed-dev ## Measure answer time and scoring speed, and print
 
 soak: $(VENV)/installed-dev ## Ten minutes of twenty EHRs, with an archive and an EHR that fail at random
 	$(BIN)/python -m tests.soak --seconds 600 $(SOAK)
+
+screenshots: $(VENV)/installed-dev ## Take the pictures in docs/images anew (needs Chromium)
+	$(BIN)/python -m tests.browser.screenshots
 
 model: $(VENV)/installed ## Train the demo model again from its seed (about 20 minutes on two cores)
 	$(BIN)/python -m model.training

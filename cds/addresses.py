@@ -59,7 +59,7 @@ class Destinations:
         if any(address in network for network in self.networks):
             return True
         if address.is_loopback:
-            return _is_this_machine(host)
+            return is_this_machine(host)
         is_odd = address.is_link_local or address.is_multicast or address.is_unspecified or address.is_reserved
         return not is_odd and address not in METADATA
 
@@ -74,7 +74,8 @@ def _meant(written: str) -> Address:
     return address
 
 
-def _is_this_machine(host: str) -> bool:
+def is_this_machine(host: str) -> bool:
+    """Whether a host says itself that it is this machine: `localhost`, or an address of loopback."""
     if host.lower() == "localhost":
         return True
     try:

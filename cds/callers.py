@@ -9,9 +9,10 @@ from functools import partial
 
 from sqlalchemy import Engine
 
-from cds.addresses import Destinations
+from cds.addresses import Destinations, is_this_machine
 from cds.errors import CallerKeysUnread, SettingsError
-from cds.settings import EhrSettings, Settings
+from cds.outside import verify
+from cds.settings import CallerSettings, EhrSettings, Settings
 from cds.store.seen_tokens import SeenTokens
 from cds.trust.clients import Client, ClientTrust
 from cds.trust.key_set import PublicKey
@@ -32,6 +33,8 @@ def callers(settings: Settings, engine: Engine, card: ModelCard) -> ClientTrust 
         return None
     if service.public_url is None:
         raise SettingsError("service.public_url must be set: the tokens of EHRs name it as their audience")
+    if not is_this_machine(service.host):
+        log.warning("service.host: %s speaks no TLS; only the site's proxy may reach it", service.host)
     return ClientTrust(
         [_client(ehr, Destinations(settings.private_networks)) for ehr in settings.ehrs],
         SeenTokens(engine),
@@ -49,20 +52,28 @@ def _check_demonstration(settings: Settings, card: ModelCard) -> None:
 
 
 def _client(ehr: EhrSettings, destinations: Destinations) -> Client:
-    caller = ehr.caller
-    if caller is None:
+    caller = _caller(ehr)
+    read = key_reader(ehr, destinations)
+    if caller.jwks_file is not None:
+        _check_readable(ehr.name, read)
+    return Client(ehr.name, caller.issuer, CallerKeys(read), caller.jwks_url, caller.algorithms, caller.tenants)
+
+
+def key_reader(ehr: EhrSettings, destinations: Destinations) -> Callable[[], Mapping[str, PublicKey]]:
+    """What reads the public keys of an EHR's calls, by `kid`; raises SettingsError where none is configured."""
+    caller = _caller(ehr)
+    if caller.jwks_file is not None:
+        return partial(keys_in, caller.jwks_file)
+    return partial(keys_at, str(caller.jwks_url), verify(ehr.ca_file), destinations, ehr.timeout_s)
+
+
+def _caller(ehr: EhrSettings) -> CallerSettings:
+    if ehr.caller is None:
         raise SettingsError(
             f"ehrs: {ehr.name!r} has no [ehrs.caller] block, so its calls cannot be told from anybody else's; set its "
             "issuer, and jwks_url or jwks_file"
         )
-    read: Callable[[], Mapping[str, PublicKey]]
-    if caller.jwks_file is not None:
-        read = partial(keys_in, caller.jwks_file)
-        _check_readable(ehr.name, read)
-    else:
-        verify = str(ehr.ca_file) if ehr.ca_file else True
-        read = partial(keys_at, str(caller.jwks_url), verify, destinations, ehr.timeout_s)
-    return Client(ehr.name, caller.issuer, CallerKeys(read), caller.jwks_url, caller.algorithms, caller.tenants)
+    return ehr.caller
 
 
 def _check_readable(name: str, read: Callable[[], object]) -> None:

@@ -14,10 +14,13 @@ from typing import Annotated, Any
 import typer
 
 from cds.audit_commands import audit_app
+from cds.check_commands import check
 from cds.command_line import Config, console, keep_files_private, plain_errors, set_up_logging
 from cds.errors import SettingsError
+from cds.log_lines import write_log_as
 from cds.model_commands import model_app
 from cds.report_commands import report_app
+from cds.safety import refuse_unsafe
 from cds.settings import Settings, read_settings
 from cds.store_commands import db_app, list_runs, outbox_app
 from cds.worklist import Form
@@ -37,6 +40,13 @@ app.add_typer(outbox_app, name="outbox")
 app.add_typer(audit_app, name="audit")
 app.add_typer(report_app, name="report")
 app.command("runs")(list_runs)
+app.command("check")(check)
+
+
+@app.callback()
+def every_command() -> None:
+    """What comes before every command."""
+    keep_files_private()
 
 
 @app.command()
@@ -49,7 +59,6 @@ def demo(
     """Run the main job on the embedded hospital, on loopback only."""
     from cds.demo.story import run_demo
 
-    keep_files_private()
     set_up_logging("WARNING")
     with plain_errors():
         run_demo(console(), once=once, folder=folder)
@@ -60,10 +69,10 @@ def serve(config: Config = None) -> None:
     """Answer the EHR's hook calls."""
     from cds.shared_counting import counting_together
 
-    keep_files_private()
     set_up_logging("INFO")
     with plain_errors():
         settings = _settings(config)
+        write_log_as(settings.operations.log_format)
         with counting_together(settings.service.processes):
             # Only now: what counts looks for its folder when it is imported.
             from cds.serving import serve_site
@@ -76,19 +85,22 @@ def worker(config: Config = None) -> None:
     """Score queued exams, write what is concluded, and look for new exams every night."""
     from cds.worker_services import worker_services
 
-    keep_files_private()
     set_up_logging("INFO")
     with plain_errors():
-        parts = worker_services(_settings(config))
+        settings = _settings(config)
+        write_log_as(settings.operations.log_format)
+        parts = worker_services(settings)
         stop = _stop_on_signal()
-        clerk = Thread(target=parts.clerk.run, args=(stop,))
+        beside = [Thread(target=run, args=(stop,)) for run in (parts.clerk.run, parts.sign.run)]
         parts.schedule.start()
-        clerk.start()
+        for thread in beside:
+            thread.start()
         try:
             parts.pipeline.run(stop)
         finally:
             stop.set()
-            clerk.join()
+            for thread in beside:
+                thread.join()
             parts.schedule.shutdown()
 
 
@@ -115,7 +127,6 @@ def rescore(
     from cds.store.store import Selection
     from cds.worker_services import worker_services
 
-    keep_files_private()
     set_up_logging("WARNING" if sys.stdout.isatty() else "INFO")
     with plain_errors():
         settings = _settings(config)
@@ -177,6 +188,7 @@ def _settings(config: Path | None) -> Settings:
     settings = read_settings(config)
     if not settings.ehrs:
         raise SettingsError("no EHR is configured; name a settings file with [[ehrs]] by --config")
+    refuse_unsafe(settings)
     return settings
 
 

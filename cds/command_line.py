@@ -15,22 +15,25 @@ import typer
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
-from cds.errors import MammoTrendError
+from cds.errors import DatabaseUnreachable, MammoTrendError
 from model.errors import ModelError
 
 Config = Annotated[
     Path | None, typer.Option("--config", envvar="MAMMOTREND_CONFIG", help="Settings file (TOML).", show_default=False)
 ]
 
+TRY_AGAIN = 75
+"""EX_TEMPFAIL of sysexits.h: whoever starts the processes may start this one again; after 2 somebody must look."""
+
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """What we foresee ends in one line on standard error and status 2, not in a traceback."""
+    """What we foresee ends in one line on standard error and status 2, or 75 where it may pass, not in a traceback."""
     try:
         yield
     except (MammoTrendError, ModelError) as problem:
         sys.stderr.write(f"mammotrend: {problem}\n")
-        raise typer.Exit(2) from None
+        raise typer.Exit(TRY_AGAIN if isinstance(problem, DatabaseUnreachable) else 2) from None
     except SQLAlchemyError as fault:
         sys.stderr.write(f"mammotrend: the database failed ({type(fault).__name__})\n")
         raise typer.Exit(2) from None

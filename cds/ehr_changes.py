@@ -75,7 +75,7 @@ class EhrChanges:
         since = self._read_up_to(ehr)
         changes = _Changes()
         try:
-            for page in client.pages(_changed_since(since)):
+            for page in client.pages(changed_since(since)):
                 changes.add(page)
         finally:
             # What was listed before an answer failed is not listed in vain.
@@ -220,5 +220,6 @@ def _source(ehr: str) -> str:
     return f"ehr {ehr}"
 
 
-def _changed_since(since: datetime | None) -> str:
+def changed_since(since: datetime | None) -> str:
+    """The search for the mammography studies that an EHR has changed since a moment, or for all of them."""
     return CHANGED if since is None else f"{CHANGED}&_lastUpdated=ge{instant(since - OVERLAP)}"

@@ -20,7 +20,10 @@ MammoTrendError
 ├── UntrustedServer           an address that the site has not listed
 ├── CallerNotTrusted          a call without a token that proves whose it is (401)
 ├── CallerKeysUnread          the public keys that a caller's token is held against could not be had (503)
+├── LinkRefused               the link of a page that this service has not made, or that opens nothing (403)
+│   └── LinkExpired           it was made here, and its time is over (410)
 ├── SettingsError             the settings file or the environment
+│   └── DatabaseUnreachable   the database that they name does not answer at the moment
 ├── ModelNotUsable            no checkpoint, a damaged one, or one not allowed in this mode
 ├── HookRequestError          a CDS Hooks call that breaks its contract (400)
 │   └── BodyTypeUnknown       its body is not said to be JSON (415)
@@ -180,8 +183,24 @@ class CallerKeysUnread(MammoTrendError):
     http_status = HTTPStatus.SERVICE_UNAVAILABLE
 
 
+class LinkRefused(MammoTrendError):
+    """The link of a page shows nothing: it is damaged or forged, or what it was made for is not there."""
+
+    http_status = HTTPStatus.FORBIDDEN
+
+
+class LinkExpired(LinkRefused):
+    """The time of the link of a page is over."""
+
+    http_status = HTTPStatus.GONE
+
+
 class SettingsError(MammoTrendError):
     """The settings cannot be used as they are."""
+
+
+class DatabaseUnreachable(SettingsError):
+    """The database does not answer: it may be starting, or the settings are wrong; starting again later may help."""
 
 
 class ModelNotUsable(MammoTrendError):

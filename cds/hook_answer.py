@@ -6,6 +6,7 @@ import logging
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from cds.ehr.prefetch import complete
 from cds.errors import RequiredDataMissing
@@ -15,7 +16,7 @@ from fhir_mappings.access_events import AccessEvent, Action, Read, WebCall
 from fhir_mappings.chart import Chart, read_chart
 from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.imaging_studies import newest_exams
-from hooks.call import Call
+from hooks.call import Call, PageOf
 from hooks.contract import Card
 from hooks.request import HookRequest
 from hooks.service import Service
@@ -43,7 +44,8 @@ def answer_call(
     assessment = parts.assessor.assess(ehr.name, chart.patient, chart.exams, wait_s=wait_s, urgent=True)
     earlier = parts.cards.earlier(ehr.name, chart.patient.id, ehr.local_day)
     now = parts.now()
-    cards = service.answer(Call(request, chart, assessment, ehr.site, ehr.local_day(now), parts.new_uuid, earlier))
+    today, page_of = ehr.local_day(now), _page_of(ehr, parts)
+    cards = service.answer(Call(request, chart, assessment, ehr.site, today, parts.new_uuid, earlier, page_of))
     records = [_record(card, service, ehr, chart.patient.id, now) for card in cards]
     sent = sum(card.withheld is None for card in cards)
     call = WebCall(service.id, address, request.hook_instance, ehr.site.mode, sent, reads)
@@ -73,6 +75,10 @@ def _chart(
     return replace(chart, exams=newest_exams(chart.exams, MOST_EXAMS)), found.reads
 
 
+def _page_of(ehr: CallingEhr, parts: WebServices) -> PageOf | None:
+    return partial(parts.pages.links.url, ehr=ehr.name) if parts.pages else None
+
+
 def _record(card: Card, service: Service, ehr: CallingEhr, patient_id: str, now: datetime) -> ShownCard:
     """What is on record of a card, so that feedback on it means something."""
     return ShownCard(
@@ -95,6 +101,7 @@ def _record(card: Card, service: Service, ehr: CallingEhr, patient_id: str, now:
             for suggestion in card.suggestions
             for action in suggestion.actions
         ],
+        reasoning=card.reasoning.to_json(),
         made_at=now,
     )
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from prometheus_client.registry import Collector
-from requests.auth import HTTPBasicAuth
 from sqlalchemy import Engine
 
 from cds.addresses import Destinations
@@ -25,16 +23,19 @@ from cds.ehr.client import Ehr, FhirEhr
 from cds.ehr.exchange import Patience, TokenSource
 from cds.ehr.signing_key import read_signing_key
 from cds.errors import ModelNotUsable, SettingsError
+from cds.operations import Operations
 from cds.origins import SameOriginSession
+from cds.outside import archive_root, outside, verify
 from cds.pacs.archives import Archives
-from cds.pacs.connection import ArchiveRoot
 from cds.pacs.dicomweb import DicomWebArchive
-from cds.settings import CodeSettings, EhrSettings, OrderCodesSettings, PacsSettings, Settings, read_secret
+from cds.pages.links import CardLinks
+from cds.readiness import Lookout
+from cds.settings import CodeSettings, EhrSettings, OrderCodesSettings, Settings, read_secret
 from cds.store.audit import AuditTrail
 from cds.store.cards import CardRecords
 from cds.store.database import open_database
+from cds.store.runs import RunRecords
 from cds.store.store import Store
-from cds.store_metrics import StoreMetrics
 from cds.trust.clients import ClientTrust
 from fhir_mappings.code_sets import CodeSetError, CodeSets, code_sets
 from fhir_mappings.codes import Coding
@@ -85,8 +86,16 @@ class CallingEhr:
 
 
 @dataclass(frozen=True)
+class Pages:
+    """What the pages of cards need: the links that open them, and the card of the model that they describe."""
+
+    links: CardLinks
+    model_card: ModelCard
+
+
+@dataclass(frozen=True)
 class WebServices:
-    """All that the web application needs, handed in. Without `trust` it answers anybody."""
+    """All that the web application needs, handed in. Without `trust` it answers anybody, without `pages` has none."""
 
     services: tuple[Service, ...]
     ehrs: tuple[CallingEhr, ...]
@@ -94,16 +103,17 @@ class WebServices:
     cards: CardRecords
     trail: AuditTrail
     answer_budget_s: float
+    operations: Operations
+    lookout: Lookout
     trust: ClientTrust | None = None
+    pages: Pages | None = None
     public_url: str = ""
-    collectors: tuple[Collector, ...] = ()
-    """What a monitor is told of beside the calls."""
     now: Clock = utc_now
     monotonic_s: Callable[[], float] = time.monotonic
     new_uuid: Callable[[], str] = lambda: str(uuid.uuid4())
 
 
-def web_services(settings: Settings, now: Clock = utc_now) -> WebServices:
+def web_services(settings: Settings, now: Clock = utc_now, links: CardLinks | None = None) -> WebServices:
     """The hook service of a site. Loads no weights: it only reads the model's card."""
     card = usable_card(settings)
     engine = open_database(settings.database_url, upgrade=settings.upgrade_database)
@@ -114,11 +124,27 @@ def web_services(settings: Settings, now: Clock = utc_now) -> WebServices:
         cards=CardRecords(engine),
         trail=AuditTrail(engine),
         answer_budget_s=settings.service.answer_budget_s,
+        operations=Operations(engine, card.version.key, now),
+        lookout=Lookout(RunRecords(engine), card.version.key, now, outside(settings)),
         trust=callers(settings, engine, card),
+        pages=Pages(links, card) if links else None,
         public_url=settings.service.public_url or "",
-        collectors=(StoreMetrics(engine, card.version.key),),
         now=now,
     )
+
+
+def card_links(settings: Settings, address: str | None = None, now: Clock = utc_now) -> CardLinks | None:
+    """The links of the site's cards; None without a secret to sign them. For all processes of one start the same.
+
+    `address` is where a demonstration is reached that has no public one; its secret is made up.
+    """
+    secret = settings.pages.secret()
+    if secret is None and settings.service.trust == "demo":
+        secret = secrets.token_urlsafe()
+    reached_at = settings.service.public_url or address
+    if secret is None or reached_at is None:
+        return None
+    return CardLinks(reached_at.rstrip("/"), secret, timedelta(minutes=settings.pages.link_minutes), now)
 
 
 def assessor(settings: Settings, engine: Engine, card: ModelCard, now: Clock = utc_now) -> Assessor:
@@ -192,23 +218,7 @@ def archives(settings: Settings) -> Archives:
     """The site's image archives, each with its own credentials."""
     if not settings.pacs:
         raise SettingsError("no [[pacs]] block is set: there is no archive to fetch images from")
-    return Archives([DicomWebArchive(_archive_root(pacs, settings)) for pacs in settings.pacs])
-
-
-def _archive_root(pacs: PacsSettings, settings: Settings) -> ArchiveRoot:
-    return ArchiveRoot(
-        pacs.dicomweb_root,
-        HTTPBasicAuth(pacs.username, pacs.secret() or "") if pacs.username else None,
-        _verify(pacs.ca_file),
-        Destinations(settings.private_networks),
-        read_timeout_s=pacs.read_timeout_s,
-        whole_timeout_s=pacs.study_timeout_s,
-    )
-
-
-def _verify(ca_file: Path | None) -> bool | str:
-    """What requests calls `verify`: the site's own certificate authorities, or the public ones."""
-    return str(ca_file) if ca_file else True
+    return Archives([DicomWebArchive(archive_root(pacs, settings)) for pacs in settings.pacs])
 
 
 def site(ehr: EhrSettings, settings: Settings, card: ModelCard) -> Site:
@@ -244,7 +254,7 @@ def _codings(codes: Iterable[CodeSettings]) -> list[Coding]:
 def _calling_ehr(ehr: EhrSettings, settings: Settings, card: ModelCard) -> CallingEhr:
     # One session for all calls keeps connections open; the token goes with each request, never with the session.
     destinations = Destinations(settings.private_networks)
-    session = SameOriginSession(_verify(ehr.ca_file), destinations)
+    session = SameOriginSession(verify(ehr.ca_file), destinations)
 
     def open_ehr(access_token: str | None) -> AbstractContextManager[Ehr]:
         return FhirEhr(ehr.fhir_server, access_token, ehr.timeout_s, session)
@@ -255,7 +265,7 @@ def _calling_ehr(ehr: EhrSettings, settings: Settings, card: ModelCard) -> Calli
 
 def night_client(ehr: EhrSettings, destinations: Destinations | None = None) -> FhirEhr:
     """An EHR with the access that the site gave the service itself; leaving it closes the connection."""
-    session = SameOriginSession(_verify(ehr.ca_file), destinations)
+    session = SameOriginSession(verify(ehr.ca_file), destinations)
     access = _night_access(ehr, session)
     timeout_s = max(ehr.timeout_s, NIGHT_TIMEOUT_S)
     return FhirEhr(ehr.fhir_server, access, timeout_s, session, max_pages=NIGHT_PAGES, patience=NIGHT_PATIENCE)

@@ -6,12 +6,12 @@ import logging
 from threading import Event
 
 from cds.server import Listening, serve
-from cds.services import web_services
-from cds.settings import Settings
+from cds.services import card_links, web_services
+from cds.settings import ServiceSettings, Settings
 from cds.web.app import Front, create_app
 from cds.web.connections import ConnectionLimits
 from cds.web.limits import FrontLimits
-from cds.web.metrics import Monitors
+from cds.web.monitors import Monitors
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,16 @@ def serve_site(settings: Settings, stop: Event) -> None:
         modes = ", ".join(f"{ehr.name} is {ehr.mode}" for ehr in settings.ehrs)
         log.info("listening on %s, port %d; %s", service.host, port, modes)
 
-    serve(lambda: create_app(web_services(settings), front), listening, stop, announce)
+    links = card_links(settings, _loopback_address(service))
+    serve(lambda: create_app(web_services(settings, links=links), front), listening, stop, announce)
+
+
+def _loopback_address(service: ServiceSettings) -> str | None:
+    """Where a demonstration is reached; None for any other site, and for a port that is not chosen yet."""
+    if service.trust != "demo" or not service.port:
+        return None
+    host = f"[{service.host}]" if ":" in service.host else service.host
+    return f"http://{host}:{service.port}"
 
 
 def _monitors(settings: Settings) -> Monitors | None:

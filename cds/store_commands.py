@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cds.command_line import Config, console, keep_files_private, plain_errors, set_up_logging
+from cds.command_line import Config, console, plain_errors, set_up_logging
 from cds.errors import MammoTrendError
 from cds.settings import read_settings
 from cds.store.database import connect, open_database
@@ -26,7 +26,6 @@ outbox_app = typer.Typer(
 @db_app.command("upgrade")
 def upgrade(config: Config = None) -> None:
     """Bring the database to the layout of this program. Back it up first."""
-    keep_files_private()
     set_up_logging("WARNING")
     with plain_errors():
         before = upgrade_database(connect(read_settings(config).database_url))

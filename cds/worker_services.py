@@ -26,6 +26,7 @@ from cds.scheduler import Schedule
 from cds.scoring.budget import ByteBudget
 from cds.services import Clock, archives, join_by, night_client, site, usable_card, utc_now
 from cds.settings import EhrSettings, Settings
+from cds.sign_of_life import SignOfLife
 from cds.store.arrivals import ArrivalRecords
 from cds.store.assessments import AssessmentRecords
 from cds.store.database import open_database
@@ -48,6 +49,7 @@ class WorkerServices:
     clerk: Clerk
     night: Night
     schedule: Schedule
+    sign: SignOfLife
 
 
 def worker_services(settings: Settings, now: Clock = utc_now, *, writes: bool = True) -> WorkerServices:
@@ -59,7 +61,9 @@ def worker_services(settings: Settings, now: Clock = utc_now, *, writes: bool = 
     poll = site.poll()
     night, clerk = site.night([poll] if poll else []), Clerk(site.reporter(writes), site.outbox())
     schedule = Schedule(night, clerk, settings.night, poll, timedelta(minutes=settings.imaging.poll_minutes))
-    return WorkerServices(site.pipeline(), clerk, night, schedule)
+    # What it says is so once the pipeline is made: its scorer has passed the self-check.
+    pipeline, sign = site.pipeline(), SignOfLife(night.runs, site.model, night.holder, now)
+    return WorkerServices(pipeline, clerk, night, schedule, sign)
 
 
 def site_night(settings: Settings, now: Clock = utc_now) -> Night:

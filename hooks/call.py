@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
@@ -14,11 +15,14 @@ from hooks.request import HookRequest
 from hooks.site import Site
 from model.domain import Assessment
 
+PageOf = Callable[[str], str]
+
 
 @dataclass(frozen=True)
 class Call:
     """What a service answers from; `today` is the clinic's local day, `earlier` what was shown for the patient before.
 
+    `page_of` gives the address of the page of a card, by the card's uuid; None where there are no pages.
     Raises ContractError if the chart is not of the patient in the context.
     """
 
@@ -29,6 +33,7 @@ class Call:
     today: date
     new_uuid: NewUuid
     earlier: tuple[EarlierCard, ...] = ()
+    page_of: PageOf | None = None
 
     def __post_init__(self) -> None:
         if self.chart.patient.id != self.request.patient_id:

@@ -154,11 +154,12 @@ def _row(exam: Exam, trajectory: Trajectory | None, policy: MriPolicy) -> tuple[
     if not isinstance(exam, ScoredExam):
         return _day(exam), "none", "", _trouble(exam)
     score = percent(exam.score.five_year, beside=policy.threshold)
-    remarks = "; ".join((*_apartness(exam, trajectory), *map(escape, exam.warnings)))
+    remarks = "; ".join((*apartness(exam, trajectory), *map(escape, exam.warnings)))
     return _day(exam), score, escape(str(exam.device)), remarks
 
 
-def _apartness(exam: ScoredExam, trajectory: Trajectory | None) -> Iterator[str]:
+def apartness(exam: ScoredExam, trajectory: Trajectory | None) -> Iterator[str]:
+    """What sets a score apart from the line, or from the exam before."""
     if trajectory and exam in trajectory.apart:
         yield "not comparable (another model version or kind of image), not counted in the change"
     if trajectory and exam in trajectory.older:

@@ -8,12 +8,13 @@ from typing import Self
 
 from fhir_mappings.chart import Chart
 from hooks import card_details as details
-from hooks.call import Call
-from hooks.contract import SUMMARY_CHARACTERS, Card, Indicator, NewUuid, SelectionBehavior, summary_length
+from hooks.call import Call, PageOf
+from hooks.contract import SUMMARY_CHARACTERS, Card, Indicator, Link, NewUuid, SelectionBehavior, summary_length
 from hooks.exams import Exam, is_being_scored, latest_scored, newest_exam, without_usable_score
 from hooks.markdown import paragraphs, plain
 from hooks.percentages import change_in_words, percent
 from hooks.policy import Recommendation, Rule
+from hooks.reasoning import Answer, Reasoning
 from hooks.site import Mode, Site
 from hooks.suggestions import Offer, offer
 from model.domain import (
@@ -29,6 +30,7 @@ from model.domain import (
 RESEARCH_MARK = "Research: "
 """Begins every summary of research mode: many EHRs show the summary alone, without the detail and its banner."""
 
+PAGE_LINK = "Show the scores over time"
 
 _OF_THE_SCORE = (Rule.SCORE, Rule.SCORE_AGE)
 """The rules whose answer is told by saying that there is no score."""
@@ -56,11 +58,12 @@ class Occasion:
     site: Site
     user_id: str
     new_uuid: NewUuid
+    page_of: PageOf | None = None
 
     @classmethod
     def of(cls, call: Call, recommendation: Recommendation) -> Self:
         """The occasion that a call is."""
-        return cls(call.chart, call.assessment, recommendation, call.site, call.user_id, call.new_uuid)
+        return cls(call.chart, call.assessment, recommendation, call.site, call.user_id, call.new_uuid, call.page_of)
 
     @property
     def model(self) -> ModelVersion | None:
@@ -96,20 +99,32 @@ def cards(occasion: Occasion) -> tuple[Card, ...]:
     latest, offered = occasion.latest, _offer(occasion)
     suggested, is_short = occasion.recommendation.suggest_mri, kind is CardKind.NOT_OVER
     detail = _short_detail(occasion, latest) if latest and is_short else _full_detail(occasion)
+    uuid = occasion.new_uuid()
     card = Card(
         summary=summary(kind, occasion),
         indicator=Indicator.WARNING if suggested else Indicator.INFO,
         source=occasion.site.source,
-        uuid=occasion.new_uuid(),
+        uuid=uuid,
         detail=paragraphs((detail, details.not_offered_lines(offered.problems))),
         suggestions=offered.suggestions,
         selection_behavior=SelectionBehavior.ANY if offered.suggestions else None,
         override_reasons=occasion.site.override_reasons if suggested else (),
+        links=(Link(PAGE_LINK, occasion.page_of(uuid)),) if occasion.page_of else (),
         kind=kind,
         study_uid=_study_uid(occasion),
         problems=offered.problems,
+        reasoning=_reasoning(occasion),
     )
     return (card,)
+
+
+def _reasoning(occasion: Occasion) -> Reasoning:
+    """What the rules answered, and what bears on it beside their answers."""
+    recommendation, notes = occasion.recommendation, occasion.assessment.notes
+    answers = tuple(Answer(str(one.rule), one.met, one.fact, one.instead) for one in recommendation.findings)
+    told = {answer.fact for answer in answers}
+    unknowns = (said for said in (*recommendation.unknowns, *notes) if said not in told)
+    return Reasoning(answers, (*dict.fromkeys(unknowns), details.not_checked(recommendation)))
 
 
 def _study_uid(occasion: Occasion) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from fhir_mappings.codes import Coding
 from hooks.json_rules import present, refuse, refuse_empty, require_absolute_url, require_text
+from hooks.reasoning import Reasoning
 from hooks.request import Authorization, ContractError, HookRequest
 
 __all__ = [
@@ -186,7 +187,7 @@ class Card:
     """One piece of advice; what CDS Hooks forbids raises CardError here, before any EHR sees it.
 
     What follows `links` is for our own records and never sent: which kind of card it is, the exam it is about, what of
-    it could not be built, and why it is withheld, None where it is sent.
+    it could not be built, why it is withheld, None where it is sent, and the policy's reasoning.
     """
 
     summary: str
@@ -202,6 +203,7 @@ class Card:
     study_uid: str | None = field(default=None, repr=False)
     problems: tuple[str, ...] = ()
     withheld: Withheld | None = None
+    reasoning: Reasoning = field(default_factory=Reasoning)
 
     def __post_init__(self) -> None:
         require_text(self.summary, "card.summary")

@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.browser.chromium import chromium
 from tests.postgresql import PostgresqlServer, postgresql
 from tests.servers import OrthancServer, SekmetServer, orthanc, sekmet
 
@@ -32,6 +34,13 @@ def sekmet_server() -> Iterator[SekmetServer]:
     """One sekmet-fhir for the whole session: create new patients, and leave what others created alone."""
     with sekmet() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for a module: open a page of your own in it. Not for the session: while it is there, no asyncio."""
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

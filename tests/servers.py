@@ -52,12 +52,12 @@ def orthanc() -> Iterator[OrthancServer]:
     executable = shutil.which("Orthanc", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if executable is None or not ORTHANC_PLUGIN.exists():
         left_out("Orthanc is not installed: sudo apt-get install orthanc orthanc-dicomweb")
-    server = OrthancServer(f"http://127.0.0.1:{_free_port()}")
+    server = OrthancServer(f"http://127.0.0.1:{free_port()}")
     with temporary_folder() as folder:
         configuration = folder / "orthanc.json"
         configuration.write_text(json.dumps(_orthanc_configuration(server, folder)))
         with running([*unprivileged(folder), executable, str(configuration)], folder) as process:
-            _wait_for(f"{server.url}/system", process, folder, auth=(server.username, server.password))
+            wait_for(f"{server.url}/system", process, folder, auth=(server.username, server.password))
             yield server
 
 
@@ -72,7 +72,7 @@ def sekmet(smart_clients: Sequence[dict[str, object]] = (), token_lifetime_s: in
     if not executable.exists():
         install = "python3 -m venv .venv-sekmet && .venv-sekmet/bin/pip install sekmet-fhir==0.1.1"
         left_out(f"sekmet-fhir is not installed: {install}")
-    server = SekmetServer(f"http://127.0.0.1:{_free_port()}/fhir")
+    server = SekmetServer(f"http://127.0.0.1:{free_port()}/fhir")
     auth = {
         "types": ["bearer", "smart"],
         "tokens": [server.token],
@@ -84,7 +84,7 @@ def sekmet(smart_clients: Sequence[dict[str, object]] = (), token_lifetime_s: in
         # Every JSON document is YAML, too.
         settings.write_text(json.dumps(_sekmet_settings(server, folder) | {"server_auth": auth}))
         with running([str(executable), "serve", "-c", str(settings)], folder) as process:
-            _wait_for(f"{server.url}/metadata", process, folder)
+            wait_for(f"{server.url}/metadata", process, folder)
             yield server
 
 
@@ -130,7 +130,8 @@ def left_out(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -174,11 +175,18 @@ def _end(process: subprocess.Popen[bytes], stop: signal.Signals) -> None:
         process.wait()
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes], folder: Path, auth: tuple[str, str] | None = None) -> None:
+def wait_for(
+    url: str,
+    process: subprocess.Popen[bytes],
+    folder: Path,
+    auth: tuple[str, str] | None = None,
+    verify: bool | str = True,
+) -> None:
+    """Return once a server answers there; fails where it ends or takes too long."""
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            if requests.get(url, auth=auth, timeout=2).ok:
+            if requests.get(url, auth=auth, verify=verify, timeout=2).ok:
                 return
         except (requests.ConnectionError, requests.Timeout):
             pass

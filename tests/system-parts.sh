@@ -3,7 +3,7 @@
 # on Debian or Ubuntu, as root. Elsewhere it says what is left out and the one command that adds it.
 set -eu
 
-packages="orthanc orthanc-dicomweb dcmtk dicom3tools postgresql chromium"
+packages="orthanc orthanc-dicomweb dcmtk dicom3tools postgresql chromium nginx systemd"
 command="apt-get install --yes --no-install-recommends $packages"
 
 missing=""
@@ -13,6 +13,8 @@ command -v dcmdump >/dev/null 2>&1 || missing="$missing dcmtk"
 command -v dciodvfy >/dev/null 2>&1 || missing="$missing dicom3tools"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] || missing="$missing nginx"
+command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
 [ -n "$missing" ] || exit 0
 
 # Our own word on clusters goes again, and the package's, which ucf laid beside it, takes its place.

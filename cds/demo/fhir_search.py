@@ -156,6 +156,13 @@ PARAMETERS: Mapping[str, Mapping[str, Parameter]] = {
         "status": Parameter(_token, ("status",)),
         "intent": Parameter(_token, ("intent",)),
     },
+    "MedicationRequest": {
+        **_CLINICAL,
+        "code": Parameter(_token, ("medicationCodeableConcept",)),
+        "authoredon": Parameter(_date, ("authoredOn",)),
+        "status": Parameter(_token, ("status",)),
+        "intent": Parameter(_token, ("intent",)),
+    },
     "AllergyIntolerance": _CLINICAL,
     "Observation": {
         **_CLINICAL,

@@ -14,11 +14,20 @@ from werkzeug.exceptions import PreconditionFailed as Http412
 
 from cds.demo.fhir_search import PARAMETERS, search, understood
 from cds.demo.fhir_store import PreconditionFailed, ResourceStore
+from fhir_mappings.references import reference_id
 
 Json = dict[str, Any]
 DEFAULT_COUNT = 50
 MAX_COUNT = 500
-_ISSUES = {401: "login", 404: "not-found", 405: "not-supported", 410: "deleted", 412: "conflict", 500: "exception"}
+_ISSUES = {
+    401: "login",
+    404: "not-found",
+    405: "not-supported",
+    410: "deleted",
+    412: "conflict",
+    422: "processing",
+    500: "exception",
+}
 
 fhir = Blueprint("fhir", __name__)
 
@@ -84,6 +93,7 @@ def find(resource_type: str) -> Response:
 def create(resource_type: str) -> tuple[Response, int]:
     """Store a new resource under a new id, unless the query in If-None-Exist finds one (R4, Conditional create)."""
     resource, condition = _body(resource_type), request.headers.get("If-None-Exist")
+    _demand_subject(resource)
     if condition is None:
         return _answer(_store().create(resource)), 201
     asked = parse_qsl(condition)
@@ -160,6 +170,16 @@ def _body(resource_type: str) -> Json:
     if not isinstance(resource, dict) or resource.get("resourceType") != resource_type:
         abort(400, f"the body must be a {resource_type}")
     return resource
+
+
+def _demand_subject(resource: Json) -> None:
+    """What is about a patient must name one on record: else it would be in nobody's chart."""
+    named = {"subject", "patient"} & PARAMETERS[resource["resourceType"]].keys()
+    if not named:
+        return
+    patient_id = next(filter(None, (reference_id(resource.get(element), "Patient") for element in named)), None)
+    if patient_id is None or _store().read("Patient", patient_id) is None:
+        abort(422, "the subject must be a Patient of this server")
 
 
 def _demand_token() -> None:

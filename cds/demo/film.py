@@ -18,6 +18,7 @@ from pydicom import Dataset
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, generate_uid
 
 CASES = ("sfm-benign-0", "sfm-malign-0")
+CREDITS = "Film images: CBIS-DDSM, CC BY 3.0. All other images are drawn phantoms."
 REWRITTEN = "Film exam, headers rewritten for research (CBIS-DDSM, CC BY 3.0)"
 
 

@@ -19,7 +19,7 @@ from cds.demo.fhir_store import ResourceStore
 from cds.demo.film import FilmExam, rewritten
 from cds.demo.loopback import serve
 from cds.demo.patients import DemoPatient
-from cds.demo.resources import imaging_study, patient
+from cds.demo.resources import draft_order, imaging_study, patient
 from model.phantom import PhantomExam, dicom_images
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class Hospital:
         self.charts.put(patient(woman.id, woman.name, woman.birth_date, dicom_ids))
         for exam in woman.exams:
             self.receive(woman.id, list(dicom_images(exam)))
+        for code in woman.drafted_codes:
+            self.charts.create(draft_order(woman.id, code))
 
     def arrive(self, woman_id: str, exam: PhantomExam) -> None:
         """An exam of today, which the archive brings back only slowly."""
@@ -60,7 +62,7 @@ class Hospital:
         self.charts.put(patient(published, f"Film {exam.case}", None, (str(view.PatientID) for view in exam.views)))
         for view in exam.views:
             self.receive(published, [view])
-        self.charts.put(patient(joined, f"Film {exam.case}", None, [joined]))
+        self.charts.put(patient(joined, f"Film {exam.case}, rewritten", None, [joined]))
         self.receive(joined, rewritten(exam, joined))
         return published, joined
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +18,18 @@ HOST = "127.0.0.1"
 POLL_S = 0.5
 
 
+def take_place(port: int = 0) -> tuple[socket.socket, str]:
+    """A place to serve at and its address, for an app that must know beforehand where it is reached."""
+    taken = socket.create_server((HOST, port))
+    return taken, f"http://{HOST}:{taken.getsockname()[1]}"
+
+
 @contextmanager
-def serve(app: WSGIApplication, port: int = 0, threads: int = 8) -> Iterator[str]:
+def serve(app: WSGIApplication, port: int = 0, threads: int = 8, at: socket.socket | None = None) -> Iterator[str]:
     """Serve `app` while the block runs; yields its address without a trailing slash. Port 0 takes a free one."""
     sockets: dict[int, Any] = {}
-    server = waitress.create_server(app, map=sockets, host=HOST, port=port, threads=threads, ident=None)
+    where = {"sockets": [at or take_place(port)[0]]}
+    server = waitress.create_server(app, map=sockets, **where, threads=threads, ident=None)
     stopping = threading.Event()
     loop = threading.Thread(target=_loop, args=(sockets, stopping), name="loopback server", daemon=True)
     loop.start()

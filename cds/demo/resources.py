@@ -16,6 +16,7 @@ Json = dict[str, Any]
 
 PATIENT_ID_SYSTEM = "urn:mammotrend:demo:patient-id"
 SCREENING_CODE = "77067"
+CLINICIAN = "Practitioner/demo"
 
 
 def patient(patient_id: str, name: str, birth_date: date | None, dicom_ids: Iterable[str]) -> Json:
@@ -57,9 +58,15 @@ def imaging_study(resource_id: str, patient_id: str, image: Dataset, images: int
 
 def order_select(patient_id: str, fhir_server: str, token: str, drafted_codes: Sequence[str] = ()) -> Json:
     """The call an EHR fires when a screening mammogram is selected, beside orders drafted before it."""
-    orders = [_draft(f"draft-{i}", patient_id, code) for i, code in enumerate((SCREENING_CODE, *drafted_codes))]
+    orders = [draft_order(patient_id, code, f"draft-{i}") for i, code in enumerate((SCREENING_CODE, *drafted_codes))]
+    context = {"selections": ["ServiceRequest/draft-0"], "draftOrders": collection(orders)}
+    return hook_call("order-select", patient_id, fhir_server, token, context)
+
+
+def hook_call(hook: str, patient_id: str, fhir_server: str, token: str, context: Json) -> Json:
+    """A call of any hook; `context` is what this hook has beside the clinician and the patient."""
     return {
-        "hook": "order-select",
+        "hook": hook,
         "hookInstance": str(uuid.uuid4()),
         "fhirServer": fhir_server,
         "fhirAuthorization": {
@@ -71,16 +78,7 @@ def order_select(patient_id: str, fhir_server: str, token: str, drafted_codes: S
             "subject": "mammotrend",
             "patient": patient_id,
         },
-        "context": {
-            "userId": "Practitioner/demo",
-            "patientId": patient_id,
-            "selections": ["ServiceRequest/draft-0"],
-            "draftOrders": {
-                "resourceType": "Bundle",
-                "type": "collection",
-                "entry": [{"resource": order} for order in orders],
-            },
-        },
+        "context": {"userId": CLINICIAN, "patientId": patient_id, **context},
     }
 
 
@@ -89,12 +87,20 @@ def call_for(woman: DemoPatient, fhir_server: str, token: str) -> Json:
     return order_select(woman.id, fhir_server, token, woman.drafted_codes)
 
 
-def _draft(order_id: str, patient_id: str, code: str) -> Json:
-    return {
+def draft_order(patient_id: str, code: str, order_id: str | None = None) -> Json:
+    """An unsigned order of an examination, by its CPT code."""
+    order: Json = {
         "resourceType": "ServiceRequest",
-        "id": order_id,
         "status": "draft",
         "intent": "order",
         "code": {"coding": [{"system": CPT, "code": code}]},
         "subject": {"reference": f"Patient/{patient_id}"},
     }
+    return order | ({"id": order_id} if order_id else {})
+
+
+def collection(resources: Iterable[Json]) -> Json:
+    """A Bundle of resources, as a hook's context has its drafts."""
+    # FHIR JSON has no empty arrays (R4, JSON representation).
+    entries = [{"resource": resource} for resource in resources]
+    return {"resourceType": "Bundle", "type": "collection", **({"entry": entries} if entries else {})}

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -17,18 +17,22 @@ from typing import Any
 
 from rich.console import Console
 
-from cds.demo.film import FilmExam, film_exams
+from cds.demo.ehr_page.app import Screen, ehr_app
+from cds.demo.ehr_page.decision_support import Access, CdsHooks
+from cds.demo.ehr_page.desk import Desk
+from cds.demo.film import CREDITS, FilmExam, film_exams
 from cds.demo.hospital import ARCHIVE_USER, Hospital, open_hospital
-from cds.demo.loopback import serve
+from cds.demo.loopback import serve, take_place
 from cds.demo.patients import DemoPatient, cast
 from cds.demo.resources import call_for, order_select
 from cds.demo.table import Row, cards_text, show
 from cds.demo.worker_process import worker_process
+from cds.ehr.client import FhirEhr
 from cds.errors import MammoTrendError
 from cds.night import Night
 from cds.origins import SameOriginSession
 from cds.rescore import progress_bar
-from cds.services import WebServices, web_services
+from cds.services import WebServices, card_links, web_services
 from cds.settings import Settings, read_settings
 from cds.web.app import create_app
 from cds.worker_services import site_night
@@ -77,13 +81,18 @@ def run_demo(console: Console, *, once: bool, folder: Path | None) -> None:
             women, film = cast(today), list(film_exams())
             visits = _admit(hospital, women, film)
         settings = read_settings(_write_settings(hospital, place), environment=False)
-        with _running(hospital, settings, place) as demo:
+        with (
+            _running(hospital, settings, place) as demo,
+            nullcontext(None) if once else _screen(demo, visits, CREDITS if film else "") as address,
+        ):
+            _invite(address, console)
             _score(demo, console)
             for woman in women:
                 if woman.arriving:
                     hospital.arrive(woman.id, woman.arriving)
             show([_row(demo, visit, today) for visit in visits], console)
             _explain(demo, console, film)
+            _invite(address, console)
             if not once:
                 _wait_for_ctrl_c(console)
 
@@ -155,10 +164,29 @@ cron = ""
 @contextmanager
 def _running(hospital: Hospital, settings: Settings, place: Path) -> Iterator[Demo]:
     """Service in a thread, worker in a process of its own: the service never loads torch."""
-    parts = web_services(settings)
+    listening, address = take_place()
+    parts = web_services(settings, links=card_links(settings, address))
     log = place / "worker.log"
-    with serve(create_app(parts)) as service_url, worker_process(place / SETTINGS_FILE, log) as worker:
+    app = create_app(parts)
+    with serve(app, at=listening) as service_url, worker_process(place / SETTINGS_FILE, log) as worker:
         yield Demo(hospital, parts, site_night(settings), service_url, worker, log)
+
+
+@contextmanager
+def _screen(demo: Demo, visits: list[Visit], image_credits: str) -> Iterator[str]:
+    """The EHR's screen, on a port of its own."""
+    hospital = demo.hospital
+    with FhirEhr(hospital.fhir_server, hospital.token) as ehr:
+        adviser = CdsHooks(demo.service_url, ehr, Access(hospital.fhir_server, hospital.token))
+        stories = {visit.patient_id: visit.shows for visit in visits}
+        screen = Screen(ehr, hospital.images, Desk(ehr, adviser), stories, image_credits)
+        with serve(ehr_app(screen)) as address:
+            yield address
+
+
+def _invite(address: str | None, console: Console) -> None:
+    if address is not None:
+        console.print(f"The demo EHR: open {address}/")
 
 
 def _score(demo: Demo, console: Console) -> None:

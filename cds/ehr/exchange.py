@@ -214,13 +214,14 @@ def retry_after_s(response: requests.Response) -> float | None:
     if asked.isascii() and asked.isdecimal():
         return min(float(asked), LONGEST_RETRY_AFTER_S)
     # A date is counted from the server's own, so that two clocks which differ do not matter.
-    until, now = _http_date(asked), _http_date(response.headers.get("Date", ""))
+    until, now = http_date(asked), http_date(response.headers.get("Date", ""))
     if until is None or now is None:
         return None
     return min(max((until - now).total_seconds(), 0.0), LONGEST_RETRY_AFTER_S)
 
 
-def _http_date(value: str) -> datetime | None:
+def http_date(value: str) -> datetime | None:
+    """The moment that a header names (RFC 9110, section 5.6.7); None where it names none."""
     try:
         moment = parsedate_to_datetime(value)
     except ValueError:

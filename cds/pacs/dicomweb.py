@@ -71,6 +71,11 @@ class DicomWebArchive:
         with connected(self._root, self._clock_s) as client:
             return list(listed_studies(client, self._root.url, filters))
 
+    def greet(self) -> None:
+        """Ask for any one study; that it has none is an answer, too."""
+        with connected(self._root, self._clock_s) as client:
+            client.search_for_studies(limit=1)
+
     def store(self, report: Dataset) -> None:
         """Store an object; the same one a second time changes nothing."""
         with connected(self._root, self._clock_s) as client:

@@ -6,6 +6,7 @@ from cds.settings.archives import ImagingSettings, PacsSettings
 from cds.settings.ehrs import CallerSettings, EhrSettings, RiskAssessmentBy
 from cds.settings.operations import OperationsSettings
 from cds.settings.orders import CodeSettings, OrderCodesSettings, OrderSettings
+from cds.settings.pages import PagesSettings
 from cds.settings.policy import CardsSettings, PolicySettings
 from cds.settings.processes import NightSettings, ScoringSettings, ServiceSettings
 from cds.settings.secret_values import read_secret, read_secret_variable
@@ -22,6 +23,7 @@ __all__ = [
     "OrderCodesSettings",
     "OrderSettings",
     "PacsSettings",
+    "PagesSettings",
     "PolicySettings",
     "RiskAssessmentBy",
     "ScoringSettings",

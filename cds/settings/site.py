@@ -17,6 +17,7 @@ from cds.settings.ehrs import EhrSettings
 from cds.settings.fields import is_among
 from cds.settings.operations import OperationsSettings
 from cds.settings.orders import OrderCodesSettings, OrderSettings
+from cds.settings.pages import PagesSettings
 from cds.settings.policy import CardsSettings, PolicySettings
 from cds.settings.processes import NightSettings, ScoringSettings, ServiceSettings
 from cds.settings.profiles import with_profile
@@ -53,6 +54,7 @@ class Settings(BaseSettings):
     scoring: ScoringSettings = ScoringSettings()
     night: NightSettings = NightSettings()
     operations: OperationsSettings = OperationsSettings()
+    pages: PagesSettings = PagesSettings()
 
     @property
     def model_folder(self) -> Path:

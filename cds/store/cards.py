@@ -56,6 +56,12 @@ class CardRecords:
         rows = [card.model_dump() for card in cards]
         self._shared.write(lambda connection: rows and connection.execute(_CARDS.insert(), rows), answered)
 
+    def find(self, uuid: str, ehr: str) -> ShownCard | None:
+        """A card that an EHR was shown; None for one that is not known, is another EHR's, or was withheld."""
+        shown = select(ShownCard).where(ShownCard.uuid == uuid, ShownCard.ehr == ehr, col(ShownCard.withheld).is_(None))
+        with Session(self._engine) as session:
+            return session.exec(shown).one_or_none()
+
     def earlier(self, ehr: str, patient_id: str, local_day: Callable[[datetime], date]) -> tuple[EarlierCard, ...]:
         """What was shown for a patient before, one entry for each kind of card and exam, with the clinic's days.
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ssl
+from collections.abc import Mapping
 from typing import Any
 
 from pg8000 import Error, InterfaceError
 from pg8000.legacy import Connection
 from sqlalchemy import Dialect
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from cds.errors import SettingsError
 
 LOST = "network error"
 """In pg8000's words, by which SQLAlchemy's dialect knows that the connection cannot be used again."""
@@ -39,7 +43,25 @@ def connect(
     _dialect: Dialect, _entry: ConnectionPoolEntry, arguments: list[Any], keywords: dict[str, Any]
 ) -> _Connection:
     """SQLAlchemy's event `do_connect`: a connection whose errors are all the driver's."""
+    secured = with_tls(keywords)
     try:
-        return _Connection(*arguments, **keywords)
+        return _Connection(*arguments, **secured)
     except OSError as error:
         raise InterfaceError(LOST) from error
+
+
+def with_tls(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What pg8000 is to be called with where the address asks for TLS in libpq's words; raises SettingsError.
+
+    By itself pg8000 would take any certificate, and do without TLS where the server has none.
+    """
+    keywords = dict(asked)
+    mode, authority = keywords.pop("sslmode", None), keywords.pop("sslrootcert", None)
+    if mode is None and authority is None:
+        return keywords
+    if mode != "verify-full":
+        raise SettingsError("database_url: sslmode can only be verify-full, which checks the server's certificate")
+    try:
+        return {**keywords, "ssl_context": ssl.create_default_context(cafile=authority)}
+    except OSError as e:
+        raise SettingsError("database_url: sslrootcert must be a readable file of CA certificates in PEM format") from e

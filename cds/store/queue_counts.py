@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import Engine, case, func
 from sqlmodel import Session, col, select
 
@@ -9,15 +11,37 @@ from cds.store.tables import Outbox, Scoring, ScoringState
 
 HELD = "held"
 """Queued, and its last attempt failed: its problem keeps it from a score."""
+NO_REASON = "no reason recorded"
+# Grouped by its name: PostgreSQL does not see that two expressions with parameters are the same.
+_GROUP = "counted_by"
 
 
 def count_errands(engine: Engine, model: str) -> dict[str, int]:
     """The exams of a model by where they are on their way to a score: as ScoringState has it, or held."""
     is_held = (col(Scoring.state) == ScoringState.QUEUED) & col(Scoring.problem).is_not(None)
-    state = case((is_held, HELD), else_=col(Scoring.state))
-    query = select(state, func.count()).where(Scoring.model == model).group_by(state)
+    place = case((is_held, HELD), else_=col(Scoring.state)).label(_GROUP)
+    query = select(place, func.count()).where(Scoring.model == model).group_by(_GROUP)
     with Session(engine) as session:
         return {str(found): count for found, count in session.exec(query)}
+
+
+def count_refusals(engine: Engine, model: str) -> dict[str, int]:
+    """The exams that a model could not score, by the first reason, as in a run's summary."""
+    reason = func.coalesce(col(Scoring.exclusions)[(0, "reason")].as_string(), NO_REASON).label(_GROUP)
+    query = (
+        select(reason, func.count())
+        .where(Scoring.model == model, Scoring.state == ScoringState.REFUSED)
+        .group_by(_GROUP)
+    )
+    with Session(engine) as session:
+        return {str(found): count for found, count in session.exec(query)}
+
+
+def oldest_queued_at(engine: Engine, model: str) -> datetime | None:
+    """Since when the exam that has waited longest has been queued; None where none waits. Held ones do not count."""
+    waits = (Scoring.model == model, Scoring.state == ScoringState.QUEUED, col(Scoring.problem).is_(None))
+    with Session(engine) as session:
+        return session.exec(select(func.min(col(Scoring.queued_at))).where(*waits)).one()
 
 
 def count_letters(engine: Engine) -> dict[tuple[str, str], int]:

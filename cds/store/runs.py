@@ -11,6 +11,7 @@ from sqlmodel import Session, col, func, select
 
 from cds.store.database import insert_into
 from cds.store.outbox import OutboxRecords
+from cds.store.queue_counts import NO_REASON
 from cds.store.tables import Lease, Run, Scoring, ScoringState, Watermark
 
 
@@ -69,6 +70,20 @@ class RunRecords:
             session.execute(update(Lease).where(mine).values(until=now))
             session.commit()
 
+    def sign(self, name: str, holder: str, now: datetime, length: timedelta) -> None:
+        """Note that somebody is at something for so long; unlike a lease, several may be, and the last one counts."""
+        signed = {"holder": holder, "until": now + length}
+        with Session(self._engine) as session:
+            note = insert_into(session, Lease).values(name=name, **signed)
+            session.execute(note.on_conflict_do_update(index_elements=["name"], set_=signed))
+            session.commit()
+
+    def is_signed(self, name: str, now: datetime, length: timedelta) -> bool:
+        """Whether somebody has said lately to be at something; not one whose clock was put back since."""
+        with Session(self._engine) as session:
+            kept = session.get(Lease, name)
+            return kept is not None and now < kept.until <= now + 2 * length
+
     def watermark(self, source: str) -> datetime | None:
         """Up to which moment of its own clock a source is safely read; None where it never was."""
         with Session(self._engine) as session:
@@ -118,7 +133,7 @@ class RunRecords:
                 select(Scoring.exclusions).where(_ended(model, since, ScoringState.REFUSED))
             ):
                 # The first is what it comes to; each exam counts once, so that the books balance.
-                refused.update([exclusions[0]["reason"] if exclusions else "no reason recorded"])
+                refused.update([exclusions[0]["reason"] if exclusions else NO_REASON])
             problems_of = select(Scoring.problem).where(_ended(model, since, ScoringState.QUEUED))
             failed = Counter(problem for problem in session.exec(problems_of) if problem)
         written = OutboxRecords(self._engine).count_written(since)

@@ -107,10 +107,14 @@ class Store:
 
     def scored(self, ehr: str, patient_id: str, study_uid: str, model: str) -> ScoredExam | None:
         """The score of one of a patient's studies; None where it is not scored, or not hers."""
+        hers = self.exams_of(ehr, patient_id, model)
+        return next((one for one in hers if isinstance(one, ScoredExam) and one.study_uid == study_uid), None)
+
+    def exams_of(self, ehr: str, patient_id: str, model: str) -> list[Outcome]:
+        """Everything that is on record of a patient's exams."""
         with self._engine.connect() as connection:
             rows = outcomes.of_patient(connection, ehr, patient_id, model)
-        known = (outcomes.outcome(row, patient_id) for row in rows if row.exam.study_uid == study_uid)
-        return next((exam for exam in known if isinstance(exam, ScoredExam)), None)
+        return [outcomes.outcome(row, patient_id) for row in rows]
 
     def is_known(self, study_uid: str) -> bool:
         """Whether a study is on record for any patient."""

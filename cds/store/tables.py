@@ -223,7 +223,7 @@ class Outbox(SQLModel, table=True):
 class ShownCard(SQLModel, table=True):
     """A card as a call was answered, or would have been: `withheld` says why the EHR did not get it.
 
-    `kind` and `detail` are empty for cards from before they were kept.
+    `kind`, `detail` and `reasoning` are empty for cards from before they were kept.
     """
 
     __tablename__ = "card"
@@ -240,6 +240,7 @@ class ShownCard(SQLModel, table=True):
     withheld: str | None = None
     study_uid: str | None = None
     suggestions: list[dict[str, Any]] = _json_list()
+    reasoning: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     made_at: datetime = Field(sa_type=UtcDateTime)
 
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 
 from flask import Flask
 
+from cds.pages import operations_page
 from cds.services import WebServices
+from cds.store_metrics import StoreMetrics
 from cds.web import browsers, cds_hooks, errors, feedback, health, limits, metrics, trust
 from cds.web.limits import FrontLimits
-from cds.web.metrics import Monitors
+from cds.web.monitors import Monitors
 from cds.web.refused_callers import RefusedCallers
 
 
@@ -30,10 +32,12 @@ def create_app(services: WebServices, front: Front | None = None) -> Flask:
     app.url_map.merge_slashes = False
     app.extensions["mammotrend"] = services
     # First, so that the time of all that follows counts.
-    metrics.register(app, front.monitors, services.collectors)
+    metrics.register(app, front.monitors, [StoreMetrics(services.operations)])
     app.register_blueprint(cds_hooks.routes)
     app.register_blueprint(feedback.routes)
-    app.register_blueprint(health.routes)
+    health.register(app, services.lookout, front.monitors)
+    if front.monitors is not None:
+        operations_page.register(app, services.operations, services.lookout, front.monitors)
     errors.register(app)
     browsers.register(app, front.allowed_origins, services.public_url)
     # From what costs least to what costs most: size, whose call it is, how often that caller calls, a place to work.
@@ -41,4 +45,9 @@ def create_app(services: WebServices, front: Front | None = None) -> Flask:
     refused = RefusedCallers(services.trail, services.now, services.monotonic_s)
     trust.register(app, services.trust, services.public_url, services.now, refused.note)
     limits.register_pace(app, front.limits, services.monotonic_s)
+    if services.pages is not None:
+        # Only here: it loads the plotting library, which a site without pages need not have in memory.
+        from cds.pages import trajectory_page
+
+        trajectory_page.register(app, services, services.pages, refused.note)
     return app

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hmac
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from flask import Blueprint, Flask, Response, g, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
@@ -14,22 +12,10 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from cds.shared_counting import FOLDER_VARIABLE
+from cds.web.monitors import Monitors
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 """CDS Hooks asks for an answer in the order of half a second; an answer waits two for a score at most."""
-
-
-@dataclass(frozen=True)
-class Monitors:
-    """Who may read the metrics: whoever brings the secret, or anybody where there is none."""
-
-    secret: str | None = field(default=None, repr=False)
-
-    def may_read(self, authorization: str) -> bool:
-        """Whether a request with this Authorization header is theirs."""
-        if self.secret is None:
-            return True
-        return hmac.compare_digest(authorization.encode(), f"Bearer {self.secret}".encode())
 
 
 def register(app: Flask, monitors: Monitors | None, others: Sequence[Collector]) -> None:

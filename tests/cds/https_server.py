@@ -31,7 +31,7 @@ class _Answers(BaseHTTPRequestHandler):
 @contextmanager
 def https_server(folder: Path) -> Iterator[tuple[str, Path]]:
     """Its address on loopback, and the file with its certificate."""
-    certificate, key = _self_signed(folder)
+    certificate, key = self_signed(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as server:
@@ -43,7 +43,8 @@ def https_server(folder: Path) -> Iterator[tuple[str, Path]]:
         loop.join()
 
 
-def _self_signed(folder: Path) -> tuple[Path, Path]:
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 and its key, as files."""
     openssl = shutil.which("openssl")
     if openssl is None:
         left_out("openssl is not installed: sudo apt-get install openssl")

@@ -213,6 +213,26 @@ def test_a_wrong_hour_for_the_night_ends_the_worker_before_it_begins(tmp_path: P
     assert "night.cron" in err
 
 
+@pytest.mark.parametrize("command", ["serve", "worker", "rescore"])
+def test_what_is_not_safe_is_refused_by_its_name(tmp_path: Path, command: str) -> None:
+    status, _, err = run(command, "--config", settings_file(tmp_path, '[service]\npublic_url = "http://cds.example"\n'))
+
+    assert status == 2
+    assert err.startswith("mammotrend: the settings are not safe: service.public_url must begin with https")
+
+
+@pytest.mark.parametrize("command", ["serve", "worker", "rescore"])
+def test_a_database_that_does_not_answer_may_be_tried_again(tmp_path: Path, command: str) -> None:
+    file = settings_file(tmp_path)
+    sqlite, nobody = f"sqlite:///{tmp_path / 'site.sqlite'}", f"postgresql+pg8000://u@/d?unix_sock={tmp_path}/none"
+    file.write_text(file.read_text().replace(sqlite, nobody))
+
+    status, _, err = run(command, "--config", file)
+
+    assert (status, err.count("\n")) == (75, 1)
+    assert err.startswith("mammotrend: database_url: the database does not answer")
+
+
 def test_a_port_that_is_taken_ends_in_one_line(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -243,6 +263,7 @@ def test_rescoring_a_site_with_an_exam_that_stays_held_says_why_and_ends_with_st
     charts.put(fhir_patient())
     charts.put(imaging_study(PATIENT, "2026-05-03", "1.2.77", id="s1"))
     (tmp_path / "token").write_text("a-token")
+    (tmp_path / "token").chmod(0o600)
     with serve(fhir_app(charts, ["a-token"])) as fhir_server:
         file = settings_file(tmp_path, '[[pacs]]\nname = "main"\ndicomweb_root = "http://127.0.0.1:9"\n')
         asking = f'fhir_server = "{fhir_server}"\naccess_token_file = "{tmp_path / "token"}"'
@@ -268,10 +289,11 @@ def test_a_database_in_a_folder_that_is_not_there_is_refused_with_the_folders_na
     )
 
 
-def test_the_database_is_for_its_own_user_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["rescore", "worklist", "runs", "db upgrade", "audit verify", "outbox list"])
+def test_the_database_is_for_its_own_user_alone_whichever_command_makes_it(tmp_path: Path, command: str) -> None:
     text = '[[pacs]]\nname = "main"\ndicomweb_root = "http://127.0.0.1:9"\n'
 
-    run("rescore", "--config", settings_file(tmp_path, text))
+    run(*command.split(), "--config", settings_file(tmp_path, text))
 
     assert (tmp_path / "site.sqlite").stat().st_mode & 0o777 == 0o600
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ from pydantic import SecretStr
 from cds.demo.loopback import serve
 from cds.ehr.client import FhirEhr
 from cds.errors import EhrUnreachable, ModelNotUsable, StudyNotFound, UntrustedServer
-from cds.services import archives, mri_policy, night_client, usable_card, web_services
+from cds.services import archives, card_links, mri_policy, night_client, usable_card, web_services
 from cds.settings import (
     CallerSettings,
     EhrSettings,
     OrderCodesSettings,
     OrderSettings,
     PacsSettings,
+    PagesSettings,
     PolicySettings,
     ServiceSettings,
     Settings,
@@ -257,3 +258,48 @@ def test_an_archive_knows_its_password_and_does_not_show_it(tmp_path: Path) -> N
 
     assert "hunter2" not in repr(archives(Settings(pacs=(pacs,))))
     assert pacs.secret() == "hunter2"
+
+
+LOOPBACK = "http://127.0.0.1:8410"
+
+
+def test_links_are_signed_with_the_sites_secret_and_lead_to_its_public_address(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("a-key-that-signs-links-for-the-tests\n")
+    pages = PagesSettings(secret_file=secret, link_minutes=5)
+    service = ServiceSettings(public_url=f"{PUBLIC_URL}/mammotrend/")
+
+    links = card_links(settings(tmp_path, Mode.ACTIVE, clinical=True, pages=pages, service=service), LOOPBACK)
+
+    assert links is not None
+    assert links.url("c1", "main").startswith(f"{PUBLIC_URL}/mammotrend/trajectory/")
+    assert (links.secret, links.lifetime) == ("a-key-that-signs-links-for-the-tests", timedelta(minutes=5))
+
+
+def test_without_a_secret_a_site_has_no_links_and_no_pages(tmp_path: Path) -> None:
+    wanted = settings(tmp_path, Mode.ACTIVE, clinical=True)
+
+    assert card_links(wanted, LOOPBACK) is None
+    assert web_services(wanted, links=card_links(wanted)).pages is None
+
+
+def test_a_demonstration_makes_a_secret_up_at_each_start_and_links_to_where_it_is_reached(tmp_path: Path) -> None:
+    demonstration = settings(tmp_path, Mode.RESEARCH, service=ServiceSettings(trust="demo"))
+
+    one, other = card_links(demonstration, LOOPBACK), card_links(demonstration, LOOPBACK)
+
+    assert one is not None
+    assert other is not None
+    assert one.url("c1", "main").startswith(f"{LOOPBACK}/trajectory/")
+    assert one.secret != other.secret
+    assert len(one.secret) >= 32
+    assert card_links(demonstration) is None
+
+
+def test_the_pages_describe_the_sites_model(tmp_path: Path) -> None:
+    demonstration = settings(tmp_path, Mode.RESEARCH)
+
+    pages = web_services(demonstration, links=card_links(demonstration)).pages
+
+    assert pages is not None
+    assert pages.model_card.version == MODEL

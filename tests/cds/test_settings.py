@@ -323,3 +323,25 @@ def test_networks_that_may_be_called_nevertheless_are_named_as_networks(file: Pa
     file.write_text('private_networks = ["everything"]\n', encoding="utf-8")
     with pytest.raises(SettingsError, match="private_networks"):
         read_settings(file, environment=False)
+
+
+@pytest.mark.parametrize("block", ["operations", "pages"])
+def test_a_secret_is_kept_in_a_file_or_a_variable_and_not_in_both(
+    file: Path, block: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_SECRET", "of-the-variable")
+    (file.parent / "secret").write_text("of-the-file\n")
+    in_file, in_variable = f'secret_file = "{file.parent / "secret"}"\n', 'secret_variable = "A_SECRET"\n'
+
+    def secret(text: str) -> str | None:
+        kept: str | None = getattr(settings_of(file, f"[{block}]\n{text}"), block).secret()
+        return kept
+
+    assert (secret(in_file), secret(in_variable), secret("")) == ("of-the-file", "of-the-variable", None)
+    assert f"{block}: Value error, set one of secret_file and" in refusal(file, f"[{block}]\n{in_file}{in_variable}")
+
+
+@pytest.mark.parametrize("minutes", [0, -1, 1441])
+def test_the_link_of_a_page_is_good_for_a_minute_to_a_day(file: Path, minutes: int) -> None:
+    assert settings_of(file, "").pages.link_minutes == 60
+    assert "pages.link_minutes: " in refusal(file, f"[pages]\nlink_minutes = {minutes}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -11,10 +12,13 @@ from cds.demo.fhir_server import fhir_app
 from cds.demo.fhir_store import ResourceStore
 from cds.demo.loopback import serve
 from cds.errors import ModelNotUsable, SettingsError
+from cds.services import utc_now
 from cds.settings import EhrSettings, ImagingSettings, NightSettings, PacsSettings, Settings
-from cds.store.runs import RunSummary
+from cds.sign_of_life import LASTS, SCHEDULE, checked_model
+from cds.store.database import open_database
+from cds.store.runs import RunRecords, RunSummary
 from cds.worker_services import site_night, worker_services
-from model.card import DEMO_MODEL
+from model.card import DEMO_MODEL, read_card
 from tests.cds.model_card import model_folder
 
 PACS = (PacsSettings(name="main", dicomweb_root="http://127.0.0.1:9/dicom-web"),)
@@ -48,6 +52,19 @@ def test_the_archives_are_looked_into_only_where_the_site_says_so(tmp_path: Path
 
     assert (plain.schedule.jobs, len(plain.night.looks)) == (["night"], 1)
     assert (polling.schedule.jobs, len(polling.night.looks)) == (["poll"], 2)
+
+
+def test_a_worker_says_that_it_is_there_with_the_model_of_the_settings(tmp_path: Path) -> None:
+    site = settings(tmp_path)
+    runs = RunRecords(open_database(site.database_url))
+    signs = (SCHEDULE, checked_model(read_card(DEMO_MODEL).version.key))
+    told = Event()
+    told.set()
+
+    parts = worker_services(site)
+    assert not any(runs.is_signed(sign, utc_now(), LASTS) for sign in signs)
+    parts.sign.run(told)
+    assert all(runs.is_signed(sign, utc_now(), LASTS) for sign in signs)
 
 
 def nothing_to_wait_for(*_: object) -> None:

@@ -93,7 +93,7 @@ def parts_of(value: object) -> Iterator[object]:
 
 def _of_situation(name: str) -> Iterator[Answer]:
     engine = open_database("sqlite://")
-    service = Service(Store(engine), CardRecords(engine), AuditTrail(engine), budget_s=0.0)
+    service = Service(Store(engine), CardRecords(engine), AuditTrail(engine), engine, budget_s=0.0)
     prefetched = _SITUATIONS[name](service)
     for service_id, site in product(CALLS, SITES):
         with engine.begin() as connection:

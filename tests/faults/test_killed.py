@@ -1,22 +1,24 @@
-"""Worker and run are killed at any moment: the next one goes on, and nothing is lost or done twice."""
+"""Worker and run are killed at any moment, or told to stop: the next one goes on, nothing is lost or done twice."""
 
 from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from threading import Timer
+from threading import Event, Timer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import Engine, update
-from sqlmodel import Session, col
+from sqlmodel import Session, col, select
 
 from cds.demo.dicom_folder import DicomFolder
 from cds.demo.dicomweb_server import dicomweb_app
@@ -122,6 +124,13 @@ class Hospital:
             session.execute(update(Outbox).where(col(Outbox.claimed_until) > now).values(claimed_until=now))
             session.commit()
 
+    def in_hand(self) -> int:
+        """How many errands and letters somebody is at, or was when it ended."""
+        with Session(self.engine) as session:
+            errands = session.exec(select(Scoring).where(col(Scoring.claimed_until).is_not(None))).all()
+            letters = session.exec(select(Outbox).where(col(Outbox.claimed_until).is_not(None))).all()
+        return len(errands) + len(letters)
+
     def unbalanced(self) -> list[str]:
         """What is not right in the books."""
         return unbalanced(self.engine, self.charts, MODEL)
@@ -145,6 +154,7 @@ def hospital(tmp_path: Path) -> Iterator[Hospital]:
     settings = tmp_path / "mammotrend.toml"
     settings.write_text(SETTINGS.format(folder=tmp_path, ehr=EHR, fhir_server=ehr.url, dicomweb_root=pacs.url))
     engine = open_database(f"sqlite:///{tmp_path / 'site.sqlite'}")
+    (tmp_path / "site.sqlite").chmod(0o600)
     try:
         yield Hospital(charts, ehr, pacs, settings, engine)
     finally:
@@ -208,6 +218,46 @@ def test_whatever_is_killed_and_when_the_last_run_ends_it_with_nothing_lost_or_d
     check_everything_is_done_once(hospital)
     unfinished = [run for run in RunRecords(hospital.engine).last() if run.finished_at is None]
     assert len(unfinished) == killed.count("rescore")
+
+
+def holding(arrived: Event, let_go: Event) -> Fault:
+    """The right answer, once it may go."""
+
+    def around(app: WSGIApplication) -> WSGIApplication:
+        def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
+            arrived.set()
+            assert let_go.wait(LONGEST_S)
+            return app(environ, start_response)
+
+        return answer
+
+    return around
+
+
+@pytest.mark.parametrize("moment", [IMAGES, "POST /RiskAssessment"], ids=["an exam", "a letter"])
+def test_a_worker_that_is_told_to_stop_finishes_what_it_has_in_hand_and_takes_nothing_more(
+    hospital: Hospital, moment: str
+) -> None:
+    with hospital.pacs.down(), hospital.process("rescore") as process:
+        assert process.wait(LONGEST_S) == 1, hospital.log
+    hospital.let_leases_run_out()
+    arrived, let_go = Event(), Event()
+    held = holding(arrived, let_go)
+    ehr, pacs = hospital.ehr.failing(held, moment), hospital.pacs.failing(held, moment)
+    with ehr, pacs, hospital.process("worker") as process:
+        assert arrived.wait(LONGEST_S), hospital.log
+        process.send_signal(signal.SIGTERM)
+        time.sleep(1.0)  # it has heard
+        asked = hospital.ehr.count(moment) + hospital.pacs.count(moment)
+        let_go.set()
+        assert process.wait(LONGEST_S) == 0, hospital.log
+
+    assert hospital.ehr.count(moment) + hospital.pacs.count(moment) == asked
+    assert hospital.unbalanced() == []
+    assert hospital.in_hand() == 0  # so that nothing waits for a lease to end
+    with hospital.process("rescore") as process:
+        assert process.wait(LONGEST_S) == 0, hospital.log
+    check_everything_is_done_once(hospital)
 
 
 def check_everything_is_done_once(hospital: Hospital) -> None:

@@ -85,6 +85,19 @@ def test_every_card_is_valid_plain_json_without_nulls_and_with_its_own_uuids(nam
 
 
 @everywhere
+def test_every_card_links_to_its_own_page_where_there_are_pages(name: str) -> None:
+    _, patient_chart, assessment = CASES[name]
+    made = replace(occasion(patient_chart, assessment), page_of=lambda uuid: f"https://cds.example/page-of/{uuid}")
+
+    (card,) = cards(made)
+
+    assert [link.to_json() for link in card.links] == [
+        {"label": "Show the scores over time", "url": f"https://cds.example/page-of/{card.uuid}", "type": "absolute"}
+    ]
+    assert card_of(name).links == ()
+
+
+@everywhere
 def test_no_summary_had_to_be_cut(name: str) -> None:
     assert not card_of(name).summary.endswith("…")
 

@@ -15,8 +15,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine
 
+from cds.sign_of_life import LASTS, SCHEDULE, checked_model
 from cds.store.audit import AuditTrail
 from cds.store.cards import CardRecords
+from cds.store.runs import RunRecords
 from cds.store.seen_tokens import SeenTokens
 from cds.store.store import Store
 from cds.trust.clients import ClientTrust
@@ -35,7 +37,7 @@ NO_HURRY = Front(limits=FrontLimits(calls_per_minute=1_000_000_000))
 
 ORDER_SELECT, ORDER_SIGN, PATIENT_VIEW = SERVICES
 URLS = {service.hook: f"/cds-services/{service.id}" for service in SERVICES}
-ROUTES = ("/cds-services", "/healthz", *URLS.values(), *(f"{url}/feedback" for url in URLS.values()))
+ROUTES = ("/cds-services", "/healthz", "/readyz", *URLS.values(), *(f"{url}/feedback" for url in URLS.values()))
 
 
 @dataclass(frozen=True)
@@ -104,11 +106,13 @@ def hostility(engine: Engine, log: pytest.LogCaptureFixture, guarded: bool = Fal
 
 def app_of_two_women(engine: Engine, guarded: bool = False, front: Front = NO_HURRY) -> Flask:
     """The whole application over a store in which both women are scored."""
-    service = Service(Store(engine), CardRecords(engine), AuditTrail(engine), budget_s=0)
+    service = Service(Store(engine), CardRecords(engine), AuditTrail(engine), engine, budget_s=0)
     for woman in WOMEN:
         exam = new_exam(woman.study_uid, woman.id, patient_identifiers=(woman.mrn,))
         service.store.register([exam], MODEL.key, service.clock())
         service.store.save_score(claimed(service.store, service.clock()), scored(woman.study_uid, woman.five_year))
+    for name in (checked_model(MODEL.key), SCHEDULE):
+        RunRecords(engine).sign(name, "worker", service.clock(), LASTS)
     parts = service.parts()
     if guarded:
         parts = replace(parts, trust=ClientTrust([client()], SeenTokens(engine)), public_url=PUBLIC_URL)

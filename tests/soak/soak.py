@@ -122,7 +122,9 @@ def write_settings(product: Product, world: World, database_url: str) -> None:
     """The settings of a site with all hospitals, and the files that they name."""
     site = SITE.format(database_url=database_url, public_url=PUBLIC_URL, archive=world.archive, user=USER)
     for hospital in world.hospitals:
-        (product.folder / f"{hospital.name}.token").write_text(hospital.access_token)
+        token = product.folder / f"{hospital.name}.token"
+        token.write_text(hospital.access_token)
+        token.chmod(0o600)
         (product.folder / f"{hospital.name}.json").write_text(key_set(hospital))
     product.settings.write_text(site + "".join(_block(hospital, world) for hospital in world.hospitals))
 

@@ -69,13 +69,34 @@ def test_without_its_token_nothing_is_told(client: FlaskClient, store: ResourceS
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_what_is_created_can_be_read_at_its_location(client: FlaskClient) -> None:
-    created = client.post("/RiskAssessment", json={"resourceType": "RiskAssessment", "status": "final"}, headers=TOKEN)
+def test_what_is_created_can_be_read_at_its_location(client: FlaskClient, store: ResourceStore) -> None:
+    store.put(PATIENT)
+    order = {"resourceType": "ServiceRequest", "status": "draft", "subject": {"reference": "Patient/p1"}}
+    created = client.post("/ServiceRequest", json=order, headers=TOKEN)
     assert created.status_code == 201
     location = created.headers["Location"].removesuffix("/_history/1")
     read = client.get(location, headers=TOKEN)
     assert read.json == created.json
     assert read.headers["ETag"] == 'W/"1"'
+
+
+@pytest.mark.parametrize(
+    ("resource_type", "about"),
+    [
+        ("ServiceRequest", {}),
+        ("ServiceRequest", {"subject": {"reference": "Patient/p2"}}),
+        ("ServiceRequest", {"subject": {"reference": "Group/p1"}}),
+        ("RiskAssessment", {"subject": {"display": "Ada"}}),
+        ("AllergyIntolerance", {"patient": {"reference": "Patient/p2"}}),
+    ],
+)
+def test_what_is_about_no_patient_on_record_is_not_created(
+    client: FlaskClient, store: ResourceStore, resource_type: str, about: dict[str, Any]
+) -> None:
+    store.put(PATIENT)
+    answer = client.post(f"/{resource_type}", json={"resourceType": resource_type, **about}, headers=TOKEN)
+    assert (answer.status_code, problem(answer)) == (422, "processing")
+    assert store.all(resource_type) == []
 
 
 def test_an_update_raises_the_version_and_keeps_one_resource(client: FlaskClient) -> None:

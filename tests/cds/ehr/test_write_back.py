@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import pytest
 from flask import Flask, Response, request
@@ -54,7 +53,10 @@ def assessment(patient_id: str = "p1", study_uid: str = "1.2.3", **more: Any) ->
 
 @pytest.fixture
 def store() -> ResourceStore:
-    return ResourceStore(lambda: datetime(2026, 5, 4, 1, 5, tzinfo=UTC))
+    store = ResourceStore(lambda: datetime(2026, 5, 4, 1, 5, tzinfo=UTC))
+    for patient_id in ("p1", "p2"):
+        store.put({"resourceType": "Patient", "id": patient_id})
+    return store
 
 
 @pytest.fixture
@@ -393,7 +395,7 @@ def test_whatever_is_lost_on_the_way_the_chart_holds_one_and_says_what_was_put_l
         @settings(deadline=None, max_examples=40)  # a busy machine is slow, not wrong
         @given(TRIES)
         def put_in_any_order(tries: list[tuple[str, str | None]]) -> None:
-            patient_id = str(uuid4())
+            patient_id = store.create({"resourceType": "Patient"})["id"]
             for status, fault[0] in tries:
                 with suppress(EhrUnreachable):
                     put(ehr, written(patient_id, status))

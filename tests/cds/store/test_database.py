@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,13 +15,16 @@ from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlmodel import Session
 
-from cds.errors import SettingsError
+from cds.errors import DatabaseUnreachable, SettingsError
 from cds.store.database import open_database
 from cds.store.tables import Exam
 from tests.cds.builders import NOW
 
 OPEN = """
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from cds.store.database import open_database
 print("ready", flush=True)
 sys.stdin.readline()
@@ -53,13 +60,50 @@ def test_processes_that_start_together_on_an_empty_database_all_open_it(database
         ("mysql://user:secret@db/x", "ModuleNotFoundError"),
         ("nosuchdatabase://db/x", "NoSuchModuleError"),
         ("sqlite:////nonexistent-folder/x.sqlite", "database_url: folder '/nonexistent-folder' does not exist"),
-        ("postgresql+pg8000://user:secret@/x?unix_sock=/nonexistent-folder/socket", "InterfaceError"),
+        ("postgresql+pg8000://user:secret@127.0.0.1/x?sslmode=prefer", "sslmode can only be verify-full"),
+        ("postgresql+pg8000://user:secret@127.0.0.1/x?sslmode=verify-full&sslrootcert=/nonexistent", "sslrootcert"),
     ],
 )
 def test_a_database_that_cannot_be_opened_is_a_settings_error_without_its_password(url: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said) as caught:
         open_database(url)
     assert "secret" not in str(caught.value)
+
+
+def test_a_database_that_does_not_answer_may_answer_later() -> None:
+    with pytest.raises(DatabaseUnreachable, match="does not answer") as caught:
+        open_database("postgresql+pg8000://user:secret@/x?unix_sock=/nonexistent-folder/socket")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "may_pass"), [("57P01", True), ("57P03", True), ("53300", True), ("28P01", False), ("42P01", False)]
+)
+def test_what_postgresql_says_of_itself_decides_whether_it_may_answer_later(code: str, may_pass: bool) -> None:
+    answer = b"SFATAL\0C" + code.encode() + b"\0Mthe reason\0\0"
+    refusing = refusing_postgresql(b"E" + (len(answer) + 4).to_bytes(4) + answer)
+    with refusing as port, pytest.raises(SettingsError) as caught:
+        open_database(f"postgresql+pg8000://user@127.0.0.1:{port}/x")
+    assert isinstance(caught.value, DatabaseUnreachable) == may_pass
+
+
+@contextmanager
+def refusing_postgresql(answer: bytes) -> Iterator[int]:
+    """Has no TLS and answers a start with this; yields its port."""
+
+    def serve() -> None:
+        connection, _ = server.accept()
+        with connection:
+            for said in (b"N", answer):
+                connection.recv(1 << 16)
+                connection.sendall(said)
+            connection.recv(1 << 16)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join()
 
 
 def test_a_file_that_is_no_database_is_a_settings_error(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gc
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds.store.database import connect
+from tests.cds.https_server import self_signed
 from tests.postgresql import PostgresqlServer
 
 NO_TLS = b"N"
@@ -72,3 +74,39 @@ def test_a_value_that_cannot_be_written_spoils_no_other_question(postgresql_serv
         with engine.connect() as connection:
             assert connection.execute(text("SELECT CAST(:value AS VARCHAR)"), {"value": "a"}).scalar() == "a"
     engine.dispose()
+
+
+@contextmanager
+def postgresql_with_tls(folder: Path, begun: list[bytes]) -> Iterator[tuple[str, Path]]:
+    """Takes TLS, hears how a connection begins, and is gone; yields its address, and the file that vouches for it."""
+    certificate, key = self_signed(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    def serve() -> None:
+        connection, _ = server.accept()
+        connection.recv(1 << 16)
+        connection.sendall(b"S")
+        with suppress(ssl.SSLError), context.wrap_socket(connection, server_side=True) as secured:
+            begun.append(secured.recv(1 << 16))
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"postgresql+pg8000://ada@127.0.0.1:{server.getsockname()[1]}/d?sslmode=verify-full", certificate
+        thread.join()
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <ss:ResourceWarning")  # pg8000 leaves it to the garbage collector
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_a_server_is_told_nothing_before_its_certificate_is_found_good(tmp_path: Path) -> None:
+    begun: list[bytes] = []
+    with postgresql_with_tls(tmp_path, begun) as (url, _):
+        assert "network error" in failure(url)
+    assert begun == []
+
+    with postgresql_with_tls(tmp_path, begun) as (url, certificate):
+        failure(f"{url}&sslrootcert={certificate}")
+    assert len(begun) == 1
+    assert b"user\0ada" in begun[0]
+    gc.collect()

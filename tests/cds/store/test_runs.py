@@ -108,3 +108,21 @@ def test_what_ended_before_the_run_is_not_counted(store: Store, runs: RunRecords
     store.save_refusal(claimed(store), refused(), NOW)
 
     assert runs.sum_up(MODEL.key, NOW + SECOND, 0, ()) == RunSummary()
+
+
+def test_a_sign_lasts_for_a_while_and_the_last_one_counts_whoever_gives_it(runs: RunRecords) -> None:
+    assert not runs.is_signed("schedule", NOW, LENGTH)
+
+    runs.sign("schedule", "one", NOW, LENGTH)
+    assert runs.is_signed("schedule", NOW + LENGTH - SECOND, LENGTH)
+    assert not runs.is_signed("schedule", NOW + LENGTH, LENGTH)
+    assert not runs.is_signed("model m1", NOW, LENGTH)
+
+    runs.sign("schedule", "two", NOW + SECOND, LENGTH)
+    assert runs.is_signed("schedule", NOW + LENGTH, LENGTH)
+
+
+def test_a_sign_from_a_clock_that_was_put_back_since_is_none(runs: RunRecords) -> None:
+    runs.sign("schedule", "one", NOW + timedelta(days=1), LENGTH)
+
+    assert not runs.is_signed("schedule", NOW, LENGTH)

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, inspect, text
 from sqlmodel import SQLModel
 
 from cds.errors import SettingsError
+from cds.store.cards import CardRecords
 from cds.store.database import connect, open_database
 from cds.store.store import Store
 from cds.store.tables import ScoringState
@@ -83,6 +84,29 @@ def test_a_database_of_the_first_layout_keeps_everything(database_url: str, mark
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, SQLModel.metadata) == []
+    engine.dispose()
+
+
+CARD = (
+    "INSERT INTO card (uuid, ehr, patient_id, service, kind, summary, detail, indicator, suggestions, made_at) VALUES "
+    "('c1', 'ehr-1', 'p1', 'a-service', 'not-over', 'Said.', '', 'info', '[]', '2026-05-20 23:30:00')"
+)
+
+
+def test_a_card_from_before_reasons_were_kept_is_found_without_them(database_url: str) -> None:
+    engine = connect(database_url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        connection.exec_driver_sql(CARD)
+
+    upgrade_database(engine)
+
+    card = CardRecords(engine).find("c1", "ehr-1")
+    assert card is not None
+    assert (card.summary, card.reasoning) == ("Said.", {})
     engine.dispose()
 
 

@@ -12,9 +12,12 @@ from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
 from cds.assessment import Assessor
+from cds.operations import Operations
+from cds.readiness import Lookout
 from cds.services import CallingEhr, WebServices
 from cds.store.audit import AuditTrail
 from cds.store.cards import CardRecords
+from cds.store.runs import RunRecords
 from cds.store.store import Store
 from cds.web.app import create_app
 from fhir_mappings.codes import DEFAULT_MRI_ORDER, Coding
@@ -57,6 +60,7 @@ class Service:
     store: Store
     kept: CardRecords
     trail: AuditTrail
+    engine: Engine
     clock: Clock = field(default_factory=Clock)
     ehr: OpenedEhr = field(default_factory=OpenedEhr)
     mode: Mode = Mode.RESEARCH
@@ -80,6 +84,8 @@ class Service:
             self.kept,
             self.trail,
             self.budget_s,
+            operations=Operations(self.engine, MODEL.key, self.clock),
+            lookout=Lookout(RunRecords(self.engine), MODEL.key, self.clock),
             now=self.clock,
             monotonic_s=self.clock.monotonic_s,
         )
@@ -119,4 +125,4 @@ class Service:
 @pytest.fixture
 def service(engine: Engine) -> Service:
     """The application in research mode over an empty store."""
-    return Service(Store(engine), CardRecords(engine), AuditTrail(engine))
+    return Service(Store(engine), CardRecords(engine), AuditTrail(engine), engine)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 
-from cds.store_metrics import StoreMetrics
+from cds.store.runs import RunRecords, RunSummary
+from cds.store.score_spread import FEWEST
 from cds.web.app import Front, create_app
-from cds.web.metrics import Monitors
-from tests.cds.builders import MODEL, NOW, new_exam
+from cds.web.monitors import Monitors
+from hooks.site import Mode
+from tests.cds.builders import MODEL, NOW, claimed, new_exam, refused
 from tests.cds.web.calls import full
 from tests.cds.web.conftest import URL, Service
 
@@ -20,15 +22,14 @@ SECRET = "monitor-secret"
 ROUTE = "/cds-services/<service_id>"
 
 
-def watched(service: Service, engine: Engine, monitors: Monitors | None) -> FlaskClient:
+def watched(service: Service, monitors: Monitors | None) -> FlaskClient:
     """The application with those who may read what it counts."""
-    parts = replace(service.parts(), collectors=(StoreMetrics(engine, MODEL.key),))
-    return create_app(parts, Front(monitors=monitors)).test_client()
+    return create_app(service.parts(), Front(monitors=monitors)).test_client()
 
 
 @pytest.fixture
-def caller(service: Service, engine: Engine) -> FlaskClient:
-    return watched(service, engine, Monitors(SECRET))
+def caller(service: Service) -> FlaskClient:
+    return watched(service, Monitors(SECRET))
 
 
 def told(caller: FlaskClient) -> dict[tuple[str, ...], float]:
@@ -79,6 +80,65 @@ def test_what_waits_is_told(service: Service, caller: FlaskClient) -> None:
     assert numbers["mammotrend_exams", "queued"] == 2
 
 
+def test_an_answer_that_waited_in_vain_is_a_budget_miss_and_one_that_waited_for_nothing_is_none(
+    service: Service, caller: FlaskClient
+) -> None:
+    caller.post(URL, json=full())
+    service.mode = Mode.SILENT
+    watched(service, Monitors(SECRET)).post(URL, json=full())
+
+    numbers = told(caller)
+    assert numbers["mammotrend_budget_misses_total",] == 1
+    assert numbers["mammotrend_cards_total", "under-way", "silent"] == 1
+
+
+def test_refusals_and_the_oldest_exam_that_waits_are_told(service: Service, caller: FlaskClient) -> None:
+    service.store.register([new_exam("1.2.1")], MODEL.key, NOW)
+    service.store.save_refusal(claimed(service.store), refused(), NOW)
+    service.store.register([new_exam("1.2.2")], MODEL.key, NOW)
+
+    numbers = told(caller)
+    assert numbers["mammotrend_exams_refused", "missing-view"] == 1
+    assert numbers["mammotrend_oldest_queued_timestamp_seconds",] == NOW.timestamp()
+
+
+def test_the_last_run_that_ended_is_told_and_one_that_was_killed_is_not(caller: FlaskClient, engine: Engine) -> None:
+    assert not [name for name, *_ in told(caller) if "last_run" in name]
+
+    runs, later = RunRecords(engine), NOW + timedelta(hours=1)
+    ended = runs.start(MODEL.key, NOW)
+    runs.finish(ended, RunSummary(9, 5, {"implant": 1, "no-images": 1}, {"x": 3}, 4, ("an EHR",)), later)
+    runs.start(MODEL.key, later)
+
+    numbers = told(caller)
+    assert numbers["mammotrend_last_run_started_timestamp_seconds",] == NOW.timestamp()
+    assert numbers["mammotrend_last_run_ended_timestamp_seconds",] == later.timestamp()
+    came_to = {
+        result: numbers["mammotrend_last_run_exams", result] for result in ("found", "scored", "refused", "failed")
+    }
+    assert came_to == {"found": 9, "scored": 5, "refused": 2, "failed": 3}
+    assert (numbers["mammotrend_last_run_written",], numbers["mammotrend_last_run_problems",]) == (4, 1)
+
+
+def test_how_scores_lie_is_told_by_unit_and_month_in_percent(service: Service, caller: FlaskClient) -> None:
+    for number in range(FEWEST):
+        service.score(f"1.2.{number}", 0.01 + number / 1000)
+
+    numbers, group = told(caller), ("HOLOGIC Selenia", "2026-05")
+    assert numbers["mammotrend_scores", *group] == FEWEST
+    assert numbers["mammotrend_score_mean_percent", *group] == pytest.approx(1.45)
+    quartiles = [numbers["mammotrend_score_percent", *group, quantile] for quantile in ("0.25", "0.5", "0.75")]
+    assert quartiles == pytest.approx([1.2, 1.4, 1.7])
+
+
+def test_of_few_exams_no_score_is_told(service: Service, caller: FlaskClient) -> None:
+    service.score()
+
+    numbers = told(caller)
+    assert numbers["mammotrend_scores", "HOLOGIC Selenia", "2026-05"] == 1
+    assert not [name for name, *_ in numbers if name.startswith("mammotrend_score_")]
+
+
 @pytest.mark.parametrize(
     "header", [None, "", "Bearer", "Bearer x", f"Bearer {SECRET} ", f"bearer {SECRET}", "Bearer é"]
 )
@@ -89,12 +149,12 @@ def test_without_the_secret_nothing_is_told(caller: FlaskClient, header: str | N
     assert (answer.status_code, answer.data) == (401, b"")
 
 
-def test_a_site_without_monitors_has_no_such_page(service: Service, engine: Engine) -> None:
-    assert watched(service, engine, None).get("/metrics").status_code == 404
+def test_a_site_without_monitors_has_no_such_page(service: Service) -> None:
+    assert watched(service, None).get("/metrics").status_code == 404
 
 
-def test_in_a_demonstration_anybody_may_read(service: Service, engine: Engine) -> None:
-    assert watched(service, engine, Monitors()).get("/metrics").status_code == 200
+def test_in_a_demonstration_anybody_may_read(service: Service) -> None:
+    assert watched(service, Monitors()).get("/metrics").status_code == 200
 
 
 def test_nothing_of_a_patient_is_told(service: Service, caller: FlaskClient) -> None:
@@ -105,4 +165,3 @@ def test_nothing_of_a_patient_is_told(service: Service, caller: FlaskClient) -> 
     said = caller.get("/metrics", headers={"Authorization": f"Bearer {SECRET}"}).text
     for secret in ("Doe", "Jane", "p1", "1.2.1", SECRET):
         assert secret not in said.replace('le="0.1', "")
-    assert SECRET not in repr(Monitors(SECRET))

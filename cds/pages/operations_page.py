@@ -1,0 +1,147 @@
+"""The operator's page: last nights, what waits, refusals, deliveries, cards, and how the scores lie."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from flask import Blueprint, Flask, Response, make_response, render_template, request
+
+from cds.kept import Kept
+from cds.operations import SPREAD_KEPT_S, Operations
+from cds.readiness import Lookout
+from cds.store.card_counts import CardCounts
+from cds.store.score_spread import FEWEST, ScoreSpread
+from cds.store.tables import OutboxState, Run
+from cds.web.monitors import Monitors
+
+CARDS_OF = timedelta(days=90)
+MOST_UNITS = 6
+"""Drawn, those with the most exams; the table has all."""
+POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+STYLE_SHEET = Path(__file__).parent / "static" / "operations.css"
+CHALLENGE = 'Basic realm="MammoTrend operations", charset="UTF-8"'
+
+
+@dataclass(frozen=True)
+class Drift:
+    """The spread of one unit's scores: its months, newest first, and the drawing where it is among the largest."""
+
+    device: str
+    exams: int
+    months: tuple[ScoreSpread, ...]
+    drawing: str = ""
+
+
+@dataclass(frozen=True)
+class CardLine:
+    """The cards of one kind, and which part of those that were shown was accepted and overridden."""
+
+    kind: str
+    counts: CardCounts
+
+    @property
+    def accepted(self) -> str:
+        """How many, and of those shown which part."""
+        return _part(self.counts.accepted, self.counts.shown)
+
+    @property
+    def overridden(self) -> str:
+        """How many, and of those shown which part."""
+        return _part(self.counts.overridden, self.counts.shown)
+
+    @property
+    def reasons(self) -> str:
+        """Why they were overridden, the most frequent reason first."""
+        told = self.counts.reasons.most_common()
+        return ", ".join(f"{reason or 'no reason given'} {times}" for reason, times in told)
+
+
+def register(app: Flask, operations: Operations, lookout: Lookout, monitors: Monitors) -> None:
+    """The page at `/operations`, for `monitors` alone."""
+    pages = Blueprint("operations", __name__, template_folder="templates")
+    drift = Kept(partial(_drift, operations), SPREAD_KEPT_S)
+
+    @pages.before_request
+    def guard() -> Response | None:
+        if monitors.may_look(request.headers.get("Authorization", "")):
+            return None
+        return Response(status=401, headers={"WWW-Authenticate": CHALLENGE})
+
+    @pages.get("/operations")
+    def page() -> Response:
+        """How the service does, for whoever runs it."""
+        answer = make_response(render_template("operations.html", **_shown(operations, lookout), drift=drift.get()))
+        answer.headers["Content-Security-Policy"] = POLICY
+        return answer
+
+    @pages.get("/operations/operations.css")
+    def style_sheet() -> Response:
+        """What the page looks like."""
+        return Response(STYLE_SHEET.read_text(encoding="utf-8"), mimetype="text/css")
+
+    app.register_blueprint(pages)
+
+
+def _shown(operations: Operations, lookout: Lookout) -> dict[str, object]:
+    now, letters = operations.now(), operations.letters()
+    return {
+        "now": now,
+        "model": operations.model,
+        "ready": lookout.look(),
+        "outside": lookout.outside(),
+        "runs": [(run, _length(run)) for run in operations.runs()],
+        "errands": operations.errands(),
+        "waits": _since(operations.oldest_queued_at(), now),
+        "refusals": sorted(operations.refusals().items(), key=lambda refusal: -refusal[1]),
+        "letters": sorted(letters.items()),
+        "dead": sum(count for (_, state), count in letters.items() if state == OutboxState.DEAD),
+        "cards": [CardLine(*line) for line in sorted(operations.cards(now - CARDS_OF).items())],
+        "cards_of_days": CARDS_OF.days,
+        "fewest": FEWEST,
+    }
+
+
+def _drift(operations: Operations) -> list[Drift]:
+    """Every unit, those with the most exams first."""
+    by_unit: defaultdict[str, list[ScoreSpread]] = defaultdict(list)
+    spread = operations.spread()
+    for one in spread:
+        by_unit[one.device].append(one)
+    units = sorted(by_unit.items(), key=lambda unit: -sum(one.exams for one in unit[1]))
+    return [
+        Drift(device, sum(one.exams for one in of_unit), tuple(reversed(of_unit)), _drawing(number, spread, of_unit))
+        for number, (device, of_unit) in enumerate(units)
+    ]
+
+
+def _drawing(number: int, spread: list[ScoreSpread], of_unit: list[ScoreSpread]) -> str:
+    """The drawing of a unit; none where others have more exams, or where it has too few in every month."""
+    if number >= MOST_UNITS or all(one.median is None for one in of_unit):
+        return ""
+    # Only here: the library that draws is slow to load, and the hooks do not need it.
+    from cds.pages.drift_plot import Scale, drift_svg
+
+    return drift_svg(number, Scale.of(spread), of_unit)
+
+
+def _length(run: Run) -> str:
+    if run.finished_at is None:
+        return "not ended"
+    return _in_words(run.finished_at - run.started_at)
+
+
+def _since(moment: datetime | None, now: datetime) -> str:
+    return "" if moment is None else _in_words(now - moment)
+
+
+def _in_words(span: timedelta) -> str:
+    minutes = max(0, round(span.total_seconds() / 60))
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h" if minutes < 2880 else f"{span.days} days"
+
+
+def _part(some: int, whole: int) -> str:
+    return f"{some} ({some / whole:.0%})" if whole else str(some)

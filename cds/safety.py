@@ -1,0 +1,99 @@
+"""What is refused before anything starts, because it would leave patients' data or secrets open to others."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from cds.addresses import Network, is_this_machine
+from cds.errors import SettingsError
+from cds.settings import Settings
+
+CARRY_SECRETS = ("fhir_server", "jwks_url", "token_url", "public_url", "allowed_origins", "dicomweb_root")
+"""Addresses over which tokens, keys or patients' data go; others, such as a rule's source, only stand in texts."""
+SECRET_FILES = ("access_token_file", "private_key_file", "password_file", "secret_file")
+LEAST_SECRET = 16
+"""Characters of a secret that somebody may guess at."""
+
+
+def refuse_unsafe(settings: Settings) -> None:
+    """Raise a SettingsError that names every setting which is not safe, and says what to do."""
+    single = list(_single_settings(settings))
+    unsafe = [
+        *_sent_in_clear(single),
+        *_open_files(single),
+        *_open_database(settings.database_url),
+        *_everywhere(settings.private_networks),
+        *_guessable(settings),
+    ]
+    if unsafe:
+        raise SettingsError(f"the settings are not safe: {'; '.join(unsafe)}")
+
+
+def _single_settings(value: object, name: str = "") -> Iterator[tuple[str, object]]:
+    """Every setting with its name, such as `ehrs.0.caller.jwks_url`."""
+    if not isinstance(value, BaseModel | tuple):
+        yield name, value
+        return
+    for part, inner in iter(value) if isinstance(value, BaseModel) else enumerate(value):
+        yield from _single_settings(inner, f"{name}.{part}".removeprefix("."))
+
+
+def _sent_in_clear(single: list[tuple[str, object]]) -> Iterator[str]:
+    for name, value in single:
+        if isinstance(value, str) and not set(CARRY_SECRETS).isdisjoint(name.split(".")):
+            address = urlsplit(value)
+            if address.scheme == "http" and not is_this_machine(address.hostname or ""):
+                yield (
+                    f"{name} must begin with https, or what goes there can be read and altered on its way; put a proxy "
+                    "with TLS before a server that has none"
+                )
+
+
+def _open_files(single: list[tuple[str, object]]) -> Iterator[str]:
+    for name, value in single:
+        if not isinstance(value, Path) or not value.is_file():
+            continue  # whoever needs it says that it is not there
+        mode = value.stat().st_mode
+        if name.split(".")[-1] in SECRET_FILES and mode & stat.S_IRWXO:
+            yield f"{name}: every user of this machine may use the file {value.name!r}: chmod o= it"
+        elif mode & stat.S_IWOTH:
+            yield f"{name}: every user of this machine may alter the file {value.name!r}: chmod o-w it"
+
+
+def _open_database(address: str) -> Iterator[str]:
+    try:
+        url = make_url(address)
+    except ArgumentError:
+        return  # whoever opens it says so
+    if url.get_backend_name() == "sqlite":
+        file = Path(url.database or "")
+        if file.is_file() and file.stat().st_mode & stat.S_IRWXO:
+            yield f"database_url: every user of this machine may use the file {file.name!r}: chmod o= it"
+    elif _is_in_clear(url):
+        yield (
+            f"database_url: what goes to {url.host} can be read on its way: add ?sslmode=verify-full, and "
+            "&sslrootcert=FILE where no public authority has signed its certificate"
+        )
+
+
+def _is_in_clear(url: URL) -> bool:
+    return url.host is not None and not is_this_machine(url.host) and "sslmode" not in url.query
+
+
+def _everywhere(networks: tuple[Network, ...]) -> Iterator[str]:
+    if any(network.prefixlen == 0 for network in networks):
+        yield "private_networks: a network of all addresses would allow connections to any of them: list those meant"
+
+
+def _guessable(settings: Settings) -> Iterator[str]:
+    for name, block in (("operations", settings.operations), ("pages", settings.pages)):
+        secret = block.secret()
+        if secret is not None and len(secret) < LEAST_SECRET:
+            yield f"{name}: a secret of fewer than {LEAST_SECRET} characters can be guessed: openssl rand -hex 32"

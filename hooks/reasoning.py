@@ -1,0 +1,35 @@
+"""Why a card says what it says, as it is kept beside the card for whoever asks later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One rule's answer: the rule by its word, `met` None where it is not known, `fact` and `instead` in sentences."""
+
+    rule: str
+    met: bool | None
+    fact: str
+    instead: str = ""
+
+
+@dataclass(frozen=True)
+class Reasoning:
+    """Each rule's answer, and in sentences what was not known, is to be noted, or is not looked at."""
+
+    answers: tuple[Answer, ...] = ()
+    unknowns: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it in plain JSON."""
+        return {"answers": [asdict(answer) for answer in self.answers], "unknowns": list(self.unknowns)}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Self:
+        """What `to_json` made; nothing of what was kept before there was any."""
+        answers = tuple(Answer(**answer) for answer in kept.get("answers", ()))
+        return cls(answers, tuple(kept.get("unknowns", ())))

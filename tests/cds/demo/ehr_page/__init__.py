@@ -1,0 +1,1 @@
+"""The embedded EHR's screen and what is behind it."""

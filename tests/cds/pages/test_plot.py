@@ -1,0 +1,211 @@
+"""The drawing: what is joined, what is marked, and what is never drawn."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date, timedelta
+from itertools import pairwise
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cds.pages.inline_svg import SVG
+from cds.pages.plot import NARROW, WIDE, Format, scores_svg
+from model.domain import AcquisitionDevice, ImageType, ScoredExam, Trajectory
+from tests.hooks.builders import RISING, history_of, scored
+
+THRESHOLD = 0.017
+SYNTHETIC = scored(0.03, date(2024, 1, 3), image_type=ImageType.SYNTHETIC_2D)
+OF_ANOTHER_DEVICE = AcquisitionDevice("HOLOGIC", "Selenia", "2.0")
+
+
+def drawn(line: Trajectory, size: Format = WIDE) -> ET.Element:
+    return ET.fromstring(scores_svg(line, THRESHOLD, size))  # noqa: S314 # our own drawing
+
+
+def groups(drawing: ET.Element, kind: str) -> list[ET.Element]:
+    return [group for group in drawing.iter(f"{{{SVG}}}g") if group.get("class") == kind]
+
+
+def places(drawing: ET.Element, kind: str) -> list[float]:
+    """Where the points of a kind stand, from left to right."""
+    return sorted(float(use.get("x", "nan")) for group in groups(drawing, kind) for use in group.iter(f"{{{SVG}}}use"))
+
+
+def spans(drawing: ET.Element, kind: str) -> list[tuple[float, float]]:
+    """From where to where the lines of a kind go."""
+    paths = [path.get("d", "") for group in groups(drawing, kind) for path in group.iter(f"{{{SVG}}}path")]
+    ends = [[float(x) for x in re.findall(r"[ML] ([\d.]+)", path)] for path in paths]
+    return [(found[0], found[-1]) for found in ends]
+
+
+def flat(pairs: Iterable[tuple[float, float]]) -> list[float]:
+    return [end for pair in pairs for end in pair]
+
+
+def words(drawing: ET.Element) -> list[str]:
+    return [text.text or "" for text in drawing.iter(f"{{{SVG}}}text")]
+
+
+def test_comparable_exams_are_joined_one_to_the_next_and_others_to_nothing() -> None:
+    drawing = drawn(history_of(RISING, SYNTHETIC))
+
+    points = places(drawing, "line")
+    assert len(points) == len(RISING)
+    assert flat(spans(drawing, "joined")) == pytest.approx(flat(pairwise(points)))
+    (apart,) = places(drawing, "other")
+    assert not [end for span in spans(drawing, "joined") for end in span if end == pytest.approx(apart)]
+
+
+def test_two_classes_that_are_apart_have_shapes_of_their_own() -> None:
+    other = scored(0.02, date(2023, 1, 3), image_type=ImageType.SYNTHETIC_2D, study_uid="1.2.7")
+    older = history_of(RISING, SYNTHETIC, other)
+    assert len(groups(drawn(older), "other")) == 1
+
+    renamed = Trajectory(older.points, apart=(SYNTHETIC, another_models()))
+    assert len(groups(drawn(renamed), "other")) == 2
+
+
+def another_models() -> ScoredExam:
+    exam = scored(0.02, date(2023, 1, 3), study_uid="1.2.7")
+    return replace(exam, score=replace(exam.score, model=replace(exam.score.model, name="Another")))
+
+
+def test_a_gap_is_dotted_and_named_and_not_joined() -> None:
+    drawing = drawn(history_of({2020: 0.02, 2021: 0.02, 2024: 0.03}))
+
+    points = places(drawing, "line")
+    assert flat(spans(drawing, "gap")) == pytest.approx(points[1:])
+    assert flat(spans(drawing, "joined")) == pytest.approx(points[:2])
+    assert "gap of 3.0 years" in words(drawing)
+
+
+def test_a_change_of_device_is_marked_between_its_two_exams() -> None:
+    changed = scored(0.03, date(2026, 11, 3), device=OF_ANOTHER_DEVICE)
+    drawing = drawn(history_of(RISING, changed))
+
+    ((mark, _),) = spans(drawing, "device-change")
+    *_, before, after = places(drawing, "line")
+    assert before < mark < after
+    assert "device changed" in words(drawing)
+    assert not groups(drawn(history_of(RISING)), "device-change")
+
+
+def test_nothing_of_the_scores_is_drawn_before_the_first_or_after_the_last_exam() -> None:
+    drawing = drawn(history_of(RISING, SYNTHETIC))
+
+    points = places(drawing, "line")
+    ends = [end for kind in ("joined", "gap") for span in spans(drawing, kind) for end in span]
+    assert (min(ends), max(ends)) == pytest.approx((points[0], points[-1]))
+
+
+def test_the_minimum_detectable_change_is_drawn_where_the_site_has_measured_it() -> None:
+    assert groups(drawn(history_of(RISING, minimum_detectable_change=0.005)), "detectable")
+    assert not groups(drawn(history_of(RISING)), "detectable")
+
+
+def test_every_score_stands_at_its_point_and_the_threshold_at_its_line() -> None:
+    said = words(drawn(history_of({2025: 0.017001, 2026: 0.066})))
+
+    assert {"1.7001 %", "6.6 %", "threshold 1.7 %"} <= set(said)
+
+
+def test_chance_does_not_look_like_a_slope() -> None:
+    drawing = drawn(history_of({2025: 0.011, 2026: 0.013}))
+
+    assert "8 %" in words(drawing)
+
+
+def test_a_single_exam_is_a_point_without_a_line() -> None:
+    drawing = drawn(history_of({2026: 0.02}))
+
+    assert len(places(drawing, "line")) == 1
+    assert spans(drawing, "joined") == []
+
+
+@pytest.mark.parametrize("day", [date.min, date(1900, 1, 1), date.max])
+def test_a_date_that_can_hardly_be_true_is_drawn_all_the_same(day: date) -> None:
+    assert len(places(drawn(history_of({2026: 0.02}, scored(0.03, day))), "line")) == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "named"),
+    [
+        (date(2026, 5, 3), date(2026, 5, 3), ["2026-04", "2026-05"]),
+        (date(2020, 11, 4), date(2026, 11, 4), ["2021", "2022", "2023", "2024", "2025", "2026"]),
+    ],
+)
+def test_the_axis_names_as_many_dates_as_it_has_room_for_and_none_after_the_last_exam(
+    first: date, last: date, named: list[str]
+) -> None:
+    said = words(drawn(Trajectory((scored(0.02, first), scored(0.03, last)))))
+
+    assert [text for text in said if re.fullmatch(r"\d{4}(-\d\d)?", text)] == named
+
+
+def test_scores_of_other_classes_alone_are_drawn_without_a_line() -> None:
+    drawing = drawn(Trajectory((), apart=(SYNTHETIC,)))
+
+    assert len(places(drawing, "other")) == 1
+    assert not groups(drawing, "joined")
+
+
+def test_the_group_medians_lie_across_the_whole_drawing_and_are_of_no_exam() -> None:
+    drawing = drawn(history_of(RISING))
+
+    for kind in ("undiagnosed", "diagnosed"):
+        ((left, right),) = [(min(span), max(span)) for span in _widths(drawing, kind)]
+        assert left < places(drawing, "line")[0] < places(drawing, "line")[-1] < right
+
+
+def _widths(drawing: ET.Element, kind: str) -> list[list[float]]:
+    paths = [path.get("d", "") for group in groups(drawing, kind) for path in group.iter(f"{{{SVG}}}path")]
+    return [[float(x) for x in re.findall(r"[ML] ([\d.]+)", path)] for path in paths]
+
+
+def test_the_same_scores_give_the_same_text() -> None:
+    assert scores_svg(history_of(RISING), THRESHOLD, WIDE) == scores_svg(history_of(RISING), THRESHOLD, WIDE)
+
+
+def test_a_strict_policy_has_nothing_to_forbid_in_it() -> None:
+    text = scores_svg(history_of(RISING, SYNTHETIC), THRESHOLD, WIDE)
+
+    assert "style" not in text
+    assert "script" not in text
+    assert set(re.findall(r'href="([^"]*)"', text)) <= {f"#{name}" for name in re.findall(r'id="([^"]*)"', text)}
+
+
+def test_a_page_may_hold_both_drawings_because_no_name_stands_in_both() -> None:
+    line = history_of(RISING, SYNTHETIC, minimum_detectable_change=0.005)
+    wide, narrow = (set(re.findall(r'id="([^"]*)"', scores_svg(line, THRESHOLD, size))) for size in (WIDE, NARROW))
+
+    assert wide
+    assert narrow
+    assert not wide & narrow
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    st.dictionaries(st.integers(0, 4000), st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=9),
+    st.sampled_from([WIDE, NARROW]),
+)
+def test_whatever_the_history_only_its_neighbours_are_joined(
+    exams: dict[int, tuple[float, bool]], size: Format
+) -> None:
+    made = [
+        scored(risk, date(2015, 1, 1) + timedelta(days=day), image_type=list(ImageType)[apart])
+        for day, (risk, apart) in exams.items()
+    ]
+    line = history_of({2014: 0.02}, *made)
+
+    drawing = drawn(line, size)
+
+    points = places(drawing, "line")
+    assert len(points) == len(line.points)
+    joined = sorted([*spans(drawing, "joined"), *spans(drawing, "gap")])
+    assert flat(joined) == pytest.approx(flat(pairwise(points)), abs=0.01)
+    assert len(places(drawing, "older")) == len(line.older)

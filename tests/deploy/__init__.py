@@ -1,0 +1,1 @@
+"""What a site copies from deploy/."""

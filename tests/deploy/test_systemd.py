@@ -1,0 +1,98 @@
+"""The systemd units: systemd takes them, and they agree with the program and its settings."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cds.cli import app
+from cds.command_line import TRY_AGAIN
+from cds.server import CANNOT_START
+from cds.settings import PacsSettings, read_settings
+from cds.web.connections import ConnectionLimits
+from tests.servers import CHECKOUT, left_out
+
+UNITS = sorted((CHECKOUT / "deploy" / "systemd").glob("*.service"))
+CONFIG = "/etc/mammotrend/mammotrend.toml"
+
+
+def lines(unit: Path) -> dict[str, str]:
+    """The settings of a unit; of one that stands there twice the last, as systemd has it for those that we look at."""
+    return dict(re.findall(r"^(\w+)=(.*)$", unit.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def command(unit: Path) -> list[str]:
+    return lines(unit)["ExecStart"].split()
+
+
+def test_there_is_a_unit_for_each_process() -> None:
+    assert [command(unit)[1] for unit in UNITS] == ["serve", "worker"]
+    assert [unit.stem for unit in UNITS] == ["mammotrend-serve", "mammotrend-worker"]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_systemd_takes_it(unit: Path, tmp_path: Path) -> None:
+    verify = shutil.which("systemd-analyze")
+    if verify is None:
+        left_out("systemd is not installed: sudo apt-get install systemd")
+    there = tmp_path / unit.name
+    # It looks for the program, which here is somewhere else.
+    there.write_text(unit.read_text(encoding="utf-8").replace(command(unit)[0], sys.executable), encoding="utf-8")
+
+    said = subprocess.run([verify, "verify", "--man=no", str(there)], capture_output=True, text=True, check=False)  # noqa: S603
+
+    # It loads what the unit names, too; only what it says of ours counts.
+    assert [line for line in said.stderr.splitlines() if unit.name in line] == []
+    assert said.returncode == 0, said.stderr
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_the_program_knows_the_command(unit: Path) -> None:
+    _, name, option, config = command(unit)
+
+    shown = CliRunner().invoke(app, [name, "--help"])
+    assert shown.exit_code == 0
+    assert option in shown.output
+    assert config == CONFIG
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_what_is_refused_at_the_start_is_not_started_again_and_what_may_pass_is(unit: Path) -> None:
+    assert lines(unit)["Restart"] == "on-failure"
+    assert lines(unit)["RestartPreventExitStatus"].split() == [str(CANNOT_START)]
+    assert TRY_AGAIN != CANNOT_START
+
+
+def test_nothing_is_killed_that_would_still_end_by_itself() -> None:
+    serve, worker = (int(lines(unit)["TimeoutStopSec"]) for unit in UNITS)
+
+    assert serve > ConnectionLimits().longest_end_s
+    assert worker > PacsSettings(name="main", dicomweb_root="https://pacs.example").study_timeout_s
+    assert {lines(unit)["KillMode"] for unit in UNITS} == {"mixed"}  # the first process tells the others
+
+
+def test_what_the_settings_of_the_deployment_folder_name_can_be_written_and_read() -> None:
+    settings = read_settings(CHECKOUT / "deploy" / "mammotrend.toml", environment=False)
+    for unit in UNITS:
+        state = f"/var/lib/{lines(unit)['StateDirectory']}/"
+        assert settings.database_url.startswith(f"sqlite:///{state}")
+        assert str(settings.models_folder).startswith(state)
+        assert lines(unit)["ProtectSystem"] == "strict"
+
+
+def test_both_are_closed_in_the_same_way_but_for_what_torch_needs() -> None:
+    serve, worker = (lines(unit) for unit in UNITS)
+
+    assert {name for name in serve | worker if serve.get(name) != worker.get(name)} == {
+        "Description",
+        "ExecStart",
+        "TimeoutStopSec",
+        "MemoryDenyWriteExecute",
+    }

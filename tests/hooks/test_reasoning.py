@@ -1,0 +1,34 @@
+"""The reasoning of a card, kept and read back."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooks.reasoning import Answer, Reasoning
+from tests.hooks.every_card import every_card
+
+ANSWERS = st.builds(Answer, st.text(), st.sampled_from([True, False, None]), st.text(), st.text())
+
+
+@given(st.builds(Reasoning, st.lists(ANSWERS).map(tuple), st.lists(st.text()).map(tuple)))
+def test_what_is_kept_as_json_is_read_back_as_it_was(reasoning: Reasoning) -> None:
+    assert Reasoning.from_json(json.loads(json.dumps(reasoning.to_json()))) == reasoning
+
+
+def test_of_a_card_from_before_nothing_is_known() -> None:
+    assert Reasoning.from_json({}) == Reasoning()
+
+
+def test_every_card_keeps_every_answer_of_the_policy_and_everything_that_was_not_known() -> None:
+    for told in every_card():
+        kept, said = told.card.reasoning, told.recommendation
+        assert [(one.rule, one.met, one.fact) for one in kept.answers] == [
+            (found.rule, found.met, found.fact) for found in said.findings
+        ]
+        facts = {answer.fact for answer in kept.answers}
+        assert set(said.unknowns) | set(told.assessment.notes) <= facts | set(kept.unknowns)
+        assert kept.unknowns[-1].startswith("Not checked here: ")
+        assert len(set(kept.unknowns)) == len(kept.unknowns)
