@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from cds.addresses import Destinations, is_this_machine
 from cds.errors import CallerKeysUnread, SettingsError
-from cds.outside import verify
+from cds.operations.outside import verify
 from cds.settings import CallerSettings, EhrSettings, Settings
 from cds.store.seen_tokens import SeenTokens
 from cds.trust.clients import Client, ClientTrust

@@ -9,8 +9,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cds.checks import Check, Finding, Outcome
 from cds.command_line import Config, console, set_up_logging
+from cds.operations.checks import Check, Finding, Outcome
 from cds.settings import read_settings
 
 STYLES = {Outcome.OK: "green", Outcome.FAILED: "bold red", Outcome.LEFT_OUT: "dim"}
@@ -31,8 +31,8 @@ def check(
 
 
 def _findings(config: Config, model: bool) -> Iterable[Finding]:
+    from cds.operations.site_checks import site_checks
     from cds.services import utc_now
-    from cds.site_checks import site_checks
 
     checks: list[Check] = []
 

@@ -17,10 +17,10 @@ from cds.audit_commands import audit_app
 from cds.check_commands import check
 from cds.command_line import Config, console, keep_files_private, plain_errors, set_up_logging
 from cds.errors import SettingsError
-from cds.log_lines import write_log_as
 from cds.model_commands import model_app
+from cds.operations.log_lines import write_log_as
+from cds.operations.safety import refuse_unsafe
 from cds.report_commands import report_app
-from cds.safety import refuse_unsafe
 from cds.settings import Settings, read_settings
 from cds.store_commands import db_app, list_runs, outbox_app
 from cds.worklist import Form

@@ -23,13 +23,13 @@ from cds.ehr.client import Ehr, FhirEhr
 from cds.ehr.exchange import Patience, TokenSource
 from cds.ehr.signing_key import read_signing_key
 from cds.errors import ModelNotUsable, SettingsError
-from cds.operations import Operations
+from cds.operations.figures import Operations
+from cds.operations.outside import archive_root, outside, verify
+from cds.operations.readiness import Lookout
 from cds.origins import SameOriginSession
-from cds.outside import archive_root, outside, verify
 from cds.pacs.archives import Archives
 from cds.pacs.dicomweb import DicomWebArchive
 from cds.pages.links import CardLinks
-from cds.readiness import Lookout
 from cds.settings import CodeSettings, EhrSettings, OrderCodesSettings, Settings, read_secret
 from cds.store.audit import AuditTrail
 from cds.store.cards import CardRecords

@@ -18,6 +18,7 @@ from cds.ehr.client import WritableEhr
 from cds.ehr_changes import EhrChanges, NightEhr
 from cds.lease import holder_name
 from cds.night import Look, Night
+from cds.operations.sign_of_life import SignOfLife
 from cds.outbox import ChartDelivery, Deliver, Outbox
 from cds.pacs.archive import ImageArchive
 from cds.report_delivery import ReportDelivery
@@ -26,7 +27,6 @@ from cds.scheduler import Schedule
 from cds.scoring.budget import ByteBudget
 from cds.services import Clock, archives, join_by, night_client, site, usable_card, utc_now
 from cds.settings import EhrSettings, Settings
-from cds.sign_of_life import SignOfLife
 from cds.store.arrivals import ArrivalRecords
 from cds.store.assessments import AssessmentRecords
 from cds.store.database import open_database

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from flask import Blueprint, Flask, Response, make_response, render_template, request
 
-from cds.kept import Kept
-from cds.operations import SPREAD_KEPT_S, Operations
-from cds.readiness import Lookout
+from cds.operations.figures import SPREAD_KEPT_S, Operations
+from cds.operations.kept import Kept
+from cds.operations.readiness import Lookout
 from cds.store.card_counts import CardCounts
 from cds.store.score_spread import FEWEST, ScoreSpread
 from cds.store.tables import OutboxState, Run

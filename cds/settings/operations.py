@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cds.log_lines import LogFormat
+from cds.operations.log_lines import LogFormat
 from cds.settings.secret_values import KeptSecret
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from flask import Flask
 
+from cds.operations.store_metrics import StoreMetrics
 from cds.pages import operations_page
 from cds.services import WebServices
-from cds.store_metrics import StoreMetrics
 from cds.web import browsers, cds_hooks, errors, feedback, health, limits, metrics, trust
 from cds.web.limits import FrontLimits
 from cds.web.monitors import Monitors

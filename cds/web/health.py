@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, jsonify, request
 
-from cds.readiness import Lookout, Readiness
+from cds.operations.readiness import Lookout, Readiness
 from cds.web.monitors import Monitors
 
 routes = Blueprint("health", __name__)

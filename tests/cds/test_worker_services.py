@@ -12,9 +12,9 @@ from cds.demo.fhir_server import fhir_app
 from cds.demo.fhir_store import ResourceStore
 from cds.demo.loopback import serve
 from cds.errors import ModelNotUsable, SettingsError
+from cds.operations.sign_of_life import LASTS, SCHEDULE, checked_model
 from cds.services import utc_now
 from cds.settings import EhrSettings, ImagingSettings, NightSettings, PacsSettings, Settings
-from cds.sign_of_life import LASTS, SCHEDULE, checked_model
 from cds.store.database import open_database
 from cds.store.runs import RunRecords, RunSummary
 from cds.worker_services import site_night, worker_services

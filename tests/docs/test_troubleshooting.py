@@ -11,8 +11,8 @@ import pytest
 
 import cds
 import model
-from cds.checks import NothingToCheck
 from cds.errors import MammoTrendError
+from cds.operations.checks import NothingToCheck
 from hooks.prefetch import PREFETCH
 from model.domain import ExclusionReason
 from model.errors import ModelError

@@ -15,7 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine
 
-from cds.sign_of_life import LASTS, SCHEDULE, checked_model
+from cds.operations.sign_of_life import LASTS, SCHEDULE, checked_model
 from cds.store.audit import AuditTrail
 from cds.store.cards import CardRecords
 from cds.store.runs import RunRecords

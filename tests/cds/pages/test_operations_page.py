@@ -14,8 +14,8 @@ from playwright.sync_api import Browser
 from sqlalchemy import Engine
 
 from cds.demo.loopback import serve
-from cds.readiness import Lookout
-from cds.sign_of_life import LASTS, SCHEDULE, checked_model
+from cds.operations.readiness import Lookout
+from cds.operations.sign_of_life import LASTS, SCHEDULE, checked_model
 from cds.store.assessments import AssessmentRecords
 from cds.store.audit import AuditTrail
 from cds.store.cards import CardRecords

@@ -12,8 +12,8 @@ from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
 from cds.assessment import Assessor
-from cds.operations import Operations
-from cds.readiness import Lookout
+from cds.operations.figures import Operations
+from cds.operations.readiness import Lookout
 from cds.services import CallingEhr, WebServices
 from cds.store.audit import AuditTrail
 from cds.store.cards import CardRecords

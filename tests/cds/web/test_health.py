@@ -9,8 +9,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, text
 
 from cds.errors import EhrUnreachable, MammoTrendError
-from cds.readiness import Lookout
-from cds.sign_of_life import LASTS, SCHEDULE, checked_model
+from cds.operations.readiness import Lookout
+from cds.operations.sign_of_life import LASTS, SCHEDULE, checked_model
 from cds.store.runs import RunRecords
 from cds.web.app import Front, create_app
 from cds.web.limits import FrontLimits

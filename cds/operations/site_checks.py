@@ -13,12 +13,12 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from cds.addresses import Destinations
 from cds.callers import key_reader
-from cds.checks import Check, NothingToCheck
 from cds.ehr.signing_key import read_signing_key
 from cds.ehr_changes import changed_since
 from cds.errors import EhrAnswerBroken, EhrError, MammoTrendError, SettingsError, UntrustedServer
-from cds.outside import capability, greet
-from cds.safety import refuse_unsafe
+from cds.operations.checks import Check, NothingToCheck
+from cds.operations.outside import capability, greet
+from cds.operations.safety import refuse_unsafe
 from cds.services import NIGHT_TIMEOUT_S, Clock, night_client, site_code_sets, usable_card
 from cds.settings import EhrSettings, PacsSettings, Settings, read_secret
 from cds.store.database import connect

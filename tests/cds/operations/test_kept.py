@@ -9,7 +9,7 @@ from threading import Barrier, Event
 
 import pytest
 
-from cds.kept import Kept
+from cds.operations.kept import Kept
 from tests.cds.builders import Clock
 
 FOR_S = 60.0

@@ -13,7 +13,7 @@ from cds.demo.fhir_server import fhir_app
 from cds.demo.fhir_store import ResourceStore
 from cds.demo.loopback import serve
 from cds.errors import EhrUnreachable, PacsRefused, PacsUnreachable
-from cds.outside import ANSWERS, archive_root, outside
+from cds.operations.outside import ANSWERS, archive_root, outside
 from cds.settings import EhrSettings, PacsSettings, Settings
 from tests.cds.pacs.archives import listing, refusing, study_row
 

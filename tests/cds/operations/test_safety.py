@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cds.errors import SettingsError
-from cds.safety import refuse_unsafe
+from cds.operations.safety import refuse_unsafe
 from cds.settings import CallerSettings, EhrSettings, PacsSettings, ServiceSettings, Settings, read_settings
 from cds.settings.operations import OperationsSettings
 from cds.settings.pages import PagesSettings

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cds.errors import SettingsError
-from cds.log_lines import JsonLines
+from cds.operations.log_lines import JsonLines
 from cds.settings import read_settings
 from tests.product import Product
 
@@ -47,7 +47,7 @@ def test_of_a_fault_only_its_kind_is_told_because_its_words_may_name_a_patient()
 PROGRAM = """
 import logging
 from cds.command_line import set_up_logging
-from cds.log_lines import write_log_as
+from cds.operations.log_lines import write_log_as
 set_up_logging("INFO")
 logging.getLogger("cds").info("before")
 write_log_as({form!r})

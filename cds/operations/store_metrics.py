@@ -8,7 +8,7 @@ from datetime import datetime
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from cds.operations import Operations
+from cds.operations.figures import Operations
 from hooks.cards import CardKind
 from hooks.contract import Withheld
 

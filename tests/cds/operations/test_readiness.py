@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from cds.errors import EhrUnreachable
-from cds.readiness import Lookout, Readiness
-from cds.sign_of_life import LASTS, SCHEDULE, checked_model
+from cds.operations.readiness import Lookout, Readiness
+from cds.operations.sign_of_life import LASTS, SCHEDULE, checked_model
 from cds.store.runs import RunRecords
 from tests.cds.builders import MODEL, NOW, Clock
 

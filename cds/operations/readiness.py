@@ -11,8 +11,8 @@ from datetime import datetime
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds.errors import MammoTrendError
-from cds.kept import Kept
-from cds.sign_of_life import LASTS, SCHEDULE, checked_model
+from cds.operations.kept import Kept
+from cds.operations.sign_of_life import LASTS, SCHEDULE, checked_model
 from cds.store.runs import RunRecords
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from cds.sign_of_life import LASTS, SCHEDULE, SignOfLife, checked_model
+from cds.operations.sign_of_life import LASTS, SCHEDULE, SignOfLife, checked_model
 from cds.store.runs import RunRecords
 from tests.cds.builders import MODEL, NOW, Clock
 

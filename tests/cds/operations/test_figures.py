@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from sqlalchemy import Engine
 
-from cds.operations import REFUSALS_KEPT_S, SPREAD_KEPT_S, Operations
+from cds.operations.figures import REFUSALS_KEPT_S, SPREAD_KEPT_S, Operations
 from cds.store.audit import AuditTrail
 from cds.store.cards import CardRecords
 from cds.store.store import Store

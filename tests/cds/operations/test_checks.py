@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from cds.checks import Check, Finding, NothingToCheck, Outcome
 from cds.errors import EhrUnreachable
+from cds.operations.checks import Check, Finding, NothingToCheck, Outcome
 from model.errors import SelfCheckFailed
 
 

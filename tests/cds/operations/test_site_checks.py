@@ -13,10 +13,11 @@ import pytest
 from flask import Flask, Response
 from joserfc.jwk import ECKey
 
-from cds.checks import Finding, Outcome
 from cds.demo.fhir_server import fhir_app
 from cds.demo.fhir_store import ResourceStore
 from cds.demo.loopback import serve
+from cds.operations.checks import Finding, Outcome
+from cds.operations.site_checks import site_checks
 from cds.settings import (
     CallerSettings,
     EhrSettings,
@@ -26,7 +27,6 @@ from cds.settings import (
     ServiceSettings,
     Settings,
 )
-from cds.site_checks import site_checks
 from cds.store.database import open_database
 from tests.builders import imaging_study
 from tests.cds.model_card import model_folder

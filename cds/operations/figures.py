@@ -9,7 +9,7 @@ from functools import partial
 
 from sqlalchemy import Engine
 
-from cds.kept import Kept
+from cds.operations.kept import Kept
 from cds.store.card_counts import CardCounts, count_cards
 from cds.store.queue_counts import count_errands, count_letters, count_refusals, oldest_queued_at
 from cds.store.runs import RunRecords
