@@ -69,10 +69,10 @@ def database_revision(engine: Engine) -> str | None:
 
 
 def _revision(connection: Connection) -> str | None:
+    # The tables first: between the two questions another process may have made both, and they come in one transaction.
+    has_tables = inspect(connection).has_table("exam")
     found = MigrationContext.configure(connection).get_current_revision()
-    if found is None and inspect(connection).has_table("exam"):
-        return BEFORE_REVISIONS
-    return found
+    return BEFORE_REVISIONS if found is None and has_tables else found
 
 
 def _is_marked(connection: Connection) -> bool:
