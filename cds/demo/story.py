@@ -34,7 +34,8 @@ from cds.origins import SameOriginSession
 from cds.rescore import progress_bar
 from cds.services import WebServices, card_links, web_services
 from cds.settings import Settings, read_settings
-from cds.web.app import create_app
+from cds.web.app import Front, create_app
+from cds.web.monitors import Monitors
 from cds.worker_services import site_night
 from fhir_mappings.dates import age_range_years, parse_partial_date
 from fhir_mappings.imaging_studies import read_imaging_studies
@@ -167,7 +168,8 @@ def _running(hospital: Hospital, settings: Settings, place: Path) -> Iterator[De
     listening, address = take_place()
     parts = web_services(settings, links=card_links(settings, address))
     log = place / "worker.log"
-    app = create_app(parts)
+    # On loopback only, and of invented patients: anybody may look.
+    app = create_app(parts, Front(monitors=Monitors()))
     with serve(app, at=listening) as service_url, worker_process(place / SETTINGS_FILE, log) as worker:
         yield Demo(hospital, parts, site_night(settings), service_url, worker, log)
 
@@ -271,6 +273,7 @@ def _explain(demo: Demo, console: Console, film: list[FilmExam]) -> None:
         # Brackets are markup to the console.
         console.print("The two real film exams are left out; this adds them: " + ADD_FILM, markup=False)
     console.print(f"CDS Hooks   {demo.service_url}/cds-services")
+    console.print(f"Operations  {demo.service_url}/operations   (and /metrics, /readyz)")
     console.print(f"FHIR        {demo.hospital.fhir_server}/metadata   (the rest needs the call's bearer token)")
     console.print(f"DICOMweb    {demo.hospital.dicomweb_root}/studies   (needs the archive's password)")
 

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect
 from cds.settings import read_settings
 from cds.store.card_counts import CardCounts, count_cards
 from cds.store.database import open_database
+from tests.browser.axe import serious_faults
 from tests.browser.demo import RunningDemo, running_demo
 from tests.servers import temporary_folder
 
@@ -66,6 +67,23 @@ def counted(demo: RunningDemo, kind: str) -> CardCounts:
         return count_cards(engine)[kind]
     finally:
         engine.dispose()
+
+
+def test_axe_finds_nothing_serious_on_any_screen(page: Page, browser: Browser, demo: RunningDemo) -> None:
+    assert serious_faults(page) == []
+    open_chart(page, "Berta Stable")
+    order(page, "Screening mammogram")
+    assert serious_faults(page) == []
+    page.get_by_role("link", name=re.compile(r"^\d{4}-\d\d-\d\d$")).first.click()
+    assert serious_faults(page) == []
+
+
+def test_axe_finds_nothing_serious_on_the_operators_page(browser: Browser, demo: RunningDemo) -> None:
+    with browser.new_context() as context:
+        window = context.new_page()
+        window.goto(f"{demo.service}/operations")
+        assert window.get_by_role("heading", level=1).count() == 1
+        assert serious_faults(window) == []
 
 
 def test_an_accepted_card_is_in_the_chart_and_in_the_services_store(page: Page, demo: RunningDemo) -> None:

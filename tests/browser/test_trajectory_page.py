@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, ViewportSize
 
 from cds.demo.loopback import serve, take_place
 from model.domain import AcquisitionDevice, ImageType
+from tests.browser.axe import serious_faults
 from tests.cds.conftest import engine
 from tests.cds.pages.conftest import Site, site
 
@@ -144,6 +145,21 @@ def test_a_screen_reader_finds_its_way(page: Page, opened: Opened) -> None:
     assert [region.get_attribute("aria-labelledby") for region in page.locator("section").all()].count(None) == 0
     names = page.evaluate("() => [...document.querySelectorAll('[id]')].map(one => one.id)")
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
+def test_axe_finds_nothing_serious(browser: Browser, opened: Opened, scheme: str, viewport: ViewportSize) -> None:
+    for page in new_page(browser, color_scheme=scheme, viewport=viewport):
+        page.goto(opened.link)
+        assert serious_faults(page) == []
+
+
+def test_axe_would_find_something(page: Page, opened: Opened) -> None:
+    page.goto(opened.link)
+    page.evaluate("() => { const button = document.createElement('button'); document.body.append(button); }")
+
+    assert [fault.split(":")[0] for fault in serious_faults(page)] == ["button-name"]
 
 
 def test_the_keyboard_reaches_everything_in_the_order_of_reading(page: Page, opened: Opened) -> None:
