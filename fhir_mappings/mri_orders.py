@@ -44,7 +44,10 @@ def mri_order(
     A requester that is no clinician (a patient may use the EHR too) and a reference that is no ImagingStudy are left
     out. Raises ResourceProblem for what cannot be written.
     """
-    return dict(json.loads(_written(patient_id, coding, equivalents, intent, reason, imaging_study, requester, note)))
+    # Junk is left out before it is remembered: a caller may send megabytes of it.
+    named = reference_to(requester, *_REQUESTERS)
+    clinician = named["reference"] if named else None
+    return dict(json.loads(_written(patient_id, coding, equivalents, intent, reason, imaging_study, clinician, note)))
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -55,7 +58,7 @@ def _written(
     intent: str,
     reason: str,
     imaging_study: str | None,
-    requester: str | None,
+    clinician: str | None,
     note: str | None,
 ) -> str:
     """As text, so that nobody who changes what was made of it changes what the next one gets."""
@@ -67,10 +70,15 @@ def _written(
         "subject": patient_reference(patient_id),
         "reasonCode": [{"text": reason}],
     }
-    clinician = reference_to(requester, *_REQUESTERS)
     mammogram = reference_to(imaging_study, "ImagingStudy")
     supporting = [mammogram] if mammogram else []
-    order = plain_json(ServiceRequest, content, requester=clinician, supportingInfo=supporting, note=notes(note))
+    order = plain_json(
+        ServiceRequest,
+        content,
+        requester=reference_to(clinician, *_REQUESTERS),
+        supportingInfo=supporting,
+        note=notes(note),
+    )
     check_mri_order(order)
     return json.dumps(order)
 

@@ -85,7 +85,7 @@ def notes(note: str | None) -> list[Json]:
 def reference_to(reference: str | None, *types: str) -> Json | None:
     """The Reference if it names one of these types of resource, else None."""
     parts = reference_parts(reference)
-    return {"reference": reference} if parts and parts[0] in types else None
+    return {"reference": text(reference)} if parts and parts[0] in types else None
 
 
 def _target_type(reference: Json, resource: Json) -> str | None:

@@ -13,6 +13,7 @@ _REFERENCE = re.compile(rf"(?:https?://[^\s?#]+/)?([A-Za-z]+)/({_ID})(?:/_histor
 # DICOM PS3.5 section 9.1: numbers joined by dots, at most 64 characters. It forbids leading zeros, but archives hold
 # studies that have them.
 _UID = re.compile(r"[0-2](?:\.[0-9]+)+")
+_LONGEST_REFERENCE = 2048
 _OID_PREFIX = "urn:oid:"
 # In QIDO-RS `*` and `?` are wildcards (PS3.18 section 8.3.4), and `\` separates values (PS3.5 section 6.2).
 _NOT_IN_AN_ACCESSION_NUMBER = re.compile(r"[*?\\\x00-\x1f\x7f]")
@@ -29,7 +30,7 @@ def reference_parts(reference: object) -> tuple[str, str] | None:
     The server of an absolute reference is not compared: the resource that holds it came from the patient's own EHR.
     """
     written = text(as_object(reference).get("reference")) or text(reference)
-    found = _REFERENCE.fullmatch(written)
+    found = _REFERENCE.fullmatch(written) if len(written) <= _LONGEST_REFERENCE else None
     return (found[1], found[2]) if found else None
 
 

@@ -78,13 +78,20 @@ def _open_database(address: str) -> Iterator[str]:
             yield f"database_url: every user of this machine may use the file {file.name!r}: chmod o= it"
     elif _is_in_clear(url):
         yield (
-            f"database_url: what goes to {url.host} can be read on its way: add ?sslmode=verify-full, and "
+            f"database_url: what goes to {_server(url)} can be read on its way: add ?sslmode=verify-full, and "
             "&sslrootcert=FILE where no public authority has signed its certificate"
         )
 
 
 def _is_in_clear(url: URL) -> bool:
-    return url.host is not None and not is_this_machine(url.host) and "sslmode" not in url.query
+    server = _server(url)
+    return bool(server) and not is_this_machine(server) and url.query.get("sslmode") != "verify-full"
+
+
+def _server(url: URL) -> str:
+    """Where the driver connects to: what a query says of the host goes before the host itself."""
+    said = url.query.get("host", url.host or "")
+    return said if isinstance(said, str) else said[-1]
 
 
 def _everywhere(networks: tuple[Network, ...]) -> Iterator[str]:

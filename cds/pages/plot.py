@@ -70,7 +70,7 @@ def other_classes(line: Trajectory) -> list[tuple[Shape, Comparability, list[Sco
 
 def _draw(axes: Axes, line: Trajectory, threshold: float, size: Format) -> None:
     exams = [*line.older, *line.points, *apart(line)]
-    _frame(axes, exams, size)
+    _frame(axes, exams, threshold, size)
     for medians in (DIAGNOSED, UNDIAGNOSED):
         _band(axes, medians)
     _threshold(axes, threshold)
@@ -85,11 +85,11 @@ def _draw(axes: Axes, line: Trajectory, threshold: float, size: Format) -> None:
     _detectable(axes, line)
 
 
-def _frame(axes: Axes, exams: Sequence[ScoredExam], size: Format) -> None:
-    days = [_day(exam) for exam in exams]
+def _frame(axes: Axes, exams: Sequence[ScoredExam], threshold: float, size: Format) -> None:
+    days, highest = [_day(exam) for exam in exams], max(exam.score.five_year for exam in exams)
     room = max(LEAST_ROOM_DAYS, size.room * (max(days) - min(days)))
     axes.set_xlim(min(days) - room, max(days) + room)
-    axes.set_ylim(0, max(LEAST_TOP_PERCENT, 115 * max(exam.score.five_year for exam in exams)))
+    axes.set_ylim(0, max(LEAST_TOP_PERCENT, 115 * max(threshold, highest)))
     ticks, written = _dates(min(days) - room, max(days), size.dates)
     axes.set_xticks([day.toordinal() for day in ticks], [day.strftime(written) for day in ticks])
     axes.yaxis.set_major_formatter("{x:g} %")

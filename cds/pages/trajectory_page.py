@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 from flask import Blueprint, Flask, Response, make_response, render_template, request
 from markupsafe import Markup
+from werkzeug.exceptions import ServiceUnavailable
 
 from cds.assessment import assessment
 from cds.errors import LinkExpired, LinkRefused
@@ -17,12 +18,16 @@ from cds.pages.study import CAUTION, DIAGNOSED, UNDIAGNOSED
 from cds.services import CallingEhr, Pages, WebServices
 from cds.store.tables import ShownCard
 from cds.web import errors
+from cds.web.limits import SPARE_THREADS, Places
 from fhir_mappings.access_events import AccessEvent, Action, WebCall
 from hooks.card_details import NO_LESS_SCREENING
 from model.domain import Assessment
 
 NAME = "trajectory"
 POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+MADE_AT_ONCE = SPARE_THREADS // 2
+"""As many again wait: whoever opens a page again and again must not keep the threads that answer hooks."""
+LONGEST_WAIT_S = 2.0
 NoteRefusal = Callable[[WebCall, str], object]
 """Told of every opening that was refused, and why."""
 
@@ -30,6 +35,7 @@ NoteRefusal = Callable[[WebCall, str], object]
 def register(app: Flask, parts: WebServices, pages: Pages, note_refusal: NoteRefusal) -> None:
     """The page and its style sheet; what goes wrong there is said to a person, not in JSON."""
     routes = Blueprint(NAME, __name__, template_folder="templates", static_folder="static", static_url_path="/pages")
+    places = Places(MADE_AT_ONCE, LONGEST_WAIT_S)
 
     @routes.get(f"{PATH}/<token>")
     def show(token: str) -> Response:
@@ -39,9 +45,14 @@ def register(app: Flask, parts: WebServices, pages: Pages, note_refusal: NoteRef
         except LinkRefused as refused:
             note_refusal(_call(), "link-expired" if isinstance(refused, LinkExpired) else "link-refused")
             raise
-        seen = AccessEvent(Action.SEEN, parts.now(), ehr.name, card.patient_id, card.study_uid, call=_call(ehr))
-        parts.trail.record(seen)
-        return _html(_page(card, ehr, parts, pages))
+        if not places.take():
+            raise ServiceUnavailable(retry_after=1)
+        try:
+            seen = AccessEvent(Action.SEEN, parts.now(), ehr.name, card.patient_id, card.study_uid, call=_call(ehr))
+            parts.trail.record(seen)
+            return _html(_page(card, ehr, parts, pages))
+        finally:
+            places.leave()
 
     errors.register(routes, _problem)
     routes.after_request(_guarded)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from cds.store.audit import append
 from cds.store.database import begin_to_write
@@ -60,7 +61,7 @@ class SharedCommit:
                 append(connection, [event for write in writes for event in write.noted])
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer to who waits for it
             # One after the other they would wait for the same database, each as long as the first.
-            if len(writes) == 1 or isinstance(error, OperationalError | InterfaceError):
+            if len(writes) == 1 or isinstance(error, OperationalError | InterfaceError | NoConnectionFree):
                 for write in writes:
                     write.error, write.is_done = error, True
             else:

@@ -56,6 +56,22 @@ def test_cards_are_counted_by_what_became_of_them(tmp_path: Path) -> None:
     assert count_cards(open_database(url), NOW + timedelta(seconds=1)) == {}
 
 
+def test_a_card_that_is_reported_again_counts_once_and_a_reason_that_was_not_offered_has_no_name(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path / 'site.sqlite'}"
+    records = with_cards(url)
+    for moment, reason in enumerate(["patient-declined", "Jane Doe wants none", "decide-later"]):
+        for card, outcome in (("c0", "accepted"), ("c1", "overridden")):
+            values = {"outcome_at": str(moment), "override_reason": reason, "received_at": NOW}
+            records.save_feedback([Feedback(card=card, outcome=outcome, **values)], EHR, WebCall("feedback"))
+
+    count = count_cards(open_database(url))["mri-suggested"]
+
+    assert (count.shown, count.accepted, count.overridden) == (3, 1, 2)
+    assert dict(count.reasons) == {"patient-declined": 1, "other": 1, "decide-later": 1, "": 1}
+
+
 def test_the_report_names_rates_and_reasons(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'site.sqlite'}"
     with_cards(url)

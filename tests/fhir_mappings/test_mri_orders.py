@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -42,9 +43,21 @@ def test_a_clinician_an_exam_and_a_note_are_carried() -> None:
     assert order["note"] == [{"text": "n"}]
 
 
-@pytest.mark.parametrize("user", ["Patient/p1", "RelatedPerson/1", "", "Dr. Who", None])
+LONG = f"https://ehr.example/{'x' * 3000}/Practitioner/1"
+
+
+@pytest.mark.parametrize("user", ["Patient/p1", "RelatedPerson/1", "", "Dr. Who", LONG, None])
 def test_a_user_who_is_no_clinician_is_not_named_as_requester(user: str | None) -> None:
     assert "requester" not in mri_order("p1", reason="r", requester=user)
+
+
+def test_what_is_left_out_of_an_order_is_not_kept_in_memory_either() -> None:
+    tracemalloc.start()
+    for number in range(20):
+        mri_order("p1", reason="r", requester=f"{number}{'x' * 1_000_000}")
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 2_000_000
 
 
 @pytest.mark.parametrize("wrong", [{"intent": "plan"}, {"reason": ""}, {"coding": Coding("", "")}])

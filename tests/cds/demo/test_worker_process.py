@@ -36,9 +36,10 @@ def settings(tmp_path: Path) -> Path:
 def is_running(pid: int) -> bool:
     """Whether a process is there and more than a name that nobody has asked after."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes() != b""
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
         return False
+    return state not in "ZX"  # dead, or dying (proc(5))
 
 
 def wait_until_scoring(worker: subprocess.Popen[bytes], log: Path) -> None:

@@ -146,9 +146,18 @@ def test_a_database_that_is_here_or_proves_who_it_is_is_safe(address: str) -> No
     refuse_unsafe(site(database_url=address))
 
 
-def test_a_database_elsewhere_must_prove_who_it_is() -> None:
-    with pytest.raises(SettingsError, match=r"database_url: .*sslmode=verify-full") as caught:
-        refuse_unsafe(site(database_url="postgresql+pg8000://user:hunter2@db.example/site"))
+@pytest.mark.parametrize(
+    "place",
+    [
+        "db.example/site",
+        "db.example/site?sslmode=require",
+        "/site?host=db.example",
+        "localhost/site?host=localhost&host=db.example",
+    ],
+)
+def test_a_database_elsewhere_must_prove_who_it_is(place: str) -> None:
+    with pytest.raises(SettingsError, match=r"what goes to db\.example .*sslmode=verify-full") as caught:
+        refuse_unsafe(site(database_url=f"postgresql+pg8000://user:hunter2@{place}"))
     assert "hunter2" not in str(caught.value)
 
 

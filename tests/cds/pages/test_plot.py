@@ -209,3 +209,10 @@ def test_whatever_the_history_only_its_neighbours_are_joined(
     joined = sorted([*spans(drawing, "joined"), *spans(drawing, "gap")])
     assert flat(joined) == pytest.approx(flat(pairwise(points)), abs=0.01)
     assert len(places(drawing, "older")) == len(line.older)
+
+
+@pytest.mark.parametrize("threshold", [0.017, 0.1, 0.5])
+def test_the_threshold_is_drawn_however_far_above_the_scores(threshold: float) -> None:
+    drawing = ET.fromstring(scores_svg(history_of(RISING), threshold, WIDE))  # noqa: S314 # our own drawing
+
+    assert f"threshold {100 * threshold:.1f} %" in words(drawing)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from threading import Event, Semaphore
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +14,8 @@ import pytest
 from sqlalchemy import Engine, text
 from werkzeug.test import TestResponse
 
+from cds.pages.trajectory_page import MADE_AT_ONCE
+from cds.store.audit import AuditTrail
 from cds.web.app import create_app
 from fhir_mappings.access_events import AccessEvent, AccessOutcome, Action
 from hooks.site import Mode
@@ -299,3 +303,35 @@ def test_an_opening_that_cannot_be_written_down_shows_nothing(site: Site, link: 
 
 def test_the_same_page_is_the_same_text(site: Site, link: str) -> None:
     assert opened(site, link).text == opened(site, link).text
+
+
+class GatedTrail(AuditTrail):
+    """A trail in which openings have to wait."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.begun, self.may_end = Semaphore(0), Event()
+
+    def record(self, event: AccessEvent) -> None:
+        """Note it once it may be noted."""
+        self.begun.release()
+        assert self.may_end.wait(60)
+        super().record(event)
+
+
+def test_a_page_that_is_opened_too_often_at_once_does_not_take_the_threads_of_the_hooks(
+    site: Site, link: str, engine: Engine
+) -> None:
+    trail = GatedTrail(engine)
+    site.changes["trail"] = trail
+    app = site.app()
+
+    with ThreadPoolExecutor(MADE_AT_ONCE) as threads:
+        made = [threads.submit(lambda: app.test_client().get(link).status_code) for _ in range(MADE_AT_ONCE)]
+        assert all(trail.begun.acquire(timeout=60) for _ in made)
+        refused = app.test_client().get(link)
+        trail.may_end.set()
+
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+    assert [one.result() for one in made] == [200] * MADE_AT_ONCE
+    assert app.test_client().get(link).status_code == 200

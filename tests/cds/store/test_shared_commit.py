@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
@@ -14,6 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, create_engine, event, insert
 from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 from sqlmodel import Session, col, delete, select
 
 from cds.store.audit import AccessEvent, Action, AuditTrail
@@ -107,6 +110,30 @@ def test_a_database_that_is_gone_is_asked_once_for_all_who_wait(tmp_path: Path) 
     said = together(shared, *map(adding, "abc"), first=is_lost)
     assert all(isinstance(error, OperationalError) for error in said)
     assert len(tries) <= 2  # one may have come before the others
+
+
+def test_that_no_connection_comes_free_is_waited_for_once_for_all_who_wait(tmp_path: Path) -> None:
+    class CountingPool(QueuePool):
+        tries = 0
+
+        def connect(self) -> PoolProxiedConnection:
+            CountingPool.tries += 1
+            return super().connect()
+
+    at_most_one = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.05}
+    engine = create_engine(f"sqlite:///{tmp_path / 'store.sqlite'}", poolclass=CountingPool, **at_most_one)
+
+    with ExitStack() as held:
+
+        def take_the_only_one(connection: Connection) -> None:
+            connection.close()
+            held.enter_context(engine.connect())
+            CountingPool.tries = 0
+
+        said = together(SharedCommit(engine), *map(adding, "abc"), first=take_the_only_one)
+
+    assert all(isinstance(error, NoConnectionFree) for error in said)
+    assert CountingPool.tries <= 2  # one may have come before the others
 
 
 def test_after_a_failure_the_next_is_written(engine: Engine, shared: SharedCommit) -> None:
