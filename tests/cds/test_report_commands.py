@@ -63,7 +63,7 @@ def test_a_card_that_is_reported_again_counts_once_and_a_reason_that_was_not_off
     records = with_cards(url)
     for moment, reason in enumerate(["patient-declined", "Jane Doe wants none", "decide-later"]):
         for card, outcome in (("c0", "accepted"), ("c1", "overridden")):
-            values = {"outcome_at": str(moment), "override_reason": reason, "received_at": NOW}
+            values: dict[str, Any] = {"outcome_at": str(moment), "override_reason": reason, "received_at": NOW}
             records.save_feedback([Feedback(card=card, outcome=outcome, **values)], EHR, WebCall("feedback"))
 
     count = count_cards(open_database(url))["mri-suggested"]
