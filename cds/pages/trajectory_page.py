@@ -21,6 +21,7 @@ from cds.web import errors
 from cds.web.limits import SPARE_THREADS, Places
 from fhir_mappings.access_events import AccessEvent, Action, WebCall
 from hooks.card_details import NO_LESS_SCREENING
+from hooks.exams import exams_newest_first
 from model.domain import Assessment
 
 NAME = "trajectory"
@@ -41,7 +42,7 @@ def register(app: Flask, parts: WebServices, pages: Pages, note_refusal: NoteRef
     def show(token: str) -> Response:
         """The scores over time of the one patient that the card of this link is about."""
         try:
-            card, ehr = _opened(token, parts, pages)
+            card, ehr, known = _opened(token, parts, pages)
         except LinkRefused as refused:
             note_refusal(_call(), "link-expired" if isinstance(refused, LinkExpired) else "link-refused")
             raise
@@ -50,7 +51,7 @@ def register(app: Flask, parts: WebServices, pages: Pages, note_refusal: NoteRef
         try:
             seen = AccessEvent(Action.SEEN, parts.now(), ehr.name, card.patient_id, card.study_uid, call=_call(ehr))
             parts.trail.record(seen)
-            return _html(_page(card, ehr, parts, pages))
+            return _html(_page(card, ehr, known, pages))
         finally:
             places.leave()
 
@@ -59,18 +60,21 @@ def register(app: Flask, parts: WebServices, pages: Pages, note_refusal: NoteRef
     app.register_blueprint(routes)
 
 
-def _opened(token: str, parts: WebServices, pages: Pages) -> tuple[ShownCard, CallingEhr]:
+def _opened(token: str, parts: WebServices, pages: Pages) -> tuple[ShownCard, CallingEhr, Assessment]:
     uuid, name = pages.links.opened(token)
     card = parts.cards.find(uuid, name)
     ehr = next((ehr for ehr in parts.ehrs if ehr.name == name), None)
     if card is None or ehr is None:
         raise LinkRefused("The card of this link is not on record any more.")
-    return card, ehr
-
-
-def _page(card: ShownCard, ehr: CallingEhr, parts: WebServices, pages: Pages) -> str:
     assessor = parts.assessor
     known = assessment(assessor.store.exams_of(ehr.name, card.patient_id, assessor.model.key), assessor.join)
+    # What the card says of it would be said of another patient's, once the EHR has moved the study.
+    if card.study_uid not in (None, *(exam.study_uid for exam in exams_newest_first(known))):
+        raise LinkRefused("The exam of this card is not on record for this patient any more.")
+    return card, ehr, known
+
+
+def _page(card: ShownCard, ehr: CallingEhr, known: Assessment, pages: Pages) -> str:
     told_at = card.made_at.astimezone(ehr.time_zone)
     return render_template(
         "scores_over_time.html",

@@ -83,7 +83,8 @@ class CardRecords:
             named = select(ShownCard).where(col(ShownCard.uuid).in_({one.card for one in given}))
             hers = named if ehr is None else named.where(ShownCard.ehr == ehr)
             known = {card.uuid: card for card in session.exec(hers)}
-            for one in given:
+            # In one order: of two that report the same at once each would wait for what the other has written.
+            for one in sorted(given, key=lambda one: (one.card, one.outcome, one.outcome_at)):
                 if one.card in known:
                     self._keep(session, one, known[one.card], call)
             session.commit()

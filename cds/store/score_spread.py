@@ -41,21 +41,21 @@ def spread_of_scores(engine: Engine, model: str, since: date) -> list[ScoreSprea
     """
     year, month = (cast(extract(part, col(Score.performed_on)), Integer) for part in ("year", "month"))
     single = select(
-        col(Score.manufacturer).label("manufacturer"),
-        col(Score.device_model).label("device"),
+        # As one text, as it is told: two units of one name would else be told twice.
+        func.trim(col(Score.manufacturer) + " " + col(Score.device_model)).label("device"),
         year.label("year"),
         month.label("month"),
         col(Score.calibrated)[_FIVE_YEAR].as_float().label("risk"),
     ).where(col(Score.model) == model, col(Score.performed_on) >= since)
     of_unit = single.subquery()
-    group = (of_unit.c.manufacturer, of_unit.c.device, of_unit.c.year, of_unit.c.month)
+    group = (of_unit.c.device, of_unit.c.year, of_unit.c.month)
     ranked = select(
         *group,
         of_unit.c.risk,
         func.count().over(partition_by=group).label("exams"),
         func.row_number().over(partition_by=group, order_by=of_unit.c.risk).label("rank"),
     ).subquery()
-    by = (ranked.c.manufacturer, ranked.c.device, ranked.c.year, ranked.c.month)
+    by = (ranked.c.device, ranked.c.year, ranked.c.month)
 
     def quantile(quarters: int) -> ColumnElement[float]:
         # The nearest rank: the least score that so many quarters of all do not exceed.
@@ -68,8 +68,7 @@ def spread_of_scores(engine: Engine, model: str, since: date) -> list[ScoreSprea
     return sorted(map(_spread, map(tuple, rows)), key=lambda one: (one.device, one.month))
 
 
-def _spread(row: tuple[str, str, int, int, int, float, float, float, float]) -> ScoreSpread:
-    manufacturer, device, year, month, exams, *numbers = row
+def _spread(row: tuple[str, int, int, int, float, float, float, float]) -> ScoreSpread:
+    device, year, month, exams, *numbers = row
     mean, lower, median, upper = numbers if exams >= FEWEST else (None,) * 4
-    unit = " ".join(filter(None, (manufacturer, device))) or "not named"
-    return ScoreSpread(unit, f"{year}-{month:02}", exams, mean, lower, median, upper)
+    return ScoreSpread(device or "not named", f"{year}-{month:02}", exams, mean, lower, median, upper)

@@ -20,7 +20,7 @@ from cds.web.app import create_app
 from fhir_mappings.access_events import AccessEvent, AccessOutcome, Action
 from hooks.site import Mode
 from model.domain import AcquisitionDevice
-from tests.cds.builders import EHR, IDENTIFIER, PATIENT, fhir_patient, order_select, prefetch
+from tests.cds.builders import EHR, IDENTIFIER, MODEL, PATIENT, fhir_patient, new_exam, order_select, prefetch
 from tests.cds.model_card import BANNER
 from tests.cds.pages.conftest import ADDRESS, Site
 from tests.cds.web.conftest import URL
@@ -168,13 +168,13 @@ def test_a_page_shows_nothing_of_another_patient(site: Site, link: str) -> None:
     assert "p2" not in mine.text
 
 
-def test_a_study_that_the_ehr_gave_to_another_patient_is_not_shown_any_more(site: Site, link: str) -> None:
-    site.service.store.unlist(EHR, PATIENT, ["1.2.1", "1.2.2"], site.service.clock())
+def test_an_earlier_study_that_the_ehr_gave_to_another_patient_is_not_shown_any_more(site: Site, link: str) -> None:
+    site.service.store.unlist(EHR, PATIENT, ["1.2.2", "1.2.3"], site.service.clock())
 
     answer = opened(site, link)
 
-    assert "Year by year, exam of 2025-05-03" in words(answer)
-    assert '<th scope="row">2026-05-03</th>' not in answer.text
+    assert "Year by year, exam of 2026-05-03" in words(answer)
+    assert '<th scope="row">2024-05-03</th>' not in answer.text
 
 
 def test_the_rules_are_answered_as_on_the_card_even_when_what_is_known_has_changed(site: Site, link: str) -> None:
@@ -303,6 +303,20 @@ def test_an_opening_that_cannot_be_written_down_shows_nothing(site: Site, link: 
 
 def test_the_same_page_is_the_same_text(site: Site, link: str) -> None:
     assert opened(site, link).text == opened(site, link).text
+
+
+def test_a_card_whose_exam_turned_out_to_be_another_patients_is_not_shown_again(site: Site, link: str) -> None:
+    store, now = site.service.store, site.service.clock()
+    store.unlist(EHR, PATIENT, ["1.2.1", "1.2.2"], now)
+    store.register([new_exam("1.2.3", "another")], MODEL.key, now)
+
+    answer = opened(site, link)
+
+    assert answer.status_code == 403
+    assert "The exam of this card is not on record for this patient any more" in words(answer)
+    assert "6.6" not in words(answer)
+    assert not seen(site, Action.SEEN)
+    assert len(seen(site, Action.CALLER_REFUSED)) == 1
 
 
 class GatedTrail(AuditTrail):

@@ -80,3 +80,13 @@ def test_exams_before_the_day_and_scores_of_another_model_do_not_count(engine: E
 
     assert spread_of_scores(engine, MODEL.key, date(2026, 5, 4)) == []
     assert spread_of_scores(engine, "another model", DAY) == []
+
+
+def test_two_units_that_are_called_the_same_are_told_as_one(engine: Engine) -> None:
+    put(engine, [0.01] * 6, device=AcquisitionDevice("HOLOGIC Lorad", "Selenia"))
+    put(engine, [0.03] * 6, device=AcquisitionDevice("HOLOGIC", "Lorad Selenia"))
+
+    (found,) = spread_of_scores(engine, MODEL.key, DAY)
+
+    assert (found.device, found.exams) == ("HOLOGIC Lorad Selenia", 12)
+    assert found.mean == pytest.approx(0.02)

@@ -60,14 +60,14 @@ def test_cards_and_what_became_of_them_are_told(service: Service, caller: FlaskC
         "card": card,
         "outcome": "overridden",
         "outcomeTimestamp": "2026-05-20T23:31:00Z",
-        "overrideReason": {"reason": {"code": "mri-done", "system": "urn:x", "display": "Done"}},
+        "overrideReason": {"reason": {"code": "mri-elsewhere", "system": "urn:x", "display": "Done"}},
     }
     accepted = {"card": other, "outcome": "accepted", "outcomeTimestamp": "2026-05-20T23:31:00Z"}
     assert caller.post(f"{URL}/feedback", json={"feedback": [overridden, accepted]}).status_code == 200
 
     numbers = told(caller)
     assert numbers["mammotrend_cards_total", "mri-suggested", ""] == 2
-    assert numbers["mammotrend_cards_overridden_total", "mri-suggested", "mri-done"] == 1
+    assert numbers["mammotrend_cards_overridden_total", "mri-suggested", "mri-elsewhere"] == 1
     assert numbers["mammotrend_cards_accepted_total", "mri-suggested"] == 1
 
 
