@@ -100,7 +100,9 @@ def _everywhere(networks: tuple[Network, ...]) -> Iterator[str]:
 
 
 def _guessable(settings: Settings) -> Iterator[str]:
-    for name, block in (("operations", settings.operations), ("pages", settings.pages)):
-        secret = block.secret()
+    secrets = {"operations": settings.operations.secret(), "pages": settings.pages.secret()}
+    if secrets["pages"] is not None and secrets["pages"] == secrets["operations"]:
+        yield "pages: whoever may read the metrics could sign links with the same secret: take another"
+    for name, secret in secrets.items():
         if secret is not None and len(secret) < LEAST_SECRET:
             yield f"{name}: a secret of fewer than {LEAST_SECRET} characters can be guessed: openssl rand -hex 32"

@@ -173,3 +173,10 @@ def test_a_secret_that_can_be_guessed_is_refused(tmp_path: Path, block: str, kin
     with pytest.raises(SettingsError, match=f"{block}: a secret of fewer than 16 characters") as caught:
         refuse_unsafe(site(**{block: kept}))
     assert "short" not in str(caught.value)
+
+
+def test_one_secret_does_not_both_watch_the_service_and_sign_its_links(tmp_path: Path) -> None:
+    file = secret_file(tmp_path, 0o600)
+
+    with pytest.raises(SettingsError, match="pages: whoever may read the metrics"):
+        refuse_unsafe(site(operations=OperationsSettings(secret_file=file), pages=PagesSettings(secret_file=file)))
