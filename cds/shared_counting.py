@@ -24,4 +24,5 @@ def counting_together(processes: int) -> Iterator[None]:
         yield
     finally:
         if os.getpid() == parent:
+            os.environ.pop(FOLDER_VARIABLE, None)
             shutil.rmtree(folder, ignore_errors=True)

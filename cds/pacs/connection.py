@@ -16,10 +16,10 @@ from requests.auth import AuthBase
 from urllib3.util import Retry
 
 from cds.addresses import Destinations
+from cds.deadline import InTimeAdapter
 from cds.errors import MammoTrendError, PacsError, PacsRefused, PacsUnreachable, StudyIncomplete, StudyNotFound
 from cds.origins import SameOriginSession, origin
 from cds.pacs.completeness import check_end
-from cds.pacs.deadline import InTimeAdapter
 
 # What dicomweb-client and pydicom raise on an answer that is not what it should be: no multipart, no JSON, no DICOM.
 _UNREADABLE = (

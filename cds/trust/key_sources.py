@@ -10,9 +10,9 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from cds.addresses import Destinations
+from cds.deadline import InTimeAdapter
 from cds.errors import CallerKeysUnread, UntrustedServer
 from cds.origins import SameOriginSession, origin
-from cds.pacs.deadline import InTimeAdapter
 from cds.trust.key_set import PublicKey, public_keys
 
 LARGEST_SET_BYTES = 256 * 1024

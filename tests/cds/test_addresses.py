@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds.addresses import Destinations, Network, resolved
+from cds.deadline import InTimeAdapter
 from cds.demo.loopback import serve
 from cds.errors import UntrustedServer
 from cds.origins import SameOriginSession
-from cds.pacs.deadline import InTimeAdapter
 from tests.cds.https_server import https_server
 
 if TYPE_CHECKING:

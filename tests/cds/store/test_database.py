@@ -22,9 +22,6 @@ from tests.cds.builders import NOW
 
 OPEN = """
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from cds.store.database import open_database
 print("ready", flush=True)
 sys.stdin.readline()
