@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from pg8000 import Error, InterfaceError
@@ -18,11 +19,30 @@ LOST = "network error"
 
 
 class _Connection(Connection):  # type: ignore[misc] # pg8000 publishes no types
-    """pg8000 1.31, but for two faults of it.
+    """pg8000 1.31, but for three faults of it.
 
-    It lets the socket's error through where a killed server resets the connection under a read. And a value that it
-    cannot write leaves half a question behind, which the next one's on this connection would follow.
+    It lets the socket's error through where a killed server resets the connection under a read. A value that it
+    cannot write leaves half a question behind, which the next one's on this connection would follow. And where the
+    server is gone it leaves the socket open until the garbage is collected.
     """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        try:
+            super().__init__(*arguments, **options)
+        except BaseException:
+            if getattr(self, "_usock", None) is not None:
+                with suppress(OSError, Error):
+                    self.close()
+            raise
+
+    def close(self) -> None:
+        stream = self._sock
+        try:
+            super().close()
+        finally:
+            if stream is not None:
+                with suppress(OSError):  # it tries to send what the server will not read
+                    stream.close()
 
     def execute_unnamed(self, *question: Any, **options: Any) -> Any:
         try:

@@ -11,10 +11,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from pg8000 import InterfaceError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds.store.database import connect
+from cds.store.pg8000_driver import _Connection
 from tests.cds.https_server import self_signed
 from tests.postgresql import PostgresqlServer
 
@@ -58,11 +60,23 @@ def test_a_server_that_is_gone_is_an_error_of_the_database(answers: list[bytes],
         assert "network error" in failure(url)
 
 
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # pg8000 leaves it to the garbage collector
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # pg8000's own, before it asks for TLS
 def test_so_is_one_that_is_gone_before_its_first_answer(tmp_path: Path) -> None:
     with killed_postgresql(tmp_path) as url:
         assert "network error" in failure(url)
     gc.collect()
+
+
+def test_a_connection_that_is_lost_leaves_no_socket_open(tmp_path: Path) -> None:
+    with killed_postgresql(tmp_path, NO_TLS, WELCOME) as url:
+        keywords = {"user": "u", "database": "d", "unix_sock": url.partition("unix_sock=")[2]}
+        connection = _Connection(**keywords)
+        opened, _held = connection._usock, connection._sock  # as the frames of an error hold it
+        with pytest.raises(InterfaceError):
+            connection.cursor().execute("SELECT 1")
+        with suppress(InterfaceError):
+            connection.close()
+        assert opened.fileno() == -1
 
 
 @pytest.mark.integration
@@ -97,8 +111,6 @@ def postgresql_with_tls(folder: Path, begun: list[bytes]) -> Iterator[tuple[str,
         thread.join()
 
 
-@pytest.mark.filterwarnings("ignore:unclosed <ss:ResourceWarning")  # pg8000 leaves it to the garbage collector
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_a_server_is_told_nothing_before_its_certificate_is_found_good(tmp_path: Path) -> None:
     begun: list[bytes] = []
     with postgresql_with_tls(tmp_path, begun) as (url, _):
