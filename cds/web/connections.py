@@ -141,7 +141,7 @@ class _Server(TcpWSGIServer):  # type: ignore[misc] # waitress publishes no type
         dispatcher: ThreadedTaskDispatcher,
         open_ones: dict[int, Any],
     ) -> None:
-        self._slow_client_s = limits.slow_client_s
+        self._slow_client_s, self._threads = limits.slow_client_s, limits.threads
         adjustments = Adjustments(
             sockets=[],
             backlog=BACKLOG,
@@ -156,6 +156,16 @@ class _Server(TcpWSGIServer):  # type: ignore[misc] # waitress publishes no type
         super().__init__(
             app, open_ones, _sock=opened, dispatcher=dispatcher, adj=adjustments, sockinfo=place, bind_socket=False
         )
+
+    def readable(self) -> bool:
+        """Whether to let somebody in: not while all threads are at work, when another process may have one free.
+
+        So whoever came first is answered first, of all who wait for this port.
+        """
+        return bool(super().readable()) and self._at_work() < self._threads
+
+    def _at_work(self) -> int:
+        return sum(bool(channel.requests) for channel in self.active_channels.values())
 
     def cut_slow_clients(self) -> None:
         """Close their connections; between turns, because within one a new client may get the number of an old one."""

@@ -41,7 +41,7 @@ class Holding:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
         if environ["PATH_INFO"] == "/held":
             self.begun.release()
-            self.let_go.wait(TIMEOUT_S)
+            self.let_go.wait(2 * TIMEOUT_S)  # longer than any client waits
         return echo(environ, start_response)
 
 
@@ -153,17 +153,43 @@ def test_a_second_request_on_a_connection_is_held_to_the_same_time_as_the_first(
         assert is_cut(client, b"X")
 
 
+def test_a_process_whose_threads_are_all_at_work_lets_nobody_in_whom_another_could_answer() -> None:
+    app, over = Holding(), threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as shared:
+        running = Running(shared.getsockname()[1], over, threading.current_thread())
+        processes = [
+            threading.Thread(target=answer, args=(app, ConnectionLimits(threads=1), [shared.dup()], over.is_set))
+            for _ in range(2)
+        ]
+        for each in processes:
+            each.start()
+        with running.connect() as held:
+            held.sendall(b"POST /held HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
+            assert app.begun.acquire(timeout=TIMEOUT_S)
+            answered = [running.post(b"answered") for _ in range(20)]
+            app.let_go.set()
+            assert answer_to(held) == b"hi"
+        over.set()
+        for each in processes:
+            each.join(TIMEOUT_S)
+    assert answered == [(200, b"answered")] * 20
+
+
 def test_clients_that_wait_for_their_answer_or_for_a_thread_are_not_slow() -> None:
     app = Holding()
     with server(app) as running, ExitStack() as waiting:
-        clients = [waiting.enter_context(running.connect()) for _ in range(4)]
-        for client in clients:
+        clients = [waiting.enter_context(running.connect()) for _ in range(5)]
+        for client in clients:  # so that each is let in while there is a thread
+            client.sendall(HEAD + b"Content-Length: 2\r\n\r\nhi")
+            assert answer_to(client) == b"hi"
+        *asking, slow = clients
+        for client in asking:
             client.sendall(b"POST /held HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
         assert app.begun.acquire(timeout=TIMEOUT_S)
-        let_the_time_pass(running)
+        assert is_cut(slow, b"X")
         app.let_go.set()
 
-        assert [answer_to(client) for client in clients] == [b"hi"] * 4
+        assert [answer_to(client) for client in asking] == [b"hi"] * 4
 
 
 def test_a_connection_is_kept_for_the_next_request() -> None:
