@@ -8,6 +8,7 @@ from http.cookiejar import DefaultCookiePolicy
 from ipaddress import IPv6Address
 from typing import Any
 from urllib.parse import urljoin, urlsplit
+from weakref import WeakSet
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
@@ -50,6 +51,7 @@ class SameOriginSession(requests.Session):
         super().__init__()
         self.trust_env = False
         self.verify = verify
+        self._answers: WeakSet[requests.Response] = WeakSet()
         # A cookie would carry what one clinician may see into the next one's call.
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
@@ -58,6 +60,18 @@ class SameOriginSession(requests.Session):
         if isinstance(adapter, HTTPAdapter):
             adapter.poolmanager.pool_classes_by_scheme = self._pools
         super().mount(prefix, adapter)
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """The answer, as requests gives it; what is not read of it is let go at the session's end."""
+        answer = super().send(request, **options)
+        self._answers.add(answer)
+        return answer
+
+    def close(self) -> None:
+        """End the connections; one whose answer is still held would stay open until the garbage is collected."""
+        for answer in list(self._answers):
+            answer.close()
+        super().close()
 
     def get_redirect_target(self, resp: Any) -> str | None:
         """Where a response sends us on to; UntrustedServer if that is another origin."""

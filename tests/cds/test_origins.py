@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+
 import pytest
 import requests
 from hypothesis import example, given
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 from urllib3.util import parse_url
 
 from cds.errors import UntrustedServer
-from cds.origins import leads_home, listed, origin, same_origin
+from cds.origins import SameOriginSession, leads_home, listed, origin, same_origin
 
 
 @pytest.mark.parametrize(
@@ -164,3 +167,22 @@ def test_only_what_is_listed_is_let_through(url: str) -> None:
     except UntrustedServer:
         return
     assert url.lower().replace(":443", "").rstrip("/") == entry
+
+
+def test_a_session_that_ends_ends_the_connection_of_an_answer_that_nobody_has_read() -> None:
+    def begin_to_answer() -> None:
+        client, _ = listening.accept()
+        with client:
+            client.recv(1 << 16)
+            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1")
+            ended.append(client.recv(1))
+
+    ended: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=begin_to_answer, daemon=True)
+        thread.start()
+        with SameOriginSession() as session:
+            answer = session.get(f"http://127.0.0.1:{listening.getsockname()[1]}/", stream=True, timeout=30)
+        thread.join(30)
+    assert answer.ok
+    assert ended == [b""]
