@@ -13,12 +13,12 @@ from threading import Event
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds.scoring.budget import ByteBudget
+from cds.scoring.stages import FETCHERS
 from cds.scoring.worker import LEASE, Ready, Worker
 from cds.store.store import EVERYTHING, ScoringJob, Selection
 
 log = logging.getLogger(__name__)
 
-FETCHERS = 2
 IDLE_S = 0.2
 STUDY_BYTES = 256 << 20
 """What an exam may take until it is prepared: four pictures as they came, and as they were decoded."""
@@ -47,10 +47,16 @@ class ScoringPipeline:
     """Some threads fetch and prepare, the caller's thread scores; what is in flight stays within the budget."""
 
     def __init__(
-        self, worker: Worker, budget: ByteBudget, *, fetchers: int = FETCHERS, store_down_s: float = 5.0
+        self,
+        worker: Worker,
+        budget: ByteBudget,
+        *,
+        fetchers: int = FETCHERS,
+        store_down_s: float = 5.0,
+        keep_every_s: float = LEASE.total_seconds() / 3,
     ) -> None:
         self._worker, self._budget = worker, budget
-        self._fetchers, self._store_down_s = fetchers, store_down_s
+        self._fetchers, self._store_down_s, self._keep_every_s = fetchers, store_down_s, keep_every_s
 
     def run(self, stop: Event) -> None:
         """Score until told to stop; the exams in hand are finished first. A database that is down is waited for."""
@@ -86,6 +92,7 @@ class ScoringPipeline:
             over.set()
             for thread in (*fetchers, keeper):
                 thread.join()
+            self._note_times()
 
     def _fetch(self, shift: _Shift) -> None:
         """One fetching thread; None in the queue says that it has ended."""
@@ -155,8 +162,16 @@ class ScoringPipeline:
 
     def _keep(self, shift: _Shift, over: Event) -> None:
         """Give a sign of life for what is in hand, so that nobody else takes it."""
-        while not over.wait(LEASE.total_seconds() / 3):
+        while not over.wait(self._keep_every_s):
             try:
                 self._worker.keep(list(shift.in_hand.values()))
             except SQLAlchemyError as fault:
                 log.error("the store failed: %s", type(fault).__name__)
+            self._note_times()
+
+    def _note_times(self) -> None:
+        """Whoever is killed loses a minute of them; scoring never fails because of them."""
+        try:
+            self._worker.note_times()
+        except SQLAlchemyError as fault:
+            log.error("how long scoring took is not written down yet: %s", type(fault).__name__)

@@ -20,6 +20,7 @@ def site_scorer(settings: Settings) -> Scorer:
             models_folder=settings.models_folder,
             batch_exams=scoring.batch_exams,
             refuse_unvalidated_devices=settings.refuse_unvalidated_devices,
+            calibration=scoring.calibration,
         )
         check(scorer)
     except ModelError as e:

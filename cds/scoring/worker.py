@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cds.errors import MammoTrendError, StudyIncomplete
 from cds.pacs.archive import ImageArchive
+from cds.scoring.stages import StageTimes
 from cds.store.store import EVERYTHING, ScoringJob, Selection, Store
+from cds.store.tables import Stage
 from model.domain import STANDARD_VIEWS, ExclusionReason, RefusedExam, ScoredExam
 from model.views import view_of
 
@@ -76,10 +79,12 @@ class Worker:
         now: Callable[[], datetime],
         *,
         check_patient_id: bool = True,
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store, self._archive, self._scorer = store, archive, scorer
         self._model, self._now = model, now
         self._check_patient_id = check_patient_id
+        self._times = StageTimes(clock_s)
 
     @property
     def model(self) -> str:
@@ -109,25 +114,32 @@ class Worker:
         """Have claimed exams stay with this worker for another lease."""
         self._store.renew(jobs, self._now(), LEASE)
 
+    def note_times(self) -> None:
+        """Write down how long the stages took since the last time."""
+        self._times.write(lambda spent: self._store.add_times(self._model, self._now(), spent))
+
     def prepare(self, job: ScoringJob) -> Ready | None:
         """Find, fetch and check an exam and make its pictures; None where it was refused or is held."""
         with self._holding(job):
             if job.lost >= MOST_LOST:
                 raise WorkersLost(f"{job.lost} workers in a row ended while they had it; see whether memory ran out")
-            found = self._located(job)
-            images = self._fetched(found)
-            exam = self._scorer.prepare(images, at=self._now(), performed_on=found.performed_on)
+            with self._times.of(Stage.FETCH):
+                found = self._located(job)
+                images = self._fetched(found)
+            with self._times.of(Stage.PREPARE):
+                exam = self._scorer.prepare(images, at=self._now(), performed_on=found.performed_on)
             if not isinstance(exam, RefusedExam):
                 return Ready(found, exam)
             if _may_still_arrive(exam, images, self._now()):
                 raise StillArriving("not all four standard views have reached the archive yet; it is tried again")
-            self._refuse(found, exam)
+            self._close(found, exam)
         return None
 
     def finish(self, ready: Sequence[Ready]) -> None:
         """Score prepared exams together and store what comes of each."""
         try:
-            exams = self._scorer.score([one.exam for one in ready])
+            with self._times.of(Stage.SCORE, len(ready)):
+                exams = self._scorer.score([one.exam for one in ready])
         except Exception as fault:  # noqa: BLE001 # an exam's unforeseen fault must not stop the others; it stays queued
             if len(ready) > 1:  # whose fault it was shows one by one
                 for one in ready:
@@ -136,10 +148,7 @@ class Worker:
             self._hold(ready[0].job, fault)
             return
         for one, exam in zip(ready, exams, strict=True):
-            if isinstance(exam, RefusedExam):
-                self._refuse(one.job, exam)
-            else:
-                self._store.save_score(one.job, exam)
+            self._close(one.job, exam)
 
     def _located(self, job: ScoringJob) -> ScoringJob:
         """The job with the study that its exam is."""
@@ -175,8 +184,12 @@ class Worker:
             self._store.save_failure(job, f"an unforeseen fault ({type(fault).__name__})", self._now())
             log.error("an exam is held: %s", type(fault).__name__)
 
-    def _refuse(self, job: ScoringJob, exam: RefusedExam) -> None:
-        self._store.save_refusal(job, exam, self._now())
+    def _close(self, job: ScoringJob, exam: ScoredExam | RefusedExam) -> None:
+        with self._times.of(Stage.STORE):
+            if isinstance(exam, ScoredExam):
+                self._store.save_score(job, exam)
+                return
+            self._store.save_refusal(job, exam, self._now())
         log.info("an exam is refused: %s", ", ".join(sorted({exclusion.reason for exclusion in exam.exclusions})))
 
 

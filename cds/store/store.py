@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import ColumnElement, Engine, and_, case, literal, update
 from sqlmodel import Session, col, func, select
 
-from cds.store import outcomes, registration
+from cds.store import outcomes, registration, stage_times
 from cds.store.audit import AccessEvent, Action, note
 from cds.store.database import insert_into
 from cds.store.known_exams import KnownExam, by_key
 from cds.store.outcomes import BELONGS_TO_ANOTHER, Outcome
 from cds.store.records import exclusion_rows, images_digest, score_values
 from cds.store.registration import NewExam, is_backing_off
-from cds.store.tables import Exam, Score, Scoring, ScoringState
+from cds.store.stage_times import Spent
+from cds.store.tables import Exam, Score, Scoring, ScoringState, Stage
 from cds.store.waiting import is_due, wait_after
 from model.domain import RefusedExam, ScoredExam
 
@@ -223,6 +224,10 @@ class Store:
         with Session(self._engine) as session:
             ended = {"problem": problem, "finished_at": now, "claimed_until": None, "due_at": due_at}
             _change(session, _still_held(job), **ended)
+
+    def add_times(self, model: str, now: datetime, spent: Mapping[Stage, Spent]) -> None:
+        """Add to how long the stages of scoring took on this day."""
+        stage_times.add_times(self._engine, model, now, spent)
 
     def make_due(self, model: str, now: datetime, selection: Selection = EVERYTHING) -> None:
         """Have every exam whose last attempt failed tried again now. One that a worker has is left to it."""

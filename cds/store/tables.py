@@ -114,6 +114,27 @@ class Scoring(SQLModel, table=True):
     assessed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
+class Stage(StrEnum):
+    """What a worker does with an exam, in this order."""
+
+    FETCH = "fetch"
+    PREPARE = "prepare"
+    SCORE = "score"
+    STORE = "store"
+
+
+class StageTime(SQLModel, table=True):
+    """How long one stage of scoring took on one day (UTC) in all workers together, and for how many exams."""
+
+    __tablename__ = "stage_time"
+
+    model: str = Field(primary_key=True)
+    stage: Stage = Field(sa_type=AutoString, primary_key=True)
+    day: date = Field(primary_key=True)
+    seconds: float
+    exams: int
+
+
 class Score(SQLModel, table=True):
     """One score of one set of images by one model version: written once, never changed.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from threading import Event, Thread
 
@@ -16,8 +16,9 @@ from cds.errors import PacsUnreachable
 from cds.scoring.budget import ByteBudget
 from cds.scoring.pipeline import STUDY_BYTES, ScoringPipeline
 from cds.scoring.worker import Worker
+from cds.store.stage_times import Spent, sum_times
 from cds.store.store import EVERYTHING, ScoringJob, Selection, Store
-from cds.store.tables import ScoringState
+from cds.store.tables import ScoringState, Stage
 from model.domain import RefusedExam, ScoredExam
 from tests.builders import screening_exam
 from tests.cds.builders import MODEL, NOW, Clock, new_exam, refused
@@ -199,6 +200,52 @@ def test_a_run_whose_database_fails_ends_with_that_and_loses_nothing(engine: Eng
 
     drain(pipeline(store, archive(), FakeScorer()))
     assert store.count(MODEL.key, ScoringState.SCORED) == len(UIDS)
+
+
+def test_what_the_stages_took_is_written_down_at_the_end(engine: Engine, store: Store) -> None:
+    store.register([new_exam(uid) for uid in UIDS], MODEL.key, NOW)
+
+    drain(pipeline(store, archive("1.2.5"), FakeScorer(s1_2_3=refused("1.2.3"))))
+
+    assert [spent.exams for spent in sum_times(engine, MODEL.key).values()] == [11, 11, 10, 11]
+
+
+class ForgetfulStore(Store):
+    """A store that takes no times for as often as it was told, and says when it has taken some."""
+
+    def __init__(self, engine: Engine, failures: int) -> None:
+        super().__init__(engine)
+        self.failures, self.has_taken = failures, Event()
+
+    def add_times(self, model: str, now: datetime, spent: Mapping[Stage, Spent]) -> None:
+        """Fails as a database that is down does."""
+        if self.failures:
+            self.failures -= 1
+            raise OperationalError("INSERT secret", {}, Exception("the connection is lost"))
+        super().add_times(model, now, spent)
+        self.has_taken.set()
+
+
+def test_what_the_stages_took_is_written_down_while_it_runs_and_after_the_store_failed(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = ForgetfulStore(engine, failures=2)
+    store.register([new_exam("1.2.1")], MODEL.key, NOW)
+    worker = Worker(store, archive(), FakeScorer(), MODEL.key, Clock())
+    line = ScoringPipeline(worker, ByteBudget(STUDY_BYTES), fetchers=1, keep_every_s=0.01)
+    stop = Event()
+    thread = Thread(target=line.run, args=(stop,))
+    thread.start()
+    try:
+        assert store.has_taken.wait(20)
+    finally:
+        stop.set()
+        thread.join(20)
+
+    assert [spent.exams for spent in sum_times(engine, MODEL.key).values()] == [1, 1, 1, 1]
+    assert [record.getMessage() for record in caplog.records] == [
+        "how long scoring took is not written down yet: OperationalError"
+    ] * 2
 
 
 def test_told_to_stop_it_finishes_what_is_in_hand_and_takes_nothing_more(store: Store) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 from pydicom import Dataset
@@ -13,11 +13,14 @@ from pydicom import Dataset
 from cds.errors import MammoTrendError, PacsUnreachable, StudyAmbiguous, StudyIncomplete, StudyNotFound
 from cds.pacs.archive import FoundStudy
 from cds.scoring.worker import LEASE, SETTLED, Worker
+from cds.store.database import open_database
+from cds.store.stage_times import Spent, sum_times
 from cds.store.store import Store
+from cds.store.tables import Stage
 from model.domain import Exclusion, ExclusionReason, PendingExam, RefusedExam, ScoredExam
 from tests.builders import mammogram, screening_exam
 from tests.cds.builders import EHR, IDENTIFIER, MODEL, NOW, PATIENT, Clock, claimed, memory_store, new_exam, refused
-from tests.cds.scoring.fakes import FakeScorer
+from tests.cds.scoring.fakes import FakePrepared, FakeScorer
 from tests.fakes import FakeArchive
 
 TODAY = NOW.date()
@@ -36,9 +39,11 @@ def archive(first: Sequence[Dataset] | MammoTrendError | None = None) -> FakeArc
     return FakeArchive({"1.2.1": first or screening_exam("1.2.1"), "1.2.2": screening_exam("1.2.2")})
 
 
-def work(store: Store, archive: FakeArchive, scorer: FakeScorer | None = None, **options: bool) -> None:
+def work(
+    store: Store, archive: FakeArchive, scorer: FakeScorer | None = None, *, check_patient_id: bool = True
+) -> None:
     """Score all that is due."""
-    worker = Worker(store, archive, scorer or FakeScorer(), MODEL.key, Clock(), **options)
+    worker = Worker(store, archive, scorer or FakeScorer(), MODEL.key, Clock(), check_patient_id=check_patient_id)
     while worker.score_next():
         pass
 
@@ -302,6 +307,79 @@ def test_an_accession_number_of_no_or_of_several_studies_is_held_and_nothing_is_
         None, None, str(problem)
     )
     assert sorted(study for study, _ in scorer.asked) == ["1.2.1", "1.2.2"]
+
+
+class TimedArchive(FakeArchive):
+    """An archive in which every study takes two seconds, also one that it does not give out."""
+
+    def __init__(self, studies: FakeArchive, clock: Clock) -> None:
+        super().__init__(studies.studies)
+        self.clock = clock
+
+    def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+        self.clock.sleep(2)
+        return super().retrieve_study(study_uid, root)
+
+
+class TimedScorer(FakeScorer):
+    """A scorer that takes three seconds to prepare an exam and five for the network, for however many."""
+
+    clock: Clock
+
+    def prepare(
+        self, images: Sequence[Dataset], *, at: datetime, performed_on: date | None = None, gate: bool = True
+    ) -> FakePrepared | RefusedExam:
+        self.clock.sleep(3)
+        return super().prepare(images, at=at, performed_on=performed_on, gate=gate)
+
+    def score(self, exams: Sequence[FakePrepared]) -> list[ScoredExam | RefusedExam]:
+        self.clock.sleep(5)
+        return super().score(exams)
+
+
+def times(pacs: FakeArchive, scorer: TimedScorer) -> dict[Stage, Spent]:
+    """What is written down after three exams were scored together."""
+    clock, engine = Clock(), open_database("sqlite://")
+    store, scorer.clock = Store(engine), clock
+    store.register([new_exam(f"1.2.{number}") for number in (1, 2, 3)], MODEL.key, NOW)
+    pacs.studies["1.2.3"] = screening_exam("1.2.3")
+    worker = Worker(store, TimedArchive(pacs, clock), scorer, MODEL.key, clock, clock_s=clock.monotonic_s)
+    jobs = [worker.claim() for _ in range(3)]
+    worker.finish([ready for job in jobs if job and (ready := worker.prepare(job))])
+    worker.note_times()
+    return sum_times(engine, MODEL.key)
+
+
+def test_how_long_each_stage_takes_is_written_down() -> None:
+    assert times(archive(), TimedScorer()) == {
+        Stage.FETCH: Spent(6, 3),
+        Stage.PREPARE: Spent(9, 3),
+        Stage.SCORE: Spent(5, 3),
+        Stage.STORE: Spent(0, 3),
+    }
+
+
+def test_a_stage_in_which_an_exam_fails_is_left_out_and_those_before_it_count() -> None:
+    found = times(archive(first=PacsUnreachable("no answer")), TimedScorer(s1_2_2=RuntimeError("a fault")))
+
+    assert found == {
+        Stage.FETCH: Spent(4, 2),
+        Stage.PREPARE: Spent(3, 1),
+        Stage.SCORE: Spent(5, 1),
+        Stage.STORE: Spent(0, 1),
+    }
+
+
+def test_a_refused_exam_counts_in_every_stage_that_it_came_to() -> None:
+    found = times(archive(), TimedScorer(s1_2_2=refused("1.2.2")))
+
+    assert [found[stage].exams for stage in Stage] == [3, 3, 2, 3]
+
+
+def test_of_exams_that_are_scored_again_one_by_one_no_time_counts_twice() -> None:
+    found = times(archive(), TimedScorer(fails={"1.2.2": RuntimeError("a fault")}))
+
+    assert found[Stage.SCORE] == Spent(10, 2)
 
 
 def test_of_exams_scored_together_the_one_whose_fault_it_is_is_held_and_the_others_are_scored(store: Store) -> None:
