@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 
 from cds.addresses import Destinations
 from cds.assessment import Assessor, Join
+from cds.attribute_sheet import AttributeSheet, attribute_sheet
 from cds.callers import callers
 from cds.ehr.backend_token import BackendClient, BackendToken
 from cds.ehr.client import Ehr, FhirEhr
@@ -30,6 +31,7 @@ from cds.origins import SameOriginSession
 from cds.pacs.archives import Archives
 from cds.pacs.dicomweb import DicomWebArchive
 from cds.pages.links import CardLinks
+from cds.pages.smart.client import SmartClient
 from cds.settings import CodeSettings, EhrSettings, OrderCodesSettings, Settings, read_secret
 from cds.store.audit import AuditTrail
 from cds.store.cards import CardRecords
@@ -41,10 +43,12 @@ from fhir_mappings.code_sets import CodeSetError, CodeSets, code_sets
 from fhir_mappings.codes import Coding
 from fhir_mappings.orders import OrderCodes, usual_order_codes
 from hooks import SERVICES
+from hooks.cards import PAGE_LINK
 from hooks.case import MriPolicy
-from hooks.contract import Source
+from hooks.contract import Link, Source
 from hooks.service import Service
 from hooks.site import STUDY_URL, Mode, Site
+from model.calibration_file import calibrated_by
 from model.card import ModelCard, read_card
 from model.domain import Comparability, ImageType
 from model.errors import ModelError
@@ -70,7 +74,8 @@ def utc_now() -> datetime:
 class CallingEhr:
     """An EHR that may call: what its cards say, and how its FHIR server is read with a call's access token.
 
-    `open` gives a connection for one call; leaving it closes it. Reading may take `reading_budget_s` in all.
+    `open` gives a connection for one call; leaving it closes it. Reading may take `reading_budget_s` in all. `smart` is
+    for an EHR that opens pages by itself.
     """
 
     name: str
@@ -79,6 +84,7 @@ class CallingEhr:
     time_zone: ZoneInfo
     open: Callable[[str | None], AbstractContextManager[Ehr]]
     reading_budget_s: float = 5.0
+    smart: SmartClient | None = None
 
     def local_day(self, moment: datetime) -> date:
         """The clinic's day at a moment."""
@@ -87,10 +93,22 @@ class CallingEhr:
 
 @dataclass(frozen=True)
 class Pages:
-    """What the pages of cards need: the links that open them, and the card of the model that they describe."""
+    """What the pages of cards need: the links that open them, and the card of the model that they describe.
+
+    `attributes` reads that model's source attributes, for their own page; `frame_ancestors` are the origins whose pages
+    may hold one in a frame.
+    """
 
     links: CardLinks
     model_card: ModelCard
+    attributes: Callable[[], AttributeSheet]
+    frame_ancestors: tuple[str, ...] = ()
+
+    def link(self, card: str, ehr: CallingEhr) -> Link:
+        """The way from a card to its page: a launch where the EHR has it (CDS Hooks 2.0.1, Link), else signed."""
+        if ehr.smart is not None:
+            return Link(PAGE_LINK, self.links.launch_url, "smart", app_context=card)
+        return Link(PAGE_LINK, self.links.url(card, ehr.name))
 
 
 @dataclass(frozen=True)
@@ -127,10 +145,15 @@ def web_services(settings: Settings, now: Clock = utc_now, links: CardLinks | No
         operations=Operations(engine, card.version.key, now),
         lookout=Lookout(RunRecords(engine), card.version.key, now, outside(settings)),
         trust=callers(settings, engine, card),
-        pages=Pages(links, card) if links else None,
+        pages=_pages(settings, card, links) if links else None,
         public_url=settings.service.public_url or "",
         now=now,
     )
+
+
+def _pages(settings: Settings, card: ModelCard, links: CardLinks) -> Pages:
+    attributes = partial(attribute_sheet, settings.model_folder, card, settings.operations.studies_folder)
+    return Pages(links, card, attributes, settings.pages.frame_ancestors)
 
 
 def card_links(settings: Settings, address: str | None = None, now: Clock = utc_now) -> CardLinks | None:
@@ -165,9 +188,9 @@ def join_by(settings: Settings, card: ModelCard) -> Join:
 
 
 def usable_card(settings: Settings) -> ModelCard:
-    """The card of the site's model; raises ModelNotUsable where a mode does not allow it."""
+    """The card of the site's model, with its own calibration; raises ModelNotUsable where a mode does not allow it."""
     try:
-        card = read_card(settings.model_folder)
+        card = calibrated_by(read_card(settings.model_folder), settings.scoring.calibration)
     except ModelError as e:
         raise ModelNotUsable(str(e)) from e
     active = [ehr.name for ehr in settings.ehrs if ehr.mode is Mode.ACTIVE]
@@ -260,7 +283,26 @@ def _calling_ehr(ehr: EhrSettings, settings: Settings, card: ModelCard) -> Calli
         return FhirEhr(ehr.fhir_server, access_token, ehr.timeout_s, session)
 
     zone = ZoneInfo(ehr.time_zone)
-    return CallingEhr(ehr.name, ehr.fhir_server, site(ehr, settings, card), zone, open_ehr, ehr.timeout_s)
+    smart = smart_client(ehr, settings)
+    return CallingEhr(ehr.name, ehr.fhir_server, site(ehr, settings, card), zone, open_ehr, ehr.timeout_s, smart)
+
+
+def smart_client(ehr: EhrSettings, settings: Settings) -> SmartClient | None:
+    """Who the pages are to an EHR that opens them by itself; None for any other."""
+    smart = ehr.smart
+    if smart is None:
+        return None
+    return SmartClient(
+        ehr.fhir_server,
+        smart.client_id,
+        smart.scope,
+        smart.secret(),
+        smart.authorization_server,
+        verify(ehr.ca_file),
+        Destinations(settings.private_networks),
+        ehr.timeout_s,
+        settings.service.token_skew_s,
+    )
 
 
 def night_client(ehr: EhrSettings, destinations: Destinations | None = None) -> FhirEhr:

@@ -8,21 +8,21 @@ from datetime import date
 
 from fhir_mappings.chart import Chart
 from fhir_mappings.orders import Draft
-from hooks.contract import ContractError, NewUuid
+from hooks.contract import ContractError, Link, NewUuid
 from hooks.earlier_cards import EarlierCard
 from hooks.policy import Recommendation, recommend
 from hooks.request import HookRequest
 from hooks.site import Site
 from model.domain import Assessment
 
-PageOf = Callable[[str], str]
+PageOf = Callable[[str], Link]
 
 
 @dataclass(frozen=True)
 class Call:
     """What a service answers from; `today` is the clinic's local day, `earlier` what was shown for the patient before.
 
-    `page_of` gives the address of the page of a card, by the card's uuid; None where there are no pages.
+    `page_of` gives the link to the page of a card, by the card's uuid; None where there are no pages.
     Raises ContractError if the chart is not of the patient in the context.
     """
 

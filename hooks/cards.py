@@ -9,7 +9,7 @@ from typing import Self
 from fhir_mappings.chart import Chart
 from hooks import card_details as details
 from hooks.call import Call, PageOf
-from hooks.contract import SUMMARY_CHARACTERS, Card, Indicator, Link, NewUuid, SelectionBehavior, summary_length
+from hooks.contract import SUMMARY_CHARACTERS, Card, Indicator, NewUuid, SelectionBehavior, summary_length
 from hooks.exams import Exam, is_being_scored, latest_scored, newest_exam, without_usable_score
 from hooks.markdown import paragraphs, plain
 from hooks.percentages import change_in_words, percent
@@ -31,6 +31,7 @@ RESEARCH_MARK = "Research: "
 """Begins every summary of research mode: many EHRs show the summary alone, without the detail and its banner."""
 
 PAGE_LINK = "Show the scores over time"
+"""What the link to the page of a card is called."""
 
 _OF_THE_SCORE = (Rule.SCORE, Rule.SCORE_AGE)
 """The rules whose answer is told by saying that there is no score."""
@@ -109,7 +110,7 @@ def cards(occasion: Occasion) -> tuple[Card, ...]:
         suggestions=offered.suggestions,
         selection_behavior=SelectionBehavior.ANY if offered.suggestions else None,
         override_reasons=occasion.site.override_reasons if suggested else (),
-        links=(Link(PAGE_LINK, occasion.page_of(uuid)),) if occasion.page_of else (),
+        links=(occasion.page_of(uuid),) if occasion.page_of else (),
         kind=kind,
         study_uid=_study_uid(occasion),
         problems=offered.problems,

@@ -15,7 +15,10 @@ from cds.addresses import Network, is_this_machine
 from cds.errors import SettingsError
 from cds.settings import Settings
 
-CARRY_SECRETS = ("fhir_server", "jwks_url", "token_url", "public_url", "allowed_origins", "dicomweb_root")
+CARRY_SECRETS = (
+    *("fhir_server", "jwks_url", "token_url", "authorization_server", "public_url", "dicomweb_root"),
+    *("allowed_origins", "frame_ancestors"),
+)
 """Addresses over which tokens, keys or patients' data go; others, such as a rule's source, only stand in texts."""
 SECRET_FILES = ("access_token_file", "private_key_file", "password_file", "secret_file")
 LEAST_SECRET = 16

@@ -19,10 +19,12 @@ from cds.errors import EhrAnswerBroken, EhrError, MammoTrendError, SettingsError
 from cds.operations.checks import Check, NothingToCheck
 from cds.operations.outside import capability, greet
 from cds.operations.safety import refuse_unsafe
-from cds.services import NIGHT_TIMEOUT_S, Clock, night_client, site_code_sets, usable_card
+from cds.pages.smart.configuration import PKCE
+from cds.services import NIGHT_TIMEOUT_S, Clock, night_client, site_code_sets, smart_client, usable_card
 from cds.settings import EhrSettings, PacsSettings, Settings, read_secret
 from cds.store.database import connect
 from cds.store.upgrade import database_revision, newest_revision
+from cds.trust.key_sources import keys_at
 
 LEAST_FREE_BYTES = 1 << 30
 """A year of a large site's scores is about as much."""
@@ -64,6 +66,9 @@ def _ehr_checks(ehr: EhrSettings, settings: Settings, now: Clock) -> Iterator[Ch
     yield Check(f"{name}: night's access", partial(_night_access, ehr, settings, now), night)
     keys = "see its [ehrs.caller], and docs/trust.md"
     yield Check(f"{name}: keys of its calls", partial(_keys, ehr, settings), keys)
+    if ehr.smart is not None:
+        launch = "see its [ehrs.smart], and docs/connect-ehr.md"
+        yield Check(f"{name}: SMART launch", partial(_smart, ehr, settings), launch)
 
 
 def _settings(settings: Settings) -> str:
@@ -119,6 +124,8 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
         if ehr.private_key_file is not None:
             read = partial(read_signing_key, ehr.private_key_file, ehr.signing_algorithm, ehr.key_id)
             yield f"private_key_file of {ehr.name}", partial(_is_read, read)
+        if ehr.smart is not None and (ehr.smart.secret_file or ehr.smart.secret_variable):
+            yield f"of [ehrs.smart] of {ehr.name}", partial(_is_read, ehr.smart.secret)
     for pacs in settings.pacs:
         if pacs.username is not None:
             yield f"password of archive {pacs.name}", partial(_is_read, pacs.secret)
@@ -173,6 +180,17 @@ def _keys(ehr: EhrSettings, settings: Settings) -> str:
     if not keys:
         raise SettingsError("its key set has no key that a signature could be held against")
     return f"{len(keys)} keys"
+
+
+def _smart(ehr: EhrSettings, settings: Settings) -> str:
+    client = smart_client(ehr, settings)
+    if client is None:
+        raise NothingToCheck("no [ehrs.smart] is set")
+    told = client.configuration()
+    keys = keys_at(told.jwks_uri, client.verify, client.destinations, ehr.timeout_s)
+    if not keys:
+        raise EhrAnswerBroken("its key set has no key that an id_token could be held against")
+    return f"offers PKCE with {PKCE}, {len(keys)} keys; whether it knows our addresses, only a launch tells"
 
 
 def _archive(pacs: PacsSettings | None, settings: Settings) -> str:

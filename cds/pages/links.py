@@ -13,6 +13,7 @@ from itsdangerous import BadSignature, SignatureExpired, TimestampSigner, URLSaf
 from cds.errors import LinkExpired, LinkRefused
 
 PATH = "/trajectory"
+LAUNCH_PATH = "/smart/launch"
 SALT = "mammotrend.trajectory"
 """So that nothing else that is ever signed with the same key opens a page."""
 
@@ -41,6 +42,11 @@ class CardLinks:
     def url(self, card: str, ehr: str) -> str:
         """The address of a card's page, good from now on for its lifetime."""
         return f"{self.address}{PATH}/{self._serializer.dumps([card, ehr])}"
+
+    @property
+    def launch_url(self) -> str:
+        """The address that an EHR opens by a SMART launch, the same for every card."""
+        return f"{self.address}{LAUNCH_PATH}"
 
     def opened(self, token: str) -> tuple[str, str]:
         """The card's uuid and its EHR's name; raises LinkExpired, and LinkRefused for what was not signed here."""

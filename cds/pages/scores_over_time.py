@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from cds.store.tables import ShownCard
 from hooks import card_details as details
@@ -17,6 +17,7 @@ from model.card import ModelCard
 from model.domain import YEARS, Assessment, PendingExam, RefusedExam, ScoredExam
 
 NO_DATE = "date unknown"
+AgeAt = Callable[[date], str]
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class ScoredRow:
     images: str
     device: str
     remarks: tuple[str, ...]
+    age: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,10 @@ class IndexExam:
 
 @dataclass(frozen=True)
 class ScoresOverTime:
-    """All the words of a page. `minimum` is in percentage points, empty where it has not been measured."""
+    """All the words of a page. `minimum` is in percentage points, empty where it has not been measured.
+
+    `has_ages` is for pages that may know who the patient is; an age is empty where it is not known.
+    """
 
     banners: tuple[str, ...]
     summary: str
@@ -65,12 +70,21 @@ class ScoresOverTime:
     minimum: str
     source: tuple[str, str]
     model: tuple[tuple[str, str], ...]
+    has_ages: bool = False
 
 
 def scores_over_time(
-    card: ShownCard, assessment: Assessment, site: Site, model: ModelCard, told_at: datetime
+    card: ShownCard,
+    assessment: Assessment,
+    site: Site,
+    model: ModelCard,
+    told_at: datetime,
+    age_at: AgeAt | None = None,
 ) -> ScoresOverTime:
-    """The page of one card; `told_at` is when the card was made, by the clinic's clock."""
+    """The page of one card; `told_at` is when the card was made, by the clinic's clock.
+
+    `age_at` tells the patient's age on a day, for a page that knows her.
+    """
     policy, latest, line = site.policy, latest_scored(assessment), assessment.trajectory
     minimum = policy.minimum_detectable_change
     return ScoresOverTime(
@@ -78,7 +92,7 @@ def scores_over_time(
         summary=card.summary,
         told_at=told_at.strftime("%Y-%m-%d %H:%M %Z"),
         index=_index(latest, site) if latest else None,
-        scored=tuple(_scored_rows(assessment, site)),
+        scored=tuple(_scored_rows(assessment, site, age_at)),
         unscored=tuple(_unscored_rows(assessment)),
         changes=details.change_note(line, rates=True) if line and line.points else (),
         reasoning=Reasoning.from_json(card.reasoning),
@@ -88,6 +102,7 @@ def scores_over_time(
         minimum="" if minimum is None else limit_in_points(minimum),
         source=(site.source.label, site.source.url or ""),
         model=tuple(_model_facts(model)),
+        has_ages=age_at is not None,
     )
 
 
@@ -97,7 +112,7 @@ def _index(exam: ScoredExam, site: Site) -> IndexExam:
     return IndexExam(exam.performed_on.isoformat(), shown[-1], tuple(zip(spans, shown, strict=True)))
 
 
-def _scored_rows(assessment: Assessment, site: Site) -> Iterator[ScoredRow]:
+def _scored_rows(assessment: Assessment, site: Site, age_at: AgeAt | None) -> Iterator[ScoredRow]:
     line = assessment.trajectory
     judged = latest_scored(assessment)
     for exam in exams_newest_first(assessment):
@@ -110,6 +125,7 @@ def _scored_rows(assessment: Assessment, site: Site) -> Iterator[ScoredRow]:
                 str(exam.image_type),
                 plain(str(exam.device)) or "not named",
                 (*apart, *by, *map(plain, exam.warnings)),
+                age_at(exam.performed_on) if age_at else "",
             )
 
 

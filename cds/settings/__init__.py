@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cds.settings.archives import ImagingSettings, PacsSettings
-from cds.settings.ehrs import CallerSettings, EhrSettings, RiskAssessmentBy
+from cds.settings.ehrs import CallerSettings, EhrSettings, RiskAssessmentBy, SmartSettings
 from cds.settings.operations import OperationsSettings
 from cds.settings.orders import CodeSettings, OrderCodesSettings, OrderSettings
 from cds.settings.pages import PagesSettings
@@ -29,6 +29,7 @@ __all__ = [
     "ScoringSettings",
     "ServiceSettings",
     "Settings",
+    "SmartSettings",
     "read_secret",
     "read_secret_variable",
     "read_settings",

@@ -6,16 +6,19 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cds.settings.fields import CaBundle, Section, ServerAddress, ServerRoot, Text, TimeZone
 from cds.settings.orders import OrderCodesSettings, OrderSettings
 from cds.settings.profiles import DEFAULT_PROFILE
+from cds.settings.secret_values import KeptSecret
 from hooks.site import Mode
 
 # What the night reads, and what writing back needs.
 NIGHT_SCOPES = ("system/ImagingStudy.rs", "system/Patient.rs")
 WRITING_SCOPES = ("system/RiskAssessment.crus",)
+# Who is looking at what, without which no page is shown; the patient herself is only read where the EHR wants a banner.
+NEEDED_TO_LAUNCH = ("launch", "openid", "fhirUser")
 
 
 class RiskAssessmentBy(StrEnum):
@@ -49,6 +52,25 @@ class CallerSettings(Section):
         return self
 
 
+class SmartSettings(KeptSecret):
+    """How the EHR opens the page of a card by itself: SMART App Launch 2.2, EHR launch. The secret is the client's."""
+
+    client_id: Text
+    """Who the page is to the EHR's authorization server; a public client without a secret."""
+    scope: Text = "launch openid fhirUser patient/Patient.r"
+    """What is asked for: the patient in context, who is looking, and her name and birth date for the banner."""
+    authorization_server: ServerRoot | None = None
+    """The address of its authorization server, where that is not on the FHIR server's own origin."""
+
+    @field_validator("scope")
+    @classmethod
+    def _says_who_sees_whom(cls, value: str) -> str:
+        missing = [scope for scope in NEEDED_TO_LAUNCH if scope not in value.split()]
+        if missing:
+            raise ValueError(f"must also ask for {' '.join(missing)}: else it is not known who sees whose page")
+        return value
+
+
 class EhrSettings(Section):
     """One EHR that may call, or that the night reads. Other FHIR servers are neither believed nor called."""
 
@@ -61,6 +83,8 @@ class EhrSettings(Section):
     """Who answers for what the cards say; `active` needs one."""
     caller: CallerSettings | None = None
     """How its calls are known; the web service needs it, unless it runs as a demonstration."""
+    smart: SmartSettings | None = None
+    """How it opens the page of a card by itself; without it, whoever has a card's signed link opens the page."""
     time_zone: TimeZone = "UTC"
     timeout_s: float = Field(default=5.0, gt=0)
     access_token_file: Path | None = None

@@ -62,6 +62,16 @@ class CardRecords:
         with Session(self._engine) as session:
             return session.exec(shown).one_or_none()
 
+    def newest(self, ehr: str, patient_id: str) -> ShownCard | None:
+        """The last card that an EHR was shown for a patient; None where there was none."""
+        shown = select(ShownCard).where(
+            ShownCard.ehr == ehr, ShownCard.patient_id == patient_id, col(ShownCard.withheld).is_(None)
+        )
+        # Of two at one moment always the same.
+        last = shown.order_by(col(ShownCard.made_at).desc(), col(ShownCard.uuid)).limit(1)
+        with Session(self._engine) as session:
+            return session.exec(last).one_or_none()
+
     def earlier(self, ehr: str, patient_id: str, local_day: Callable[[datetime], date]) -> tuple[EarlierCard, ...]:
         """What was shown for a patient before, one entry for each kind of card and exam, with the clinic's days.
 

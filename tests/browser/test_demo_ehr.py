@@ -86,13 +86,22 @@ def test_axe_finds_nothing_serious_on_the_operators_page(browser: Browser, demo:
         assert serious_faults(window) == []
 
 
-def test_an_accepted_card_is_in_the_chart_and_in_the_services_store(page: Page, demo: RunningDemo) -> None:
+def test_from_a_card_to_its_page_and_back_to_an_accepted_order_that_is_in_the_chart_and_in_the_services_store(
+    page: Page, demo: RunningDemo
+) -> None:
     open_chart(page, "Ada Rising")
     order(page, "Screening mammogram")
     card = page.get_by_role("article").filter(has_text="Warning")
     expect(card).to_contain_text("increased 5-year image-based score")
     expect(card.get_by_role("table")).to_contain_text("Phantom Imaging Aurora 2D 3.1")
     accepted_before = counted(demo, "mri-suggested").accepted
+
+    with page.context.expect_page() as opened:
+        card.get_by_role("link", name="Show the scores over time").click()
+    expect(opened.value.get_by_role("heading", level=1)).to_have_text("5-year image-based scores over time")
+    expect(opened.value.locator(".plot.wide svg")).to_be_visible()
+    assert opened.value.url.startswith(f"{demo.service}/trajectory/")
+    opened.value.close()
 
     page.get_by_role("button", name="Draft a breast MRI order").click()
     page.get_by_role("button", name="Record the risk assessment").click()

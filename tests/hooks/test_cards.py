@@ -19,7 +19,7 @@ from fhir_mappings.codes import Coding
 from fhir_mappings.orders import usual_order_codes
 from hooks.card_details import change_lines, change_note
 from hooks.cards import CardKind, Occasion, card_kind, cards
-from hooks.contract import Card, Indicator, cards_response
+from hooks.contract import Card, Indicator, Link, cards_response
 from hooks.exams import latest_scored
 from hooks.json_rules import refuse_empty
 from hooks.policy import MriPolicy, recommend
@@ -87,12 +87,14 @@ def test_every_card_is_valid_plain_json_without_nulls_and_with_its_own_uuids(nam
 @everywhere
 def test_every_card_links_to_its_own_page_where_there_are_pages(name: str) -> None:
     _, patient_chart, assessment = CASES[name]
-    made = replace(occasion(patient_chart, assessment), page_of=lambda uuid: f"https://cds.example/page-of/{uuid}")
+    made = replace(
+        occasion(patient_chart, assessment), page_of=lambda uuid: Link("See", f"https://cds.example/page-of/{uuid}")
+    )
 
     (card,) = cards(made)
 
     assert [link.to_json() for link in card.links] == [
-        {"label": "Show the scores over time", "url": f"https://cds.example/page-of/{card.uuid}", "type": "absolute"}
+        {"label": "See", "url": f"https://cds.example/page-of/{card.uuid}", "type": "absolute"}
     ]
     assert card_of(name).links == ()
 

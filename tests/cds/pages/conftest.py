@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine
 
+from cds.attribute_sheet import attribute_sheet
 from cds.pages.links import CardLinks
 from cds.services import Pages, WebServices
 from cds.store.audit import AuditTrail
@@ -33,8 +36,12 @@ class Site:
 
     service: Service
     model_card: Any
+    model_folder: Path
+    studies_folder: Path | None = None
     address: str = ADDRESS
     secret: str = SECRET
+    fhir_server: str = FHIR_SERVER
+    frame_ancestors: tuple[str, ...] = ()
     changes: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -42,9 +49,15 @@ class Site:
         """Its links."""
         return CardLinks(self.address, self.secret, LIFETIME, self.service.clock)
 
+    @property
+    def pages(self) -> Pages:
+        """What its pages need."""
+        attributes = partial(attribute_sheet, self.model_folder, self.model_card, self.studies_folder)
+        return Pages(self.links, self.model_card, attributes, self.frame_ancestors)
+
     def parts(self) -> WebServices:
         """What the application is made of."""
-        return replace(self.service.parts(), pages=Pages(self.links, self.model_card), **self.changes)
+        return replace(self.service.parts(), pages=self.pages, **self.changes)
 
     def app(self) -> Flask:
         """The application as it is set now."""
@@ -68,7 +81,7 @@ class Site:
 
     def card(self, *study_uids: str, **values: Any) -> dict[str, Any]:
         """The card of a call about these exams."""
-        body = order_select(prefetch=prefetch(*study_uids, **values), fhirServer=FHIR_SERVER)
+        body = order_select(prefetch=prefetch(*study_uids, **values), fhirServer=self.fhir_server)
         answer = self.client().post(URL, json=body)
         assert answer.status_code == 200, answer.text
         assert answer.json is not None
@@ -85,4 +98,5 @@ class Site:
 def site(engine: Engine, tmp_path: Any) -> Site:
     """A site in research mode with pages, over an empty store."""
     service = Service(Store(engine), CardRecords(engine), AuditTrail(engine), engine)
-    return Site(service, read_card(model_folder(tmp_path / "model")))
+    folder = model_folder(tmp_path / "model")
+    return Site(service, read_card(folder), folder)

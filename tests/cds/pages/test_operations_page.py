@@ -22,13 +22,15 @@ from cds.store.cards import CardRecords
 from cds.store.outbox import OutboxRecords
 from cds.store.runs import RunRecords, RunSummary
 from cds.store.score_spread import FEWEST
+from cds.store.stage_times import Spent
 from cds.store.store import Store
-from cds.store.tables import Destination
+from cds.store.tables import Destination, Stage
 from cds.web.app import Front, create_app
 from cds.web.limits import FrontLimits
 from cds.web.monitors import OPERATOR, Monitors
 from model.domain import AcquisitionDevice
 from tests.cds.builders import EHR, LEASE, MODEL, NOW, PATIENT, claimed, conclusion, new_exam, refused
+from tests.cds.operations.drifting import DRIFTED, put_drift
 from tests.cds.web.calls import full
 from tests.cds.web.conftest import Service
 
@@ -105,6 +107,8 @@ def fill(service: Service) -> None:
     run = runs.start(MODEL.key, NOW - timedelta(hours=3))
     runs.finish(run, RunSummary(9, 5, {"implant": 2}, {"x": 1}, 4, ("main: no answer",)), NOW - timedelta(hours=2))
     runs.start(MODEL.key, NOW)
+    seconds = {Stage.FETCH: 30.0, Stage.PREPARE: 25.0, Stage.SCORE: 41.0, Stage.STORE: 0.5}
+    service.store.add_times(MODEL.key, NOW, {stage: Spent(one, 20) for stage, one in seconds.items()})
     assessments.assess(EHR, PATIENT, MODEL.key, NOW, lambda *_: conclusion(), {Destination.CHART})
     letters = OutboxRecords(service.engine)
     letter = letters.claim(NOW, LEASE)
@@ -185,8 +189,34 @@ def test_a_site_at_work_shows_all_of_it(service: Service, operator: FlaskClient)
     ]
     assert found["Exams"][1:] == [["refused", "1"], ["scored", "20"]]
     assert found["Refused, by first reason"][1:] == [["missing-view", "1"]]
+    assert [row[:3] for row in found["Scoring an exam, last 7 days"][1:]] == [
+        ["fetch", "1.50", "20"],
+        ["prepare", "1.25", "20"],
+        ["score", "2.05", "20"],
+        ["store", "0.03", "20"],
+    ]
     assert found["Deliveries"][1:] == [["chart", "given up", "1"]]
     assert found["Cards of the last 90 days"][1:] == [["mri-suggested", "1", "0 (0%)", "0 (0%)", "0", ""]]
+
+
+@pytest.mark.parametrize(("fetching", "named"), [(30.0, "score"), (60.0, "fetch")])
+def test_the_stage_that_limits_scoring_is_named(
+    service: Service, operator: FlaskClient, fetching: float, named: str
+) -> None:
+    times = {Stage.FETCH: Spent(fetching, 20), Stage.PREPARE: Spent(25.0, 20), Stage.SCORE: Spent(41.0, 20)}
+    service.store.add_times(MODEL.key, NOW, times)
+
+    said = operator.get("/operations", headers=basic(SECRET)).text
+
+    assert f"The others wait for <strong>{named}</strong>." in said
+
+
+def test_the_times_of_a_week_are_shown_and_none_of_before(service: Service, operator: FlaskClient) -> None:
+    service.store.add_times(MODEL.key, NOW - timedelta(days=8), {Stage.FETCH: Spent(9.0, 1)})
+    assert "No exam was scored in these days." in operator.get("/operations", headers=basic(SECRET)).text
+
+    service.store.add_times(MODEL.key, NOW - timedelta(days=7), {Stage.FETCH: Spent(2.0, 1)})
+    assert shown(operator)["Scoring an exam, last 7 days"][1][:3] == ["fetch", "2.00", "1"]
 
 
 def test_scores_are_shown_by_unit_and_month_the_newest_first(service: Service, operator: FlaskClient) -> None:
@@ -199,6 +229,13 @@ def test_scores_are_shown_by_unit_and_month_the_newest_first(service: Service, o
         ["2026-05", "5", *["too few"] * 4],
         ["2026-04", "5", *["too few"] * 4],
     ]
+
+
+def test_a_unit_whose_scores_drift_is_among_what_is_ill(service: Service, operator: FlaskClient) -> None:
+    put_drift(service.engine)
+
+    (line,) = [line for (line,) in shown(operator)["State"] if "Scores" in line]
+    assert line.startswith(f"✗ Scores of {DRIFTED} median 3.00 % in 2026-03, 3.00 % in 2026-04, against 2.00 to 2.00 %")
 
 
 def test_what_an_image_calls_its_unit_is_text_and_no_markup(service: Service, operator: FlaskClient) -> None:

@@ -1,5 +1,7 @@
 """The page of a card over HTTP: who may open it, what it shows, what it never shows, and what is written down."""
 
+# ruff: noqa: N802 - the checklist's ids are written in capitals
+
 from __future__ import annotations
 
 import html
@@ -14,7 +16,7 @@ import pytest
 from sqlalchemy import Engine, text
 from werkzeug.test import TestResponse
 
-from cds.pages.trajectory_page import MADE_AT_ONCE
+from cds.pages.card_page import MADE_AT_ONCE
 from cds.store.audit import AuditTrail
 from cds.web.app import create_app
 from fhir_mappings.access_events import AccessEvent, AccessOutcome, Action
@@ -61,7 +63,7 @@ def test_a_card_links_to_the_page_that_shows_its_scores(site: Site, link: str) -
     assert answer.text.count("<svg") > 2
 
 
-def test_the_link_is_absolute_and_says_what_it_leads_to(site: Site) -> None:
+def test_C16_C17_the_link_is_absolute_and_says_what_it_leads_to(site: Site) -> None:
     site.score("1.2.1", 0.02, date(2026, 5, 3))
 
     (made,) = site.card("1.2.1")["links"]
