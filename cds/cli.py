@@ -23,6 +23,7 @@ from cds.operations.safety import refuse_unsafe
 from cds.report_commands import report_app
 from cds.settings import Settings, read_settings
 from cds.store_commands import db_app, list_runs, outbox_app
+from cds.study_commands import study_app
 from cds.worklist import Form
 
 log = logging.getLogger("cds")
@@ -39,6 +40,7 @@ app.add_typer(db_app, name="db")
 app.add_typer(outbox_app, name="outbox")
 app.add_typer(audit_app, name="audit")
 app.add_typer(report_app, name="report")
+app.add_typer(study_app, name="study")
 app.command("runs")(list_runs)
 app.command("check")(check)
 
@@ -130,7 +132,7 @@ def rescore(
     set_up_logging("WARNING" if sys.stdout.isatty() else "INFO")
     with plain_errors():
         settings = _settings(config)
-        chosen = settings.model_copy(update={"model": model}) if model else settings
+        chosen = settings.with_model(model) if model else settings
         parts = worker_services(chosen, writes=chosen.model_folder == settings.model_folder)
         selection = Selection(patient, since.date() if since else None)
         run = SiteRun(parts.night, parts.pipeline, parts.clerk, console())
@@ -178,7 +180,8 @@ def score(
     set_up_logging("WARNING")
     with plain_errors():
         settings = read_settings(config)
-        result = score_files(files, settings.model_folder, gate=gate, device=settings.scoring.device)
+        folder, scoring = settings.model_folder, settings.scoring
+        result = score_files(files, folder, gate=gate, device=scoring.device, calibration=scoring.calibration)
     sys.stdout.write(json.dumps(result, indent=2) + "\n")
     if "refused" in result:
         raise typer.Exit(1)

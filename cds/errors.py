@@ -21,10 +21,12 @@ MammoTrendError
 ├── CallerNotTrusted          a call without a token that proves whose it is (401)
 ├── CallerKeysUnread          the public keys that a caller's token is held against could not be had (503)
 ├── LinkRefused               the link of a page that this service has not made, or that opens nothing (403)
-│   └── LinkExpired           it was made here, and its time is over (410)
+│   ├── LinkExpired           it was made here, and its time is over (410)
+│   └── LaunchRefused         an EHR's launch that does not prove who sees whose page (403)
 ├── SettingsError             the settings file or the environment
 │   └── DatabaseUnreachable   the database that they name does not answer at the moment
 ├── ModelNotUsable            no checkpoint, a damaged one, or one not allowed in this mode
+├── StudyNotPossible          a study's files or numbers do not allow what was asked of it
 ├── HookRequestError          a CDS Hooks call that breaks its contract (400)
 │   └── BodyTypeUnknown       its body is not said to be JSON (415)
 └── RequiredDataMissing       neither prefetch nor the EHR has what the answer needs (412)
@@ -195,6 +197,10 @@ class LinkExpired(LinkRefused):
     http_status = HTTPStatus.GONE
 
 
+class LaunchRefused(LinkRefused):
+    """A launch by the EHR (SMART App Launch 2.2) that shows nothing, because who sees whose page is not proved."""
+
+
 class SettingsError(MammoTrendError):
     """The settings cannot be used as they are."""
 
@@ -207,6 +213,10 @@ class ModelNotUsable(MammoTrendError):
     """The model cannot be used, or may not be used in this mode."""
 
     http_status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class StudyNotPossible(MammoTrendError):
+    """A file of a study cannot be read as one, or there is too little in it for what was asked."""
 
 
 class HookRequestError(MammoTrendError):

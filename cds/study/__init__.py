@@ -1,0 +1,1 @@
+"""The site's own evidence: studies over its scores and what became of its patients. Needs the extra `study`."""

@@ -1,0 +1,79 @@
+"""How repeated scores differ, by the unit and by the level of the score, without any single pair."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from cds.errors import StudyNotPossible
+from cds.pages.drawing import drawing
+from cds.study.progress import Track
+from cds.study.repeats import LEAST_PAIRS, levels, spread_of
+from cds.study.small_cells import hidden_together
+
+NOT_TOLD = "not told"
+LIMITS_AT = 1.96
+
+
+def by_device(pairs: pd.DataFrame, fewest: int, track: Track) -> tuple[pd.DataFrame, str]:
+    """The spread on each unit, and between two; and the note that says what is not told."""
+    counts = pairs["device"].value_counts().sort_index()
+    hidden = hidden_together(counts.to_frame(), fewest)
+    rows = []
+    for device in track(list(counts.index), "Units"):
+        told_of = {"pairs": NOT_TOLD if hidden[device] else int(counts[device])}
+        rows.append(
+            {"unit": device, **told_of, **_spread_cells(pairs[pairs["device"] == device], bool(hidden[device]))}
+        )
+    note = (
+        f"Of fewer than {LEAST_PAIRS} pairs no standard deviation is told, of fewer than {fewest} not even how many "
+        "they are, and no further row from which that would follow."
+    )
+    return pd.DataFrame(rows), note
+
+
+def _spread_cells(pairs: pd.DataFrame, is_hidden: bool) -> dict[str, float | None]:
+    names = ("standard deviation (points)", "minimum detectable change (points)", "from", "to")
+    if is_hidden or len(pairs) < LEAST_PAIRS:
+        return dict.fromkeys(names)
+    try:
+        spread = spread_of(pairs)
+    except StudyNotPossible:  # this unit's repeats are copies, which the others' are not
+        return dict.fromkeys(names)
+    return {name: round(value, 3) for name, value in zip(names, (spread.sd, *spread.detectable), strict=True)}
+
+
+def by_level(pairs: pd.DataFrame, fewest: int) -> pd.DataFrame:
+    """How the two scores differ in each level of their mean, in percentage points."""
+    of_level = levels(pairs, fewest)
+    difference = pairs["second"] - pairs["first"]
+    grouped = difference.groupby(of_level)
+    mean, sd = grouped.mean(), grouped.std()
+    table = {
+        "median score (%)": ((pairs["first"] + pairs["second"]) / 2).groupby(of_level).median(),
+        "pairs": grouped.size(),
+        "within-person standard deviation": (difference**2 / 2).groupby(of_level).mean() ** 0.5,
+        "mean difference": mean,
+        "lower limit": mean - LIMITS_AT * sd,
+        "upper limit": mean + LIMITS_AT * sd,
+    }
+    return pd.DataFrame(table).round(3).reset_index(drop=True)
+
+
+def differences_svg(table: pd.DataFrame) -> str:
+    """The drawing of `by_level`."""
+    return drawing("repeatability", 7.0, 3.2, partial(_draw, table=table))
+
+
+def _draw(axes: Axes, table: pd.DataFrame) -> None:
+    level, mean = table["median score (%)"], table["mean difference"]
+    reach = [mean - table["lower limit"], table["upper limit"] - mean]
+    axes.errorbar(level, mean, yerr=reach, fmt="o", gid="levels", capsize=4.0, color="#1f5f8b")
+    axes.axhline(0.0, gid="none", linewidth=0.8, color="#5c6770")
+    axes.set_xlabel("mean of the two scores")
+    axes.set_ylabel("second less first (points)")
+    axes.xaxis.set_major_formatter("{x:g} %")
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)

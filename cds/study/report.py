@@ -1,0 +1,81 @@
+"""What a study tells: tables as CSV, figures, and one HTML file that holds both and fetches nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from cds.study.flow import Flow
+from cds.study.small_cells import told
+from cds.study.summaries import Figure, Origin, Summary, write_summary
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table; `name` is its file's, `note` says below it what must be known to read it."""
+
+    name: str
+    title: str
+    frame: pd.DataFrame
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One figure as SVG from `cds.pages.drawing`, and in words what it shows."""
+
+    title: str
+    svg: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """One study: what it found in a few sentences, its flow, and its tables and pictures in order.
+
+    `figures` are its headline numbers by name, for who reads them with a program (`summary.json`); `files` is what else
+    is written beside the page, by file name.
+    """
+
+    title: str
+    sentences: tuple[str, ...]
+    parts: tuple[Table | Picture, ...]
+    flow: Flow
+    figures: dict[str, Figure] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+
+
+def write_report(report: Report, folder: Path, fewest: int, origin: Origin) -> Path:
+    """Write report.html, summary.json and a CSV for each table into the folder; gives the page's path.
+
+    Counts in the flow of fewer than `fewest` women are not told; those of the tables are their study's to hide.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for table in (part for part in report.parts if isinstance(part, Table)):
+        table.frame.to_csv(folder / f"{table.name}.csv", index=False)
+    write_summary(Summary(origin, report.figures), folder)
+    for name, text in report.files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    page = folder / "report.html"
+    page.write_text(_html(report, fewest), encoding="utf-8")
+    return page
+
+
+def _html(report: Report, fewest: int) -> str:
+    pages = Environment(loader=PackageLoader("cds.study"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    pages.filters.update(told=told, shown=_shown)
+    drawings = [part for part in report.parts if isinstance(part, Picture)]
+    # Our own drawings, whose texts the library has escaped.
+    svgs = {drawing.title: Markup(drawing.svg) for drawing in drawings}  # noqa: S704
+    return pages.get_template("report.html").render(report=report, svgs=svgs, fewest=fewest)
+
+
+def _shown(value: object) -> str:
+    """A cell of a page: what is not known is a dash, and figures have as many digits as anybody reads."""
+    if value is None or value is pd.NA or value is pd.NaT or value != value:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

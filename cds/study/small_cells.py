@@ -1,0 +1,57 @@
+"""Small cells: of a group so small that somebody could be recognised in it, nothing is told but that it is small."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+FEWEST = 11
+"""The least count that may be told: the cell size suppression policy of the US Centers for Medicare & Medicaid."""
+
+
+def told(count: int, fewest: int = FEWEST) -> str:
+    """A count in words: itself, or that it is small; none at all is nobody's secret."""
+    return f"under {fewest}" if 0 < count < fewest else str(count)
+
+
+def without_small_cells(
+    frame: pd.DataFrame, counts: Sequence[str], fewest: int, values: Sequence[str] = ()
+) -> pd.DataFrame:
+    """The table with the small counts as words, and in their rows none of the values that are made from them."""
+    hidden = frame.copy()
+    is_small = ((frame[list(counts)] > 0) & (frame[list(counts)] < fewest)).any(axis=1)
+    for name in counts:
+        hidden[name] = [told(int(count), fewest) for count in frame[name]]
+    for name in values:
+        hidden[name] = frame[name].astype(object).where(~is_small, None)
+    return hidden
+
+
+def hidden_together(parts: pd.DataFrame, fewest: int, already: pd.Series | None = None) -> pd.Series:
+    """Which of the parts of one whole are not told: small ones, and further ones so that none follows by subtraction.
+
+    A row for each part, a column for each count whose sum over all parts is told elsewhere; `already` are hidden too.
+    """
+    hidden = ((parts > 0) & (parts < fewest)).any(axis=1)
+    hidden = hidden if already is None else hidden | already
+    for part in parts.sum(axis=1).sort_values(kind="stable").index:
+        together = parts[hidden].sum()
+        follows = hidden.sum() == 1 or ((together > 0) & (together < fewest)).any()
+        hidden[part] |= bool(follows)
+    return hidden
+
+
+def told_in_turn(first: int, counts: Sequence[int], fewest: int = FEWEST) -> list[str]:
+    """Counts that only rise or only fall from the first, in words: none from which a small one can be had."""
+    tellable = may_be_told(first, counts, fewest)
+    return [str(count) if may else "not told" for count, may in zip(counts, tellable, strict=True)]
+
+
+def may_be_told(first: int, counts: Sequence[int], fewest: int = FEWEST) -> list[bool]:
+    """Which counts that only rise or only fall may be told: who takes one from another that is told gets none small."""
+    may, last = [], first
+    for count in counts:
+        may.append(count == last or (abs(count - last) >= fewest and (count == 0 or count >= fewest)))
+        last = count if may[-1] else last
+    return may

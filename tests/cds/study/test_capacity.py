@@ -1,0 +1,62 @@
+"""Which threshold fits so many places, and what ties do to it."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cds.study.capacity import LEAST_PERCENT, fitting_threshold, load_svg
+from hooks.case import Comparator
+
+
+def highest(*percents: float) -> pd.Series:
+    return pd.Series([percent / 100 for percent in sorted(percents, reverse=True)], dtype=float)
+
+
+def test_it_is_the_lowest_at_which_no_more_women_are_over_than_there_are_places() -> None:
+    found = fitting_threshold(highest(5, 4, 3, 2, 1), 2, Comparator.OVER)
+
+    assert (found.percent, found.women, found.tied) == (3.0, 2, 1)
+
+
+def test_at_least_needs_a_step_more_than_over() -> None:
+    found = fitting_threshold(highest(5, 4, 3, 2, 1), 2, Comparator.AT_LEAST)
+
+    assert (found.percent, found.women) == (3.01, 2)
+
+
+def test_women_with_the_same_score_are_flagged_together_or_not_at_all() -> None:
+    found = fitting_threshold(highest(5, 3, 3, 3, 1), 2, Comparator.OVER)
+
+    assert (found.percent, found.women, found.places, found.tied) == (3.0, 1, 2, 3)
+
+
+@pytest.mark.parametrize("places", [5, 6])
+def test_where_there_are_places_for_all_it_is_the_least_that_the_settings_take(places: int) -> None:
+    found = fitting_threshold(highest(5, 4, 3, 2, 1), places, Comparator.OVER)
+
+    assert (found.percent, found.women) == (0.1, 5)
+
+
+@given(st.lists(st.floats(0.05, 40), min_size=1, max_size=40), st.integers(0, 45), st.sampled_from([*Comparator]))
+def test_it_fits_and_a_step_lower_does_not(percents: list[float], places: int, comparator: Comparator) -> None:
+    scores = highest(*percents)
+
+    found = fitting_threshold(scores, places, comparator)
+
+    assert found.women <= places
+    lower = round(found.percent - 0.01, 2) / 100
+    crossing = (scores >= lower) if comparator is Comparator.AT_LEAST else (scores > lower)
+    assert found.percent == float(LEAST_PERCENT) or crossing.sum() > places
+
+
+def test_no_point_of_the_picture_is_one_womans_step() -> None:
+    svg = load_svg(highest(*range(1, 34)), 52, 1, 0.017, 11)
+
+    line = re.search(r'class="load".*?d="([^"]*)"', svg, re.DOTALL)
+    assert line is not None
+    assert len(re.findall("[ML]", line[1])) == 3

@@ -1,0 +1,179 @@
+"""What is told before going live: loads, cancers, parts of the women, and what is hidden."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+import pytest
+
+from cds.errors import StudyNotPossible
+from cds.study.cohort import Cohort
+from cds.study.impact import Foreseen, impact_report
+from cds.study.impact_tables import NOT_TOLD
+from cds.study.progress import silently
+from cds.study.report import Report, Table
+from hooks.case import MriPolicy
+from tests.cds.study.cohorts import OneExam, Woman, cohort, woman
+
+YEAR = Foreseen(1.0, since=date(2025, 1, 1), until=date(2025, 12, 30))
+FEWEST = 11
+
+
+def women(count: int, percent: float, *, device: str = "A", **known: str | None) -> list[Woman]:
+    """Women with one exam in March 2025, followed to 2027 where nothing else is said."""
+    exam = OneExam("2025-03-01", percent, device=device, age=55)
+    return [woman(exam, **({"last_follow_up": "2027-01-01"} | known)) for _ in range(count)]
+
+
+def report(whom: Cohort, asked: Foreseen = YEAR, fewest: int = FEWEST) -> Report:
+    return impact_report(whom, fewest, silently, asked)
+
+
+def table(told: Report, name: str) -> pd.DataFrame:
+    return next(part.frame for part in told.parts if isinstance(part, Table) and part.name == name)
+
+
+def site() -> Cohort:
+    """300 women, 120 of them over the threshold; 20 cancers of the 30 among them."""
+    ill = {"diagnosis": "2025-06-01"}
+    return cohort(*women(100, 3.0), *women(20, 3.0, **ill), *women(170, 1.0), *women(10, 1.0, **ill))
+
+
+def test_load_and_share_are_those_of_the_period() -> None:
+    row = table(report(site()), "policies").iloc[0]
+
+    assert (row["policy"], row["women flagged"], row["flagged (%)"]) == ("threshold", 120, 40.0)
+    assert row["MRI a week"] == 2.31  # 120 in 52 weeks
+    assert (row["from (%)"], row["to (%)"]) == (34.62, 45.64)  # Wilson's interval, reckoned by hand
+    assert row["followed up (%)"] == 100
+
+
+def test_weeks_over_the_capacity_are_counted() -> None:
+    assert table(report(site()), "policies").iloc[0]["weeks over capacity"] == "1 of 52"
+
+
+def test_cancers_are_hidden_on_both_sides_where_one_side_is_small() -> None:
+    told = table(report(site()), "policies").iloc[0]
+    assert {told["cancers flagged"], told["cancers not flagged"], told["of cancers flagged (%)"]} == {NOT_TOLD}
+
+    told = table(report(site(), fewest=10), "policies").iloc[0]
+    assert (told["cancers flagged"], told["cancers not flagged"]) == (20, 10)
+    assert told["of cancers flagged (%)"] == pytest.approx(66.67)
+
+
+def test_where_no_diagnosis_is_known_nothing_is_said_of_cancers() -> None:
+    told = report(cohort(*women(50, 3.0), *women(50, 1.0)))
+
+    assert "cancers flagged" not in table(told, "policies")
+    assert any("No diagnosis is known" in sentence for sentence in told.sentences)
+
+
+def test_the_share_that_was_followed_up_is_told_rounded_down() -> None:
+    whom = cohort(
+        *women(199, 3.0), *women(1, 3.0, last_follow_up="2025-04-01"), *women(20, 3.0, diagnosis="2025-06-01")
+    )
+
+    assert table(report(whom), "policies").iloc[0]["followed up (%)"] == 99
+
+
+def test_parts_of_the_women_are_told_each_and_small_ones_with_a_second_so_that_none_follows() -> None:
+    whom = cohort(
+        *women(60, 3.0, device="A"),
+        *women(40, 1.0, device="A"),
+        *women(30, 3.0, device="B"),
+        *women(20, 1.0, device="B"),
+        *women(5, 3.0, device="C"),
+    )
+
+    rows = table(report(whom), "by_device").set_index(["policy", "part"]).loc["threshold"]
+
+    assert rows.loc["A", "flagged (%)"] == 60.0
+    assert list(rows["women"]) == [100, NOT_TOLD, NOT_TOLD]
+    assert list(rows["women flagged"]) == [60, NOT_TOLD, NOT_TOLD]
+
+
+def test_a_part_that_all_women_share_has_no_table() -> None:
+    names = {part.name for part in report(site()).parts if isinstance(part, Table)}
+
+    assert names == {"policies"}
+
+
+def test_groups_of_the_sites_own_are_compared() -> None:
+    whom = cohort(*women(50, 3.0, group="x"), *women(50, 1.0, group="x"), *women(25, 3.0), *women(75, 1.0))
+
+    rows = table(report(whom), "by_group").set_index(["policy", "part"]).loc["threshold"]
+
+    assert dict(rows["flagged (%)"]) == {"not known": 25.0, "x": 50.0}
+
+
+def test_the_shares_of_groups_are_among_the_figures_and_those_of_small_ones_are_not_told() -> None:
+    whom = cohort(*women(50, 3.0, group="x"), *women(50, 1.0, group="x"), *women(25, 3.0), *women(75, 1.0))
+    few = cohort(*women(50, 3.0, group="x"), *women(50, 1.0, group="x"), *women(5, 3.0), *women(5, 1.0))
+
+    names = "threshold_flagged_percent_of_x", "threshold_flagged_percent_of_not known"
+    assert [report(whom).figures[name] for name in names] == [50.0, 25.0]
+    assert [report(few).figures[name] for name in names] == [None, None]
+    assert report(whom).figures["rule"] == "over 1.7 %"
+
+
+def test_the_threshold_for_the_capacity_is_told_with_its_ties() -> None:
+    told = report(site())
+
+    assert told.figures["capacity_threshold_percent"] == 3.0
+    assert any("over 3.0 %, which 0 women were" in sentence for sentence in told.sentences)
+    assert any("120 women share the score at that edge" in sentence for sentence in told.sentences)
+
+
+def test_headline_figures_are_there_and_hidden_ones_are_none() -> None:
+    figures = report(site()).figures
+
+    assert (figures["women"], figures["threshold_flagged_percent"]) == (300, 40.0)
+    assert figures["threshold_of_cancers_flagged_percent"] is None
+
+
+def test_few_flagged_women_are_not_told_by_their_number_share_or_load() -> None:
+    told = report(cohort(*women(5, 3.0), *women(95, 1.0)))
+
+    row = table(told, "policies").iloc[0]
+    assert {row[name] for name in ("women flagged", "flagged (%)", "MRI a week", "weeks over capacity")} == {NOT_TOLD}
+    assert " 5 " not in " ".join(told.sentences)
+
+
+def test_ages_under_the_rule_and_unknown_ones_are_told() -> None:
+    young = [woman(OneExam("2025-03-01", 3.0, age=30)) for _ in range(12)]
+    unknown = [woman(("2025-03-01", 3.0)) for _ in range(13)]
+
+    told = report(cohort(*young, *unknown, *women(20, 3.0)))
+
+    assert any("12 women were younger" in sentence and "of 13 the age" in sentence for sentence in told.sentences)
+    assert table(told, "policies").iloc[0]["women flagged"] == 20
+
+
+def test_rising_needs_the_minimum_detectable_change() -> None:
+    def names(policy: MriPolicy) -> list[str]:
+        return list(
+            table(report(site(), Foreseen(1.0, policy, since=YEAR.since, until=YEAR.until)), "policies")["policy"]
+        )
+
+    assert names(MriPolicy()) == ["threshold", "percentile", "newly over"]
+    assert names(MriPolicy(minimum_detectable_change=0.005))[3:] == ["rising", "over and rising"]
+
+
+@pytest.mark.parametrize("capacity", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_capacity_that_is_none_is_refused(capacity: float) -> None:
+    with pytest.raises(StudyNotPossible, match="--capacity"):
+        Foreseen(capacity)
+
+
+def test_a_percentile_or_a_follow_up_that_makes_no_sense_is_refused() -> None:
+    for wrong in (0.0, 100.0, float("nan")):
+        with pytest.raises(StudyNotPossible, match="--percentile"):
+            Foreseen(1.0, percentile=wrong)
+        with pytest.raises(StudyNotPossible, match="--follow-up"):
+            Foreseen(1.0, follow_up_years=wrong if wrong != 100 else -1)
+
+
+def test_of_a_handful_of_women_nothing_is_told() -> None:
+    with pytest.raises(StudyNotPossible, match="fewer than 11 women"):
+        report(cohort(*women(10, 3.0)))

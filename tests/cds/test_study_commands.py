@@ -1,0 +1,100 @@
+"""The commands `mammotrend study ...`: what they read, what they write, how they end."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from tests.cds.test_cli import run, settings_file
+
+pytestmark = pytest.mark.usefixtures("logging_as_found")
+
+SMALL = ("--women", 1000, "--cancers", 300, "--exams", 3000)
+
+
+def test_a_study_of_a_file_writes_its_report_and_says_where(tmp_path: Path) -> None:
+    file, folder = tmp_path / "cohort.csv", tmp_path / "report"
+    assert run("study", "simulate", file, *SMALL) == (0, "", "")
+
+    status, out, _ = run("study", "--cohort", file, "--output", folder, "trajectories")
+
+    assert (status, f"The report: {folder / 'report.html'}" in out) == (0, True)
+    assert json.loads((folder / "summary.json").read_text())["cancer_women"] == 300
+    assert (folder / "slopes.csv").read_text().startswith("group,years,points a year")
+    page = (folder / "report.html").read_text()
+    assert "95 % interval" in page
+    assert "http" not in page.replace("http://www.w3.org/", "")
+
+
+@pytest.mark.parametrize(
+    "study",
+    [
+        ("impact", "--capacity", 2, "--threshold", 3),
+        ("repeatability", "--within-days", 60),
+        ("drift",),
+        ("discrimination", "--samples", 100),
+        ("calibrate",),
+    ],
+    ids=lambda study: study[0],
+)
+def test_every_study_has_its_command_whose_report_is_of_the_same_women(
+    study: tuple[str | int, ...], tmp_path: Path
+) -> None:
+    file, folder = tmp_path / "cohort.csv", tmp_path / "report"
+    run("study", "simulate", file, *SMALL)
+
+    status, out, err = run("study", "--cohort", file, "--output", folder, *study)
+
+    assert (status, err, "The report: " in out) == (0, "", True)
+    assert "read: 1000 women, 3000 exams" in (folder / "report.html").read_text()
+    assert json.loads((folder / "summary.json").read_text())["study"] == study[0]
+
+
+@pytest.mark.parametrize("study", ["trajectories", "discrimination", "calibrate"])
+def test_a_study_of_what_became_of_women_needs_to_be_told_that(study: str) -> None:
+    status, _, err = run("study", study)
+
+    assert (status, "--cohort" in err, "--outcomes" in err) == (2, True, True)
+
+
+@pytest.mark.parametrize("study", [("impact", "--capacity", 2), ("repeatability",), ("drift",)], ids=lambda one: one[0])
+def test_a_study_of_scores_alone_is_of_the_whole_store(study: tuple[str | int, ...], tmp_path: Path) -> None:
+    status, _, err = run("study", "--config", settings_file(tmp_path), *study)
+
+    assert (status, "the store has no exam yet" in err) == (2, True)
+
+
+def test_what_a_file_lacks_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "cohort.csv").write_text("patient,score\nJane Doe,2\n")
+
+    status, _, err = run("study", "--cohort", tmp_path / "cohort.csv", "trajectories")
+
+    assert (status, err.count("\n"), "lacks the columns: exam_date" in err) == (2, 1, True)
+
+
+def test_a_study_of_the_store_reads_the_sites_settings(tmp_path: Path) -> None:
+    (tmp_path / "outcomes.csv").write_text("patient,diagnosis_date,last_follow_up\np1,,\n")
+
+    file = settings_file(tmp_path)
+    status, _, err = run("study", "--outcomes", tmp_path / "outcomes.csv", "--config", file, "trajectories")
+
+    assert (status, "the store has no exam yet" in err) == (2, True)
+
+
+def test_a_summary_says_which_study_it_is_and_of_which_models_scores(tmp_path: Path) -> None:
+    file, folder = tmp_path / "cohort.csv", tmp_path / "report"
+    run("study", "simulate", file, *SMALL)
+
+    def origin() -> list[str | None]:
+        assert run("study", "--cohort", file, "--output", folder, "drift")[0] == 0
+        said = json.loads((folder / "summary.json").read_text())
+        assert date.fromisoformat(said["made_on"])
+        return [said["study"], said["model"]]
+
+    assert origin() == ["drift", None]
+    header, *rows = file.read_text().splitlines()
+    file.write_text("\n".join([f"{header},model", *(f"{row},a-model" for row in rows)]) + "\n")
+    assert origin() == ["drift", "a-model"]
