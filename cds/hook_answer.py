@@ -76,7 +76,7 @@ def _chart(
 
 
 def _page_of(ehr: CallingEhr, parts: WebServices) -> PageOf | None:
-    return partial(parts.pages.links.url, ehr=ehr.name) if parts.pages else None
+    return partial(parts.pages.link, ehr=ehr) if parts.pages else None
 
 
 def _record(card: Card, service: Service, ehr: CallingEhr, patient_id: str, now: datetime) -> ShownCard:

@@ -37,14 +37,17 @@ class NotDicom(MammoTrendError):
     """A file that is not DICOM."""
 
 
-def score_files(files: Sequence[Path], model_folder: Path, *, gate: bool, device: str = "") -> dict[str, Any]:
+def score_files(
+    files: Sequence[Path], model_folder: Path, *, gate: bool, device: str = "", calibration: Path | None = None
+) -> dict[str, Any]:
     """The exam's risks, or `refused` with the reasons, ready for JSON. Risks are fractions (0.017 is 1.7 %).
 
     Always in float32: a faster precision saves nothing for one exam. Without a `device` on CUDA where there is one.
+    `calibration` is the file of a site's own.
     """
     images = [_read(file) for file in files]
     try:
-        scorer = Scorer(model_folder, device or None)
+        scorer = Scorer(model_folder, device or None, calibration=calibration)
     except ModelError as e:
         raise ModelNotUsable(str(e)) from e
     exam = scorer.score_exam(images, at=datetime.now(UTC), gate=gate)

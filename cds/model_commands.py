@@ -1,4 +1,4 @@
-"""The commands `mammotrend model import | list | card | verify`."""
+"""The commands `mammotrend model import | list | card | attributes | verify`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
-from cds.command_line import Config, plain_errors, set_up_logging
+from cds.attribute_sheet import NOT_AVAILABLE, AttributeSheet, as_json, attribute_sheet
+from cds.command_line import Config, console, plain_errors, set_up_logging
 from cds.errors import MammoTrendError
-from cds.settings import read_settings
+from cds.settings import Settings, read_settings
+from model.calibration_file import calibrated_by
 from model.card import read_card
 from model.domain import YEARS
-from model.installed import installed_models, model_folder
+from model.installed import installed_models
 from model.precision import Precision
 
 EXPECTED_WITHIN = 0.0005
@@ -73,10 +77,43 @@ def _summary(card: Any) -> str:
 
 @model_app.command("card")
 def show_card(name: Name, config: Config = None) -> None:
-    """Print a model's card as JSON."""
+    """Print a model's card as JSON; that of the site's model with its own calibration."""
     with plain_errors():
-        card = read_card(model_folder(name, read_settings(config).models_folder))
+        settings = read_settings(config).with_model(name)
+        card = calibrated_by(read_card(settings.model_folder), settings.scoring.calibration)
     _say(json.dumps(asdict(card), indent=2))
+
+
+@model_app.command("attributes")
+def show_attributes(
+    name: Annotated[Path | None, typer.Argument(metavar="[NAME]", help="Another model than the site's.")] = None,
+    as_object: Annotated[bool, typer.Option("--json", help="As JSON, for a program.")] = False,
+    config: Config = None,
+) -> None:
+    """Show the 31 source attributes of 45 CFR 170.315(b)(11)(iv)(B), and what this site's studies say of them."""
+    with plain_errors():
+        settings = read_settings(config)
+        settings = settings.with_model(name) if name else settings
+        card = calibrated_by(read_card(settings.model_folder), settings.scoring.calibration)
+        sheet = attribute_sheet(settings.model_folder, card, settings.operations.studies_folder)
+    if as_object:
+        _say(json.dumps(as_json(sheet), indent=2))
+        return
+    console().print(_attribute_table(sheet), markup=False)
+    for words in (*sheet.unused, *filter(None, [sheet.problem])):
+        _say(f"Not used: {words}")
+
+
+def _attribute_table(sheet: AttributeSheet) -> Table:
+    table = Table("Attribute", "What is told", "Source", title=sheet.version, show_lines=True)
+    for row in sheet.rows():
+        told = [row.told.text] if row.told else []
+        table.add_row(
+            Text(f"{row.attribute.paragraph} {row.attribute.title}"),
+            Text("\n".join([*told, *row.local]) or NOT_AVAILABLE),
+            Text(row.told.source if row.told else ""),
+        )
+    return table
 
 
 @model_app.command("verify")
@@ -107,12 +144,12 @@ def verify(
     set_up_logging("WARNING")
     images = [*(exam or []), *(files or [])]
     with plain_errors():
-        settings = read_settings(config)
-        folder, device = model_folder(name, settings.models_folder), settings.scoring.device
+        settings = read_settings(config).with_model(name)
+        folder, device = settings.model_folder, settings.scoring.device
         expected = _expected(expect, images)
         if golden or not (images or precision):
             _verify_golden(folder, device)
-        if precision and not _verify_precision(folder, device, precision, settings.models_folder):
+        if precision and not _verify_precision(settings, precision):
             raise typer.Exit(1)
         if images and not _verify_exam(folder, images, expected, gate=gate, device=device):
             raise typer.Exit(1)
@@ -147,7 +184,7 @@ def _verify_golden(folder: Path, device: str) -> None:
     _say(f"self-check passed on {scorer.processor}: largest difference {difference:.1e}, {TOLERANCE:.0e} is allowed")
 
 
-def _verify_precision(folder: Path, device: str, precision: Precision, models_folder: Path) -> bool:
+def _verify_precision(settings: Settings, precision: Precision) -> bool:
     from model.accuracy import check_accuracy
     from model.accuracy_records import LARGEST_SHIFT
     from model.processor import processor
@@ -155,10 +192,12 @@ def _verify_precision(folder: Path, device: str, precision: Precision, models_fo
     if precision is Precision.FLOAT32:
         _say("float32 is what the others are compared with; there is nothing to check")
         return True
-    place = processor(device or None, precision)
+    scoring = settings.scoring
+    place = processor(scoring.device or None, precision)
     if precision is Precision.TF32 and place.device.type == "cpu":
         _say("TF32 changes nothing on a CPU: torch computes in float32 there")
-    record = check_accuracy(folder, place, models_folder, at=datetime.now(UTC))
+    folder, models, at = settings.model_folder, settings.models_folder, datetime.now(UTC)
+    record = check_accuracy(folder, place, models, at=at, calibration=scoring.calibration)
     word = "passed" if record.passed else "failed"
     found = f"largest difference from float32 {100 * record.largest_difference:.4f} percentage points"
     _say(f"accuracy check {word} on {place}: {found}, {100 * LARGEST_SHIFT:.2f} is allowed")

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from model.accuracy_records import LARGEST_SHIFT, AccuracyRecord, subject_of, write_record
+from model.calibration_file import calibrated_by
 from model.card import ModelCard
 from model.checkpoint import load_network
 from model.inference import RiskNetwork
@@ -27,9 +28,15 @@ WOMEN: Final = range(8_100_001, 8_100_005)
 """Phantoms of the check; the strength of their planted signal rises from none to the strongest."""
 
 
-def check_accuracy(model_folder: Path, processor: Processor, models_folder: Path, *, at: datetime) -> AccuracyRecord:
-    """Compare the processor with float32 on its device, and keep what was found, good or bad, in the models folder."""
+def check_accuracy(
+    model_folder: Path, processor: Processor, models_folder: Path, *, at: datetime, calibration: Path | None = None
+) -> AccuracyRecord:
+    """Compare the processor with float32 on its device, and keep what was found, good or bad, in the models folder.
+
+    `calibration` is the file of a site's own: a steep one makes more of a difference than the model's does.
+    """
     network, card = load_network(model_folder, processor.device)
+    card = calibrated_by(card, calibration)
     exact, fast = RiskNetwork(network, Processor(processor.device)), RiskNetwork(network, processor)
     largest = max(_difference(exact, fast, card, exam) for exam in _exams(PictureFormat(**card.picture)))
     record = AccuracyRecord(subject_of(card, processor), largest, LARGEST_SHIFT, at.isoformat(timespec="seconds"))

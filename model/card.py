@@ -11,6 +11,7 @@ from model.calibration import Calibration
 from model.devices import ValidatedDevice
 from model.domain import YEARS, ModelVersion
 from model.errors import CheckpointBroken
+from model.site_calibration import CalibratedAtSite
 
 CARD_NAME: Final = "card.json"
 WEIGHTS_NAME: Final = "model.safetensors"
@@ -34,7 +35,8 @@ class ModelCard:
     preprocessing: str
     network: dict[str, Any]
     picture: dict[str, Any]
-    calibration: Calibration
+    calibration: Calibration | CalibratedAtSite
+    """The model's own, as its card has it, or that with the site's over it."""
     measured: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     validated_devices: tuple[ValidatedDevice, ...] = ()

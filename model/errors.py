@@ -3,6 +3,8 @@
 ModelError
 ├── PicturesUnusable     an image that cannot be decoded or turned into a picture
 ├── CheckpointBroken     weights or card that are missing, altered or of another format
+├── CalibrationRefused   a site's calibration that is damaged, or was fitted for another model
+├── AttributesBroken     a model's file of source attributes that is not complete, or of another model
 ├── ReleaseRefused       a published release that is not the one expected, or not safe to read
 ├── SelfCheckFailed      this machine does not compute what the model card promises
 ├── PrecisionNotChecked  a lower precision that was not found accurate enough for this model on this machine
@@ -20,6 +22,14 @@ class PicturesUnusable(ModelError):
 
 class CheckpointBroken(ModelError):
     """A checkpoint is missing, altered or not understood; the message says which part."""
+
+
+class CalibrationRefused(ModelError):
+    """A site's calibration cannot be used: no score is made rather than one that is calibrated otherwise."""
+
+
+class AttributesBroken(ModelError):
+    """What a model's file tells of its source attributes cannot be shown: part of it would be missing, or another's."""
 
 
 class ReleaseRefused(ModelError):

@@ -12,6 +12,7 @@ from pydicom import Dataset
 from torch import Tensor
 
 from model.accuracy_records import require_checked
+from model.calibration_file import calibrated_by
 from model.checkpoint import load_network
 from model.device_pictures import finished_on
 from model.devices import not_validated
@@ -52,17 +53,20 @@ class Scorer:
         models_folder: Path | None = None,
         batch_exams: int | None = None,
         refuse_unvalidated_devices: bool = False,
+        calibration: Path | None = None,
     ) -> None:
         """Load the model in `model_folder`; without a `device` on CUDA where there is one. Raises ModelError.
 
         A lower `precision` than float32 needs a passing record of its accuracy check in `models_folder`.
         `batch_exams` is how many exams to give to `score` together; without it, what suits the device. A mammography
-        unit that the model was not validated on is a warning on the score, or, if asked, a refusal.
+        unit that the model was not validated on is a warning on the score, or, if asked, a refusal. `calibration` is a
+        site's own, the file of it, which goes over the model's.
         """
         self.processor = processor(device, precision)
         self.batch_exams = batch_exams or self.processor.exams_at_once
         self._refuse_unvalidated_devices = refuse_unvalidated_devices
-        network, self.card = load_network(model_folder, self.processor.device)
+        network, card = load_network(model_folder, self.processor.device)
+        self.card = calibrated_by(card, calibration)
         require_checked(self.card, self.processor, models_folder)
         self._network = RiskNetwork(network, self.processor)
         self._software = software()

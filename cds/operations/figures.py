@@ -1,4 +1,4 @@
-"""What those who run the service are told of it, read from the store: nights, what waits, refusals, cards, drift."""
+"""What those who run the service are told of it, from the store: nights, what waits, refusals, speed, cards, drift."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from functools import partial
 
 from sqlalchemy import Engine
 
+from cds.operations.drift_alarm import Drift, judge
 from cds.operations.kept import Kept
 from cds.store.card_counts import CardCounts, count_cards
 from cds.store.queue_counts import count_errands, count_letters, count_refusals, oldest_queued_at
 from cds.store.runs import RunRecords
 from cds.store.score_spread import ScoreSpread, spread_of_scores
-from cds.store.tables import Run
+from cds.store.stage_times import Spent, sum_times
+from cds.store.tables import Run, Stage
 
 REFUSALS_KEPT_S = 60.0
 SPREAD_KEPT_S = 900.0
@@ -53,6 +55,10 @@ class Operations:
         """The exams that could not be scored, by reason; up to a minute old."""
         return self._refusals.get()
 
+    def stages(self, since: date | None = None) -> dict[Stage, Spent]:
+        """How long each stage of scoring took; of every day, or from one on (UTC)."""
+        return sum_times(self._engine, self.model, since)
+
     def cards(self, since: datetime | None = None) -> dict[str, CardCounts]:
         """The cards made since a moment, by their kind."""
         return count_cards(self._engine, since)
@@ -64,6 +70,10 @@ class Operations:
     def spread(self) -> list[ScoreSpread]:
         """How the scores of each unit's exams lie, month by month over a year; up to a quarter of an hour old."""
         return self._spread.get()
+
+    def drift(self) -> list[Drift]:
+        """Which units' scores have left the range of their earlier months; without those of which nobody can say."""
+        return judge(self.spread(), self.now().date())
 
     def _spread_since(self) -> date:
         return (self.now() - SPREAD_OVER).date().replace(day=1)

@@ -1,4 +1,4 @@
-"""What a monitor reads of the store: cards and what became of them, what waits, nights, refusals, how scores lie."""
+"""What a monitor reads of the store: cards and what became of them, the queue, nights, speed, how scores lie."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ class StoreMetrics(Collector):
         yield from self._cards()
         yield from self._queue()
         yield from self._last_run()
+        yield from self._stages()
         yield from self._spread()
+        yield self._drift()
 
     def _queue(self) -> Iterable[Metric]:
         exams = GaugeMetricFamily(
@@ -65,6 +67,17 @@ class StoreMetrics(Collector):
             "mammotrend_last_run_problems", "What it could not look at, such as an EHR", len(last.problems)
         )
 
+    def _stages(self) -> Iterable[Metric]:
+        """Also of what has not happened yet, so that a rate has something to begin with."""
+        seconds = CounterMetricFamily(
+            "mammotrend_scoring_stage_seconds", "What the stages of scoring took in all workers", labels=["stage"]
+        )
+        exams = CounterMetricFamily("mammotrend_scoring_stage_exams", "Exams that went through them", labels=["stage"])
+        for stage, spent in self._operations.stages().items():
+            seconds.add_metric([stage], spent.seconds)
+            exams.add_metric([stage], spent.exams)
+        return seconds, exams
+
     def _spread(self) -> Iterable[Metric]:
         labels = ["device", "month"]
         exams = GaugeMetricFamily("mammotrend_scores", "Scored exams, by unit and month of the exam", labels=labels)
@@ -83,6 +96,14 @@ class StoreMetrics(Collector):
                 if (value := getattr(one, name)) is not None:
                     quantiles.add_metric([*of_group, quantile], 100 * value)
         return exams, mean, quantiles
+
+    def _drift(self) -> Metric:
+        """Missing for a unit with too few exams: nobody can say."""
+        told = "1 where the medians of two of the last three months have left the range of the nine months before"
+        alarm = GaugeMetricFamily("mammotrend_drift_alarm", told, labels=["device"])
+        for one in self._operations.drift():
+            alarm.add_metric([one.device], int(one.is_alarm))
+        return alarm
 
     def _cards(self) -> Iterable[Metric]:
         cards = CounterMetricFamily("mammotrend_cards", "Cards, by kind and why withheld", labels=["kind", "withheld"])

@@ -1,4 +1,4 @@
-"""The operator's page: last nights, what waits, refusals, deliveries, cards, and how the scores lie."""
+"""The operator's page: last nights, what waits, refusals, speed, deliveries, cards, and how the scores lie."""
 
 from __future__ import annotations
 
@@ -13,12 +13,21 @@ from flask import Blueprint, Flask, Response, make_response, render_template, re
 from cds.operations.figures import SPREAD_KEPT_S, Operations
 from cds.operations.kept import Kept
 from cds.operations.readiness import Lookout
+from cds.scoring.stages import FETCHERS, limiting
 from cds.store.card_counts import CardCounts
 from cds.store.score_spread import FEWEST, ScoreSpread
-from cds.store.tables import OutboxState, Run
+from cds.store.tables import OutboxState, Run, Stage
 from cds.web.monitors import Monitors
 
 CARDS_OF = timedelta(days=90)
+STAGES_OF = timedelta(days=7)
+"""Long enough for a site with few exams, and short enough to show what a new archive or device made of it."""
+STAGES = {
+    Stage.FETCH: "finding the images in the archive and fetching them",
+    Stage.PREPARE: "checking and decoding them",
+    Stage.SCORE: "the network",
+    Stage.STORE: "writing down what came of it",
+}
 MOST_UNITS = 6
 """Drawn, those with the most exams; the table has all."""
 POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -88,15 +97,21 @@ def register(app: Flask, operations: Operations, lookout: Lookout, monitors: Mon
 
 def _shown(operations: Operations, lookout: Lookout) -> dict[str, object]:
     now, letters = operations.now(), operations.letters()
+    stages = operations.stages((now - STAGES_OF).date())
     return {
         "now": now,
         "model": operations.model,
         "ready": lookout.look(),
+        "alarms": [one for one in operations.drift() if one.is_alarm],
         "outside": lookout.outside(),
         "runs": [(run, _length(run)) for run in operations.runs()],
         "errands": operations.errands(),
         "waits": _since(operations.oldest_queued_at(), now),
         "refusals": sorted(operations.refusals().items(), key=lambda refusal: -refusal[1]),
+        "stages": [(stage, STAGES[stage], spent) for stage, spent in stages.items() if spent.exams],
+        "limiting": limiting(stages),
+        "fetchers": FETCHERS,
+        "stages_of_days": STAGES_OF.days,
         "letters": sorted(letters.items()),
         "dead": sum(count for (_, state), count in letters.items() if state == OutboxState.DEAD),
         "cards": [CardLine(*line) for line in sorted(operations.cards(now - CARDS_OF).items())],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from cds.operations.log_lines import LogFormat
 from cds.settings.secret_values import KeptSecret
 
@@ -14,3 +16,5 @@ class OperationsSettings(KeptSecret):
 
     log_format: LogFormat = "text"
     """How `serve` and `worker` write their log."""
+    studies_folder: Path | None = None
+    """Below it a folder for each study of the site: what they found is told among the model's source attributes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -55,6 +56,8 @@ class ScoringSettings(Section):
     """Lower ones need a passing `mammotrend model verify NAME --precision ...` on the same machine."""
     batch_exams: int | None = Field(default=None, ge=1)
     """How many waiting exams are scored together; without it, what suits the device."""
+    calibration: Path | None = None
+    """The file of the site's own calibration, of `mammotrend study calibrate`: its scores are a class of their own."""
 
 
 class NightSettings(Section):

@@ -61,6 +61,13 @@ class Settings(BaseSettings):
         """The folder of the site's model."""
         return model_folder(self.model, self.models_folder)
 
+    def with_model(self, model: Path) -> Self:
+        """The site with another model, for which its own calibration was not fitted."""
+        other = self.model_copy(update={"model": model})
+        if other.model_folder == self.model_folder:
+            return other
+        return other.model_copy(update={"scoring": self.scoring.model_copy(update={"calibration": None})})
+
     @field_validator("ehrs", mode="before")
     @classmethod
     def _take_from_their_profiles(cls, ehrs: object) -> object:
@@ -95,6 +102,14 @@ class Settings(BaseSettings):
         wanted = self.imaging.report_to
         if wanted and wanted not in {archive.name for archive in self.pacs}:
             raise ValueError(f"imaging.report_to: no archive in pacs has the name {wanted!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _launches_open_pages(self) -> Self:
+        if self.service.trust == "demo" or not any(ehr.smart for ehr in self.ehrs):
+            return self
+        if self.service.public_url is None or (self.pages.secret_file, self.pages.secret_variable) == (None, None):
+            raise ValueError("ehrs.smart opens pages: it needs service.public_url, and in [pages] a secret")
         return self
 
     @classmethod

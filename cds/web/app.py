@@ -47,7 +47,13 @@ def create_app(services: WebServices, front: Front | None = None) -> Flask:
     limits.register_pace(app, front.limits, services.monotonic_s)
     if services.pages is not None:
         # Only here: it loads the plotting library, which a site without pages need not have in memory.
-        from cds.pages import trajectory_page
+        from cds.pages import attributes_page, trajectory_page
+        from cds.pages.card_page import CardPage
+        from cds.pages.smart import launches
 
-        trajectory_page.register(app, services, services.pages, refused.note)
+        cards = CardPage(services, services.pages, refused.note)
+        trajectory_page.register(app, cards, services.pages.links)
+        attributes_page.register(app, services.pages.attributes, services.pages.frame_ancestors)
+        if any(ehr.smart for ehr in services.ehrs):
+            launches.register(app, cards, services, services.pages)
     return app

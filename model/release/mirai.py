@@ -26,6 +26,7 @@ from model.release.inert_pickle import MAX_INSTRUCTIONS
 from model.release.modules import network_from
 from model.release.torch_files import TorchFile, read_torch_file
 from model.self_check import expected_risks
+from model.source_attributes import FILE_NAME
 
 NAME: Final = "mirai-v0.8.0"
 
@@ -33,6 +34,8 @@ _DESCRIPTION: Final = (
     "Mirai (Yala et al., Sci Transl Med 2021): breast cancer risk within one to five years from the four standard "
     "views of a screening mammogram. Among what it predicts from the images on its way is the patient's race."
 )
+_ATTRIBUTES: Final = Path(__file__).with_name(FILE_NAME)
+"""What is published of this model; of files with another checksum nothing is known."""
 _UNVERIFIED: Final = "Model files of unverified origin. Not for clinical use."
 
 
@@ -56,7 +59,7 @@ def import_release(
     network = network_from(_open(encoder), _open(transformer), extra_weights=known)
     card = _card(files, _calibration(files[CALIBRATOR]), network, form)
     folder = into or models_folder / card.name
-    return _install(network, card, folder), folder
+    return _install(network, card, folder, _ATTRIBUTES if card.name == NAME else None), folder
 
 
 def _open(file: ReleaseFile) -> TorchFile:
@@ -97,7 +100,7 @@ def _origin(file: ReleaseFile) -> dict[str, Any]:
     return {"name": file.name, "sha256": file.sha256, "checksum": "published" if file.published else "accepted"}
 
 
-def _install(network: Mirai, card: ModelCard, folder: Path) -> ModelCard:
+def _install(network: Mirai, card: ModelCard, folder: Path, attributes: Path | None) -> ModelCard:
     """Written beside its place and then moved there, so that half a model is never found."""
     if folder.exists():
         raise ReleaseRefused(f"{folder.name!r} exists already; remove it first, or import into another folder")
@@ -108,6 +111,8 @@ def _install(network: Mirai, card: ModelCard, folder: Path) -> ModelCard:
         raise ReleaseRefused(f"the folder for {folder.name!r} cannot be made ({type(e).__name__})") from e
     try:
         card = save_network(network, card, unfinished)
+        if attributes is not None:
+            shutil.copyfile(attributes, unfinished / FILE_NAME)
         unfinished.chmod(0o755)
         unfinished.rename(folder)
     except OSError as e:

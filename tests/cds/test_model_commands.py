@@ -18,6 +18,9 @@ from model.checkpoint import load_network
 from model.phantom import PhantomExam, dicom_images, file_bytes
 from model.preprocessing import PictureFormat
 from model.self_check import expected_risks
+from model.source_attributes import FILE_NAME as ATTRIBUTES_NAME
+from model.source_attributes import read_source_attributes
+from tests.cds.study.summary_files import put_study
 from tests.model.release.mirai_files import random_network, save_old_calibrator, save_release
 from tests.model.tiny_model import TINY, install_sensitive_model, install_tiny_model
 
@@ -121,6 +124,50 @@ def test_a_model_that_is_not_installed_ends_in_one_line(command: str, config: Pa
     assert status == 2
     assert err.count("\n") == 1
     assert "'nothing'" in err
+
+
+# attributes
+
+
+def test_the_source_attributes_of_the_sites_model_are_a_table(tmp_path: Path) -> None:
+    studies = tmp_path / "studies"
+    put_study(studies, "drift", read_card(DEMO_MODEL).version.key)
+    put_study(studies, "calibrate", "another")
+    file = tmp_path / "mammotrend.toml"
+    file.write_text(f'[operations]\nstudies_folder = "{studies}"\n')
+
+    status, out, _ = run("attributes", "--config", file)
+
+    assert status == 0
+    said = " ".join(out.replace("│", " ").split())
+    assert said.count("not available") == 31 - len(read_source_attributes(DEMO_MODEL, DEMO_MODEL.name))
+    for words in ("(1)(i) Name and contact", "(9)(ii) Description of frequency", "study of 2026-04-02", "Makefile"):
+        assert words in said
+    assert out.splitlines()[-1] == (
+        "Not used: 'calibrate': a calibrate study of 2026-04-02 of the scores of another model version"
+    )
+
+
+def test_those_of_an_installed_model_are_its_folders_own(tmp_path: Path, config: Path) -> None:
+    install_tiny_model(tmp_path / "models" / "mirai")
+
+    status, out, _ = run("attributes", "mirai", "--json", "--config", config)
+
+    assert status == 0
+    said = json.loads(out)
+    assert len(said["attributes"]) == 31
+    assert [one for one in said["attributes"] if one["text"] or one["at_this_site"]] == []
+
+
+def test_a_broken_file_of_attributes_ends_in_one_line(tmp_path: Path, config: Path) -> None:
+    install_tiny_model(tmp_path / "models" / "mirai")
+    (tmp_path / "models" / "mirai" / ATTRIBUTES_NAME).write_text("[details]")
+
+    status, out, err = run("attributes", "--config", config)
+
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert "is of the model None" in err
 
 
 # verify

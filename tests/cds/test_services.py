@@ -17,6 +17,7 @@ from cds.services import archives, card_links, mri_policy, night_client, usable_
 from cds.settings import (
     CallerSettings,
     EhrSettings,
+    OperationsSettings,
     OrderCodesSettings,
     OrderSettings,
     PacsSettings,
@@ -24,6 +25,7 @@ from cds.settings import (
     PolicySettings,
     ServiceSettings,
     Settings,
+    SmartSettings,
 )
 from fhir_mappings.codes import CPT
 from fhir_mappings.orders import (
@@ -38,6 +40,7 @@ from hooks.site import Mode, Site
 from tests.cds.builders import MODEL
 from tests.cds.https_server import https_server
 from tests.cds.model_card import BANNER, model_folder
+from tests.cds.study.summary_files import put_study
 
 PUBLIC_URL = "https://cds.example"
 
@@ -303,3 +306,38 @@ def test_the_pages_describe_the_sites_model(tmp_path: Path) -> None:
 
     assert pages is not None
     assert pages.model_card.version == MODEL
+    assert pages.attributes().version == MODEL.key
+
+
+def test_the_source_attributes_are_told_with_the_studies_in_the_folder_of_the_settings(tmp_path: Path) -> None:
+    operations = OperationsSettings(studies_folder=tmp_path / "studies")
+    put_study(tmp_path / "studies", "drift", MODEL.key)
+    wanted = settings(tmp_path, Mode.RESEARCH, operations=operations)
+
+    pages = web_services(wanted, links=card_links(wanted)).pages
+
+    assert pages is not None
+    (told,) = [row.local for row in pages.attributes().rows() if row.local]
+    assert told[0].startswith("At this site, study of 2026-04-02: ")
+
+
+def test_an_ehr_that_launches_has_a_link_of_its_own_and_one_that_does_not_a_signed_one(tmp_path: Path) -> None:
+    smart = SmartSettings(client_id="page", authorization_server="https://login.example")
+    wanted = settings(tmp_path, Mode.RESEARCH, service=ServiceSettings(trust="demo"))
+    (ehr,) = wanted.ehrs
+    both = (ehr, ehr.model_copy(update={"name": "other", "fhir_server": "https://other.example", "smart": smart}))
+    wanted = wanted.model_copy(update={"ehrs": both, "pages": PagesSettings(frame_ancestors=("https://ehr.example",))})
+
+    parts = web_services(wanted, links=card_links(wanted, LOOPBACK))
+
+    plain, launching = parts.ehrs
+    assert plain.smart is None
+    assert launching.smart is not None
+    assert launching.smart.fhir_server == "https://other.example"
+    assert launching.smart.scope == "launch openid fhirUser patient/Patient.r"
+    assert launching.smart.authorization_server == "https://login.example"
+    assert parts.pages is not None
+    assert parts.pages.frame_ancestors == ("https://ehr.example",)
+    link = parts.pages.link("c1", launching)
+    assert (link.type, link.url, link.app_context) == ("smart", f"{LOOPBACK}/smart/launch", "c1")
+    assert parts.pages.link("c1", plain).type == "absolute"

@@ -345,3 +345,41 @@ def test_a_secret_is_kept_in_a_file_or_a_variable_and_not_in_both(
 def test_the_link_of_a_page_is_good_for_a_minute_to_a_day(file: Path, minutes: int) -> None:
     assert settings_of(file, "").pages.link_minutes == 60
     assert "pages.link_minutes: " in refusal(file, f"[pages]\nlink_minutes = {minutes}\n")
+
+
+LAUNCHING = """
+[service]
+public_url = "https://cds.example"
+[pages]
+secret_variable = "A_SECRET"
+[[ehrs]]
+name = "main"
+fhir_server = "https://ehr.example"
+[ehrs.smart]
+client_id = "page"
+"""
+
+
+def test_an_ehr_that_launches_is_asked_for_the_least_that_the_page_needs(file: Path) -> None:
+    smart = settings_of(file, LAUNCHING).ehrs[0].smart
+
+    assert smart is not None
+    assert (smart.client_id, smart.secret(), smart.authorization_server) == ("page", None, None)
+    assert smart.scope == "launch openid fhirUser patient/Patient.r"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (LAUNCHING + 'scope = "launch openid"\n', "must also ask for fhirUser"),
+        (LAUNCHING + 'secret = "hunter2"\n', "Extra inputs"),
+        (LAUNCHING + 'authorization_server = "ehr.example"\n', "ehrs.0.smart.authorization_server: "),
+        (LAUNCHING.replace('secret_variable = "A_SECRET"', ""), "and in [pages] a secret"),
+        (LAUNCHING.replace('public_url = "https://cds.example"', ""), "it needs service.public_url"),
+        ('[pages]\nframe_ancestors = ["https://ehr.example/path"]\n', "must be origins"),
+        ('[pages]\nframe_ancestors = ["https://ehr.example; script-src *"]\n', "pages.frame_ancestors"),
+        ('[pages]\nframe_ancestors = ["*"]\n', "pages.frame_ancestors"),
+    ],
+)
+def test_a_launch_that_could_not_work_or_not_safely_is_refused(file: Path, text: str, said: str) -> None:
+    assert said in refusal(file, text)

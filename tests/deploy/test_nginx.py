@@ -15,7 +15,9 @@ import pytest
 import requests
 
 from cds.demo.loopback import serve
-from cds.pages.links import PATH
+from cds.pages.attributes_page import PATH as ATTRIBUTES
+from cds.pages.links import LAUNCH_PATH, PATH
+from cds.pages.smart.launches import CALLBACK_PATH, PAGE_PATH
 from cds.settings import ServiceSettings, read_settings
 from cds.web.connections import IDLE_S, ConnectionLimits
 from cds.web.limits import FrontLimits
@@ -98,6 +100,11 @@ LET_THROUGH = (
     "/cds-services/breast-risk-patient-view",
     "/cds-services/breast-risk-patient-view/feedback",
     f"{PATH}/a-signed-link",
+    LAUNCH_PATH,
+    CALLBACK_PATH,
+    f"{PAGE_PATH}/a-card",
+    ATTRIBUTES,
+    f"{ATTRIBUTES}.json",
     "/pages/style.css",
 )
 FOR_THE_SITE = (

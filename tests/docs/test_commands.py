@@ -37,6 +37,7 @@ NOT_RUN = {
     "mammotrend model import": "the published release is not here; tests/model/release runs it on files of its form",
     "mammotrend audit verify --expect": "that head is invented; tests/cds/test_audit_commands.py runs it with another",
     "mammotrend rescore --model mirai-v0.9.0": "that model is not published; tests/cds/test_rescore.py runs another",
+    "mammotrend study --outcomes": "it needs a store with scores; tests/cds/study/test_stored.py has one",
     "useradd": CHANGES_THE_MACHINE,
     "install": CHANGES_THE_MACHINE,
     "python3 -m venv /opt/mammotrend": CHANGES_THE_MACHINE,
@@ -151,21 +152,30 @@ def test_its_name_and_its_options_are_known(command: str) -> None:
 
 
 def unknown(words: list[str]) -> list[str]:
-    """The words of a call of ours that no `--help` knows."""
+    """The words of a call of ours that no `--help` knows; a group of commands may have options before their names."""
     found: Any = typer.main.get_command(app)
-    rest = words
-    while rest and rest[0] in getattr(found, "commands", ()):
-        found, rest = found.commands[rest[0]], rest[1:]
-    if hasattr(found, "commands"):
-        return rest[:1]
-    options = {option for each in found.params for option in (*each.opts, *each.secondary_opts)}
-    return [word for word in rest if word.startswith("--") and word.partition("=")[0] not in options]
+    strange, rest = [], iter(words)
+    for word in rest:
+        if word.startswith("--"):
+            option = next(
+                (one for one in found.params if word.partition("=")[0] in (*one.opts, *one.secondary_opts)), None
+            )
+            if option is None:
+                strange.append(word)
+            elif not option.is_flag and "=" not in word:
+                next(rest, None)
+        elif hasattr(found, "commands"):
+            if word not in found.commands:
+                return [word]
+            found = found.commands[word]
+    return strange
 
 
 def test_an_unknown_command_and_an_unknown_option_are_found() -> None:
     assert unknown(["model", "sell"]) == ["sell"]
     assert unknown(["rescore", "--until", "2026-01-01"]) == ["--until"]
     assert unknown(["audit", "verify"]) == []
+    assert unknown(["study", "--output", "drift", "--sell=x", "trajectories"]) == ["--sell=x"]
 
 
 def test_of_several_entries_the_longest_counts() -> None:

@@ -14,6 +14,7 @@ from cds.store.store import Store
 from cds.web.app import Front, create_app
 from cds.web.monitors import Monitors
 from tests.cds.builders import MODEL, Clock, claimed, new_exam, refused, scored
+from tests.cds.operations.drifting import put_drift
 from tests.cds.pages.test_operations_page import fill
 from tests.cds.web.conftest import Service
 from tests.servers import CHECKOUT
@@ -48,6 +49,7 @@ def test_every_metric_that_the_alerts_of_the_documentation_use_is_told(engine: E
     used = set(re.findall(r"mammotrend_[a-z0-9_]+", alerts.partition("## mammotrend check")[0]))
     service = Service(Store(engine), CardRecords(engine), AuditTrail(engine), engine)
     fill(service)
+    put_drift(engine)
     service.store.register([new_exam("1.5.1")], MODEL.key, service.clock())
     client = create_app(service.parts(), Front(monitors=Monitors())).test_client()
     client.get("/healthz")

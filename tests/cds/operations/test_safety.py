@@ -9,7 +9,15 @@ import pytest
 
 from cds.errors import SettingsError
 from cds.operations.safety import refuse_unsafe
-from cds.settings import CallerSettings, EhrSettings, PacsSettings, ServiceSettings, Settings, read_settings
+from cds.settings import (
+    CallerSettings,
+    EhrSettings,
+    PacsSettings,
+    ServiceSettings,
+    Settings,
+    SmartSettings,
+    read_settings,
+)
 from cds.settings.operations import OperationsSettings
 from cds.settings.pages import PagesSettings
 from cds.settings.secret_values import KeptSecret
@@ -17,6 +25,16 @@ from tests.servers import CHECKOUT
 
 ISSUER = "https://ehr.example"
 LONG_ENOUGH = "0123456789abcdef"
+LAUNCHING = {
+    "service": ServiceSettings(public_url="https://cds.example"),
+    "pages": PagesSettings(secret_variable="PAGES_SECRET"),
+}
+"""What a site with launches has beside them."""
+
+
+@pytest.fixture(autouse=True)
+def _pages_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAGES_SECRET", "a-key-that-signs-links-for-the-tests")
 
 
 def site(**changes: Any) -> Settings:
@@ -76,6 +94,11 @@ def test_everything_that_is_unsafe_is_told_at_once() -> None:
             {"service": ServiceSettings(allowed_origins=("https://a.example", "http://b.example"))},
             "service.allowed_origins.1",
         ),
+        ({"pages": PagesSettings(frame_ancestors=("http://ehr.example",))}, "pages.frame_ancestors.0"),
+        (
+            {"ehrs": (ehr(smart=SmartSettings(client_id="c", authorization_server="http://b.example")),), **LAUNCHING},
+            "ehrs.0.smart.authorization_server",
+        ),
     ],
 )
 def test_what_would_go_in_clear_to_another_machine_is_refused(changes: dict[str, Any], named: str) -> None:
@@ -100,6 +123,10 @@ def test_addresses_that_only_stand_in_texts_may_begin_with_http() -> None:
         (lambda file: {"ehrs": (ehr(client_id="c", private_key_file=file),)}, "ehrs.0.private_key_file"),
         (lambda file: {"pacs": (pacs(username="u", password_file=file),)}, "pacs.0.password_file"),
         (lambda file: {"operations": OperationsSettings(secret_file=file)}, "operations.secret_file"),
+        (
+            lambda file: {"ehrs": (ehr(smart=SmartSettings(client_id="c", secret_file=file)),), **LAUNCHING},
+            "ehrs.0.smart.secret_file",
+        ),
     ],
 )
 def test_a_secret_that_every_user_may_read_is_refused(tmp_path: Path, kind: Any, named: str) -> None:

@@ -15,7 +15,7 @@ from joserfc.jwk import ECKey
 
 from cds.demo.fhir_server import fhir_app
 from cds.demo.fhir_store import ResourceStore
-from cds.demo.loopback import serve
+from cds.demo.loopback import serve, take_place
 from cds.operations.checks import Finding, Outcome
 from cds.operations.site_checks import site_checks
 from cds.settings import (
@@ -23,15 +23,18 @@ from cds.settings import (
     EhrSettings,
     OperationsSettings,
     PacsSettings,
+    PagesSettings,
     ScoringSettings,
     ServiceSettings,
     Settings,
+    SmartSettings,
 )
 from cds.store.database import open_database
 from tests.builders import imaging_study
 from tests.cds.model_card import model_folder
 from tests.cds.pacs.archives import listing, refusing, study_row
 from tests.cds.store.test_upgrade import first_layout
+from tests.smart_server import SmartServer
 
 NOBODY = "http://127.0.0.1:9"
 TOKEN = "a-token-of-the-night"
@@ -274,3 +277,33 @@ def test_a_model_is_checked_on_the_machine_and_a_gpu_that_is_wanted_must_be_ther
     assert findings["model self-check"].outcome is Outcome.FAILED
     assert findings["GPU"].outcome is Outcome.FAILED
     assert findings["GPU"].said.startswith("scoring.device is 'cuda:999'")
+
+
+def test_an_ehr_that_launches_is_asked_for_what_a_launch_needs(tmp_path: Path, running: ExitStack) -> None:
+    listening, address = take_place()
+    server = SmartServer(address, lambda: datetime.now(UTC), {})
+    running.enter_context(serve(server.app(), at=listening))
+    secret = kept(tmp_path, "client", "the-secret-of-the-page")
+    smart = SmartSettings(client_id="page", secret_file=secret)
+    settings = site(tmp_path, ehrs=(ehr(tmp_path, server.fhir, smart=smart),), pages=pages(tmp_path))
+
+    findings = checked(settings)
+
+    assert findings["EHR main: SMART launch"].outcome is Outcome.OK
+    assert findings["EHR main: SMART launch"].said.startswith("offers PKCE with S256, 1 keys")
+    assert findings["secret of [ehrs.smart] of main"].outcome is Outcome.OK
+    server.configuration = {"code_challenge_methods_supported": ["plain"]}
+    assert "no PKCE with S256" in checked(settings)["EHR main: SMART launch"].said
+    server.configuration = {"token_endpoint": "https://elsewhere.example/token"}
+    assert "set authorization_server" in checked(settings)["EHR main: SMART launch"].said
+    assert "docs/connect-ehr.md" in checked(settings)["EHR main: SMART launch"].mend
+
+
+def test_an_ehr_that_launches_and_does_not_answer_is_told(tmp_path: Path) -> None:
+    settings = site(tmp_path, ehrs=(ehr(tmp_path, smart=SmartSettings(client_id="page")),), pages=pages(tmp_path))
+
+    assert "EHR main: SMART launch" in failures(checked(settings))
+
+
+def pages(folder: Path) -> PagesSettings:
+    return PagesSettings(secret_file=kept(folder, "pages", "a-key-that-signs-links"))

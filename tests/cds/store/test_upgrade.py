@@ -16,8 +16,9 @@ from sqlmodel import SQLModel
 from cds.errors import SettingsError
 from cds.store.cards import CardRecords
 from cds.store.database import connect, open_database
+from cds.store.stage_times import Spent, add_times, sum_times
 from cds.store.store import Store
-from cds.store.tables import ScoringState
+from cds.store.tables import ScoringState, Stage
 from cds.store.upgrade import MIGRATIONS, database_revision, newest_revision, upgrade_database
 from model.domain import PendingExam, RefusedExam, ScoredExam
 from tests.cds.builders import MODEL, NOW, new_exam
@@ -107,6 +108,21 @@ def test_a_card_from_before_reasons_were_kept_is_found_without_them(database_url
     card = CardRecords(engine).find("c1", "ehr-1")
     assert card is not None
     assert (card.summary, card.reasoning) == ("Said.", {})
+    engine.dispose()
+
+
+def test_a_database_from_before_times_were_kept_takes_them(database_url: str) -> None:
+    engine = connect(database_url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0005")
+
+    assert upgrade_database(engine) == "0005"
+
+    add_times(engine, MODEL.key, NOW, {Stage.FETCH: Spent(1.5, 2)})
+    assert sum_times(engine, MODEL.key)[Stage.FETCH] == Spent(1.5, 2)
     engine.dispose()
 
 

@@ -11,10 +11,13 @@ from sqlalchemy import Engine
 
 from cds.store.runs import RunRecords, RunSummary
 from cds.store.score_spread import FEWEST
+from cds.store.stage_times import Spent
+from cds.store.tables import Stage
 from cds.web.app import Front, create_app
 from cds.web.monitors import Monitors
 from hooks.site import Mode
 from tests.cds.builders import MODEL, NOW, claimed, new_exam, refused
+from tests.cds.operations.drifting import DRIFTED, STEADY, put_drift
 from tests.cds.web.calls import full
 from tests.cds.web.conftest import URL, Service
 
@@ -120,6 +123,21 @@ def test_the_last_run_that_ended_is_told_and_one_that_was_killed_is_not(caller: 
     assert (numbers["mammotrend_last_run_written",], numbers["mammotrend_last_run_problems",]) == (4, 1)
 
 
+def test_how_long_the_stages_of_scoring_take_is_told_and_what_never_ran_is_zero(
+    service: Service, caller: FlaskClient
+) -> None:
+    service.store.add_times(MODEL.key, NOW, {Stage.FETCH: Spent(1.5, 2)})
+    service.store.add_times(MODEL.key, NOW + timedelta(days=400), {Stage.FETCH: Spent(2.0, 1)})
+    service.store.add_times("another model", NOW, {Stage.FETCH: Spent(9.0, 9)})
+
+    numbers = told(caller)
+    assert numbers["mammotrend_scoring_stage_seconds_total", "fetch"] == 3.5
+    assert numbers["mammotrend_scoring_stage_exams_total", "fetch"] == 3
+    for stage in ("prepare", "score", "store"):
+        assert numbers["mammotrend_scoring_stage_seconds_total", stage] == 0
+        assert numbers["mammotrend_scoring_stage_exams_total", stage] == 0
+
+
 def test_how_scores_lie_is_told_by_unit_and_month_in_percent(service: Service, caller: FlaskClient) -> None:
     for number in range(FEWEST):
         service.score(f"1.2.{number}", 0.01 + number / 1000)
@@ -137,6 +155,16 @@ def test_of_few_exams_no_score_is_told(service: Service, caller: FlaskClient) ->
     numbers = told(caller)
     assert numbers["mammotrend_scores", "HOLOGIC Selenia", "2026-05"] == 1
     assert not [name for name, *_ in numbers if name.startswith("mammotrend_score_")]
+
+
+def test_a_unit_that_drifts_is_told_from_one_that_does_not_and_from_one_of_which_nobody_can_say(
+    service: Service, caller: FlaskClient
+) -> None:
+    put_drift(service.engine)
+    service.score()
+
+    alarms = {key[1]: value for key, value in told(caller).items() if key[0] == "mammotrend_drift_alarm"}
+    assert alarms == {DRIFTED: 1, STEADY: 0}
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from model.release.files import PUBLISHED
 from model.release.mirai import import_release
 from model.release.modules import UNUSED
 from model.release.names import original_key
+from model.source_attributes import read_source_attributes
 from tests.model.golden_rules import GOLDEN, golden_network
 from tests.model.release.mirai_files import (
     packed,
@@ -206,6 +207,7 @@ def test_files_of_the_published_checksums_make_the_clinical_model(release: Path,
     assert card.calibration == PUBLISHED_MIRAI
     assert {origin["checksum"] for origin in card.training["files"].values()} == {"published"}
     assert read_card(into) == card
+    assert read_source_attributes(into, card.name)
 
 
 @pytest.mark.parametrize("altered", ["encoder.p", "transformer.p", "calibrator.p"])
@@ -222,6 +224,7 @@ def test_a_file_of_another_checksum_is_refused_unless_it_is_accepted_and_then_ne
     assert card.clinical is False
     assert "Not for clinical use" in card.banner
     assert into.name.startswith("mirai-unverified-")
+    assert read_source_attributes(into, card.name) == {}
     recorded = {origin["name"]: origin["checksum"] for origin in card.training["files"].values()}
     assert recorded.pop(altered) == "accepted"
     assert set(recorded.values()) == {"published"}
