@@ -36,6 +36,11 @@ class Fitting:
     places: int
     tied: int
 
+    @property
+    def threshold(self) -> float:
+        """The same as a fraction: 2.37 is 0.0237, not 0.023700000000000002."""
+        return float(Decimal(repr(self.percent)) / 100)
+
 
 def highest_scores(screened: Screened, policy: MriPolicy) -> pd.Series:
     """The highest score of each woman in the period, of the exams at which she was old enough for the rule."""

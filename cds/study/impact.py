@@ -126,7 +126,7 @@ def _sentences(
 
 
 def _fitting_words(fitting: Fitting, asked: Foreseen, fewest: int) -> list[str]:
-    rule = MriPolicy(threshold=fitting.percent / 100, comparator=asked.policy.comparator).rule_words
+    rule = MriPolicy(threshold=fitting.threshold, comparator=asked.policy.comparator).rule_words
     said = [
         f"For {asked.capacity_a_week:g} MRI a week ({fitting.places} in the period) the lowest threshold is: {rule}, "
         f"which {told(fitting.women, fewest)} women were. It is exact for these scores, an estimate for next year's."

@@ -23,6 +23,14 @@ class Table:
     frame: pd.DataFrame
     note: str = ""
 
+    @property
+    def columns(self) -> list[tuple[str, str]]:
+        """Each column with its kind: words, which stand to the left, or numbers."""
+        return [
+            (name, "words" if all(isinstance(value, str) for value in self.frame[name]) else "numbers")
+            for name in self.frame.columns
+        ]
+
 
 @dataclass(frozen=True)
 class Picture:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds.study.capacity import LEAST_PERCENT, fitting_threshold, load_svg
+from cds.study.capacity import Fitting, LEAST_PERCENT, fitting_threshold, load_svg
 from hooks.case import Comparator
 
 
@@ -60,3 +60,7 @@ def test_no_point_of_the_picture_is_one_womans_step() -> None:
     line = re.search(r'class="load".*?d="([^"]*)"', svg, re.DOTALL)
     assert line is not None
     assert len(re.findall("[ML]", line[1])) == 3
+
+
+def test_a_threshold_is_as_a_fraction_what_it_is_in_per_cent() -> None:
+    assert Fitting(2.37, 0, 0, 0).threshold == 0.0237
