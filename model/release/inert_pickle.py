@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import pickletools
 import struct
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, Final
 
@@ -70,16 +71,23 @@ def read_pickle(
     """
     machine = _Machine(makers or {}, persistent)
     try:
-        for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-            if number >= max_instructions:
-                raise ReleaseRefused(f"a pickle of more than {max_instructions} instructions is not read")
-            if opcode.name in _LITERALS:
-                machine.stack.append(argument)
-            else:
-                machine.execute(opcode.name, argument)
+        with warnings.catch_warnings():
+            # A text with an escape sequence that is none is out of order, and no matter for a warning.
+            warnings.simplefilter("error", DeprecationWarning)
+            _run(machine, stream, max_instructions)
         return machine.stack.pop()
-    except (ValueError, LookupError, OverflowError, MemoryError, struct.error) as e:
+    except (ValueError, LookupError, OverflowError, MemoryError, DeprecationWarning, struct.error) as e:
         raise ReleaseRefused(f"a pickle is cut short or not in order ({type(e).__name__})") from e
+
+
+def _run(machine: _Machine, stream: BinaryIO, max_instructions: int) -> None:
+    for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+        if number >= max_instructions:
+            raise ReleaseRefused(f"a pickle of more than {max_instructions} instructions is not read")
+        if opcode.name in _LITERALS:
+            machine.stack.append(argument)
+        else:
+            machine.execute(opcode.name, argument)
 
 
 class _Machine:

@@ -269,3 +269,8 @@ def test_a_class_alone_is_only_its_name() -> None:
     found = read(pickle.dumps(eval, 4))
     assert isinstance(found, Name)
     assert found.name == "builtins.eval"
+
+
+def test_a_text_with_an_escape_sequence_that_is_none_is_refused_and_not_warned_of() -> None:
+    with pytest.raises(ReleaseRefused, match="not in order"):
+        read_pickle(BytesIO(b"S'\\o'\n."))
