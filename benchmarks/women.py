@@ -9,13 +9,13 @@ from sqlalchemy import Engine, text
 from sqlmodel import SQLModel
 
 from cds.demo.resources import imaging_study, order_select, patient
-from cds.services import WebServices, web_services
+from cds.services import WebServices, usable_card, web_services
 from cds.settings import EhrSettings, ServiceSettings, Settings
 from cds.store.database import open_database
-from cds.store.store import NewExam
+from cds.store.store import NewExam, Store
 from fhir_mappings.codes import DICOM_UID
 from hooks.site import Mode
-from model.domain import AcquisitionDevice, RiskScore, ScoredExam
+from model.domain import AcquisitionDevice, ModelVersion, RiskScore, ScoredExam
 from model.phantom import PhantomExam, dicom_images
 
 EHR = "bench"
@@ -42,25 +42,25 @@ def services(database_url: str) -> WebServices:
 
 def store_exams(database_url: str, women: int) -> None:
     """The scored exams of so many women, in an empty database: the first one's by the store, the others' copied."""
-    _store_first(services(database_url))
     engine = open_database(database_url)
+    _store_first(Store(engine), usable_card(Settings()).version)
     new, uid = "CAST(woman.n AS VARCHAR)", "'.' || CAST(woman.n AS VARCHAR)"
     hers = {"patient_id": f"'woman-' || {new}", "key": f"key || {uid}", "study_uid": f"study_uid || {uid}"}
-    _copy(engine, "exam", hers, "exam, woman WHERE exam.patient_id = :first", women)
-    _copy(engine, "score", {"study_uid": f"study_uid || {uid}"}, "score, woman", women)
+    copy_rows(engine, "exam", hers, "exam, woman WHERE exam.patient_id = :first", women)
+    copy_rows(engine, "score", {"study_uid": f"study_uid || {uid}"}, "score, woman", women)
     # CROSS JOIN, because SQLite keeps to the order of it: from the first woman's errands to the others' exams.
     errands = (
         "scoring CROSS JOIN exam AS old CROSS JOIN woman CROSS JOIN exam AS hers CROSS JOIN score AS made "
         f"WHERE old.id = scoring.exam_id AND hers.ehr = '{EHR}' AND hers.key = old.key || {uid} "
         f"AND made.study_uid = old.study_uid || {uid}"
     )
-    _copy(engine, "scoring", {"exam_id": "hers.id", "score_id": "made.id"}, errands, women)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    copy_rows(engine, "scoring", {"exam_id": "hers.id", "score_id": "made.id"}, errands, women)
+    with engine.begin() as connection:
         connection.execute(text("ANALYZE"))
     engine.dispose()
 
 
-def _copy(engine: Engine, table: str, changed: dict[str, str], source: str, women: int) -> None:
+def copy_rows(engine: Engine, table: str, changed: dict[str, str], source: str, women: int) -> None:
     """Copy rows of the first woman once for each other woman, with some columns changed."""
     columns = [column.name for column in SQLModel.metadata.tables[table].c if column.name != "id"]
     values = ", ".join(changed.get(column, f"{table}.{column}") for column in columns)
@@ -70,8 +70,8 @@ def _copy(engine: Engine, table: str, changed: dict[str, str], source: str, wome
         connection.execute(text(statement), {"women": women, "first": FIRST})
 
 
-def _store_first(parts: WebServices) -> None:
-    store, model, now = parts.assessor.store, parts.assessor.model, datetime.now(UTC)
+def _store_first(store: Store, model: ModelVersion) -> None:
+    now = datetime.now(UTC)
     exams = [
         NewExam(EHR, FIRST, uid, uid, None, f"ImagingStudy/{uid}", exam.performed_on, patient_identifiers=_IDENTIFIERS)
         for uid, exam in zip(_UIDS, _EXAMS, strict=True)

@@ -33,11 +33,13 @@ class Row:
 class AttributeSheet:
     """All 31 in the order of the regulation, of one model version.
 
-    `unused` says of each study of the site why nothing is told of it; `problem` why none could be looked at.
+    `banner` is what its card says above every result. `unused` says of each study of the site why nothing is told of
+    it; `problem` why none could be looked at.
     """
 
     model: str
     version: str
+    banner: str
     groups: tuple[tuple[Group, tuple[Row, ...]], ...]
     unused: tuple[str, ...] = ()
     problem: str = ""
@@ -58,7 +60,7 @@ def attribute_sheet(model_folder: Path, card: ModelCard, studies_folder: Path | 
         (group, tuple(Row(one, told.get(one.key), found.said.get(one.key, ())) for one in group.attributes))
         for group in GROUPS
     )
-    return AttributeSheet(card.name, card.version.key, groups, found.unused, problem)
+    return AttributeSheet(card.name, card.version.key, card.banner, groups, found.unused, problem)
 
 
 def _evidence(folder: Path | None, model: str) -> tuple[Evidence, str]:
@@ -75,6 +77,7 @@ def as_json(sheet: AttributeSheet) -> dict[str, object]:
         "regulation": REGULATION,
         "model": sheet.model,
         "version": sheet.version,
+        "banner": sheet.banner or None,
         "attributes": [_row_as_json(group, row) for group, rows in sheet.groups for row in rows],
         "studies_not_used": list(sheet.unused),
         "studies_not_read": sheet.problem or None,

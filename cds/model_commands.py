@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from cds.attribute_sheet import NOT_AVAILABLE, AttributeSheet, as_json, attribute_sheet
@@ -100,12 +100,16 @@ def show_attributes(
         _say(json.dumps(as_json(sheet), indent=2))
         return
     console().print(_attribute_table(sheet), markup=False)
-    for words in (*sheet.unused, *filter(None, [sheet.problem])):
+    if sheet.banner:
+        _say(sheet.banner)
+    for words in filter(None, (*sheet.unused, sheet.problem)):
         _say(f"Not used: {words}")
 
 
 def _attribute_table(sheet: AttributeSheet) -> Table:
-    table = Table("Attribute", "What is told", "Source", title=sheet.version, show_lines=True)
+    # Sources are paths and addresses, which are of use only whole.
+    columns = ("Attribute", "What is told", Column("Source", overflow="fold"))
+    table = Table(*columns, title=sheet.version, show_lines=True)
     for row in sheet.rows():
         told = [row.told.text] if row.told else []
         table.add_row(

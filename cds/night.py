@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Event
 from typing import Protocol
@@ -44,6 +44,10 @@ class Look(Protocol):
         ...
 
 
+Clear = Callable[[Event], dict[str, int]]
+"""Deletes what was kept long enough, until told to stop; how many rows of each kind."""
+
+
 @dataclass(frozen=True)
 class Night:
     """One run over the site at a time, across all processes; what a killed one had done stays done."""
@@ -54,6 +58,7 @@ class Night:
     model: str
     now: Callable[[], datetime]
     holder: str
+    clear: Clear | None = None
 
     def run(
         self, settle: Callable[[datetime], object], selection: Selection = EVERYTHING, stop: Event | None = None
@@ -72,7 +77,9 @@ class Night:
             self.store.queue_known(self.model, selection, self.now())
             self.store.make_due(self.model, started, selection)
             settle(started)
+            cleared = self.clear(found.stop) if self.clear and selection == EVERYTHING else {}
             summary = self.runs.sum_up(self.model, started, found.exams, tuple(dict.fromkeys(found.problems)))
+            summary = replace(summary, cleared=cleared)
             self.runs.finish(run_id, summary, self.now())
             return summary
 

@@ -127,6 +127,7 @@ def summary_lines(summary: RunSummary, queued: int) -> list[str]:
         *(f"Refused, {said}" for said in _by_count(summary.refused)),
         *(f"Held, {said}" for said in _by_count(summary.failed)),
         *(f"Could not look: {problem}" for problem in summary.problems),
+        *(f"Cleared away, {said}" for said in _by_count(summary.cleared)),
     ]
 
 

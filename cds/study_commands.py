@@ -61,6 +61,10 @@ class Asked:
         from cds.study.reading import read_cohort
         from cds.study.stored import read_stored_cohort
 
+        if self.cohort is not None and self.outcomes is not None:
+            raise StudyNotPossible(
+                "--cohort is studied without the store, and --outcomes goes with the store: name one of them"
+            )
         if self.cohort is not None:
             return read_cohort(self.cohort, self.scores_in)
         if self.outcomes is None and needs_outcomes:
@@ -110,7 +114,10 @@ def simulate(
     from cds.study.simulated import simulated_cohort, write_simulated
 
     with plain_errors():
-        write_simulated(simulated_cohort(seed, women, cancers, exams), file)
+        try:
+            write_simulated(simulated_cohort(seed, women, cancers, exams), file)
+        except OSError as e:
+            raise StudyNotPossible(f"{file.name!r} cannot be written ({type(e).__name__})") from e
 
 
 @study_app.command("trajectories")
@@ -248,14 +255,17 @@ def model_of_scores(settings: Settings, said: str | None, for_model: Path | None
 
 def _study(ctx: typer.Context, make: Callable[[Cohort, int, Track], Report], *, needs_outcomes: bool = True) -> None:
     """Read the cohort, make its report, hiding counts of fewer than the second argument, and say where it is."""
-    from cds.study.report import write_report
+    from cds.study.assembling import up_to_today
+    from cds.study.report import ready_folder, write_report
     from cds.study.summaries import Origin
 
     asked: Asked = ctx.obj
+    today = datetime.now(UTC).date()
     with plain_errors():
-        cohort = asked.read(needs_outcomes=needs_outcomes)
+        cohort = up_to_today(asked.read(needs_outcomes=needs_outcomes), today)
+        ready_folder(asked.output)
         report = make(cohort, asked.fewest, _track)
-        origin = Origin(str(ctx.info_name), cohort.model, datetime.now(UTC).date())
+        origin = Origin(str(ctx.info_name), cohort.model, today)
         page = write_report(report, asked.output, asked.fewest, origin)
     for sentence in report.sentences:
         console().print(sentence, markup=False, highlight=False, soft_wrap=True)

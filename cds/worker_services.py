@@ -31,6 +31,7 @@ from cds.store.arrivals import ArrivalRecords
 from cds.store.assessments import AssessmentRecords
 from cds.store.database import open_database
 from cds.store.outbox import OutboxRecords
+from cds.store.retention import Retention
 from cds.store.runs import RunRecords
 from cds.store.store import Store
 from cds.store.tables import Destination
@@ -115,7 +116,8 @@ class _Site:
     def night(self, further: Sequence[Look]) -> Night:
         runs = RunRecords(self.engine)
         changes = EhrChanges(self.night_ehrs, self.store, runs, self.model, self.now)
-        return Night([changes, *further], self.store, runs, self.model, self.now, holder_name())
+        clear = Retention(self.engine, self.settings.retention.kept, self.now).clear
+        return Night([changes, *further], self.store, runs, self.model, self.now, holder_name(), clear)
 
     def poll(self) -> ArchivePoll | None:
         imaging = self.settings.imaging

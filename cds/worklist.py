@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from enum import StrEnum
+from itertools import takewhile
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -50,8 +51,9 @@ def worklist(
     """Everyone whose newest score is over the threshold, highest first, unless an MRI suggestion was accepted since."""
     acted_on = cards.acted_on(MRI_ORDER)
     entries = []
-    for kept in assessments.current(model):
-        if is_over(kept.five_year) and not _is_done(kept, acted_on.get((kept.ehr, kept.patient_id))):
+    # The highest come first: nobody after the first who is not over it is.
+    for kept in takewhile(lambda kept: is_over(kept.five_year), assessments.current(model)):
+        if not _is_done(kept, acted_on.get((kept.ehr, kept.patient_id))):
             change = None if kept.change is None else _percent(kept.change)
             entries.append(
                 Entry(

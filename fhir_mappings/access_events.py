@@ -8,7 +8,10 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
-    """What was done. `refused` is an exam that was not scored, `caller-refused` a call that was not answered."""
+    """What was done. `refused` is an exam that was not scored, `caller-refused` a call that was not answered.
+
+    `cleared` is what was deleted because it had been kept as long as the site wants.
+    """
 
     SCORED = "scored"
     REFUSED = "refused"
@@ -22,6 +25,7 @@ class Action(StrEnum):
     FEEDBACK = "feedback"
     SEEN = "seen"
     CALLER_REFUSED = "caller-refused"
+    CLEARED = "cleared"
 
 
 class AccessOutcome(StrEnum):

@@ -104,6 +104,7 @@ _KINDS: Mapping[Action, _Kind] = {
     Action.FEEDBACK: _Kind(RESTFUL, "E", (OPERATION,)),
     Action.SEEN: _Kind(PATIENT_RECORD, "R"),
     Action.CALLER_REFUSED: _Kind(SECURITY_ALERT, "E", (NODE_AUTHENTICATION,)),
+    Action.CLEARED: _Kind(PATIENT_RECORD, "D"),
 }
 
 

@@ -41,12 +41,15 @@ def write_calibration(calibration: SiteCalibration, file: Path) -> None:
         "map": asdict(calibration.map),
         "fitted": dict(calibration.fitted),
     }
-    unfinished = file.with_name(file.name + ".new")
     try:
+        _calibration(json.loads(json.dumps(said)))
+        unfinished = file.with_name(file.name + ".new")
         unfinished.write_text(json.dumps({**said, "sha256": _digest(said)}, indent=2) + "\n", encoding="utf-8")
         unfinished.replace(file)
     except OSError as e:
         raise CalibrationRefused(f"the calibration cannot be written to {file.name!r} ({type(e).__name__})") from e
+    except ValueError as e:
+        raise CalibrationRefused(f"the calibration cannot be written: {e}") from e
 
 
 def read_calibration(file: Path) -> SiteCalibration:

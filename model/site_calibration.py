@@ -34,7 +34,8 @@ class Platt:
     intercept: float
 
     def __post_init__(self) -> None:
-        if not (0 < self.slope <= _FURTHEST and abs(self.intercept) <= _FURTHEST):
+        # A line as flat as that makes the same of all women.
+        if not (1 / _FURTHEST <= self.slope <= _FURTHEST and abs(self.intercept) <= _FURTHEST):
             raise ValueError("the slope of a calibration must be over 0, and its numbers of a sensible size")
 
     def __call__(self, logit: float, /) -> float:

@@ -179,7 +179,7 @@ def _keys(ehr: EhrSettings, settings: Settings) -> str:
     keys = key_reader(ehr, Destinations(settings.private_networks))()
     if not keys:
         raise SettingsError("its key set has no key that a signature could be held against")
-    return f"{len(keys)} keys"
+    return f"keys: {len(keys)}"
 
 
 def _smart(ehr: EhrSettings, settings: Settings) -> str:
@@ -190,7 +190,7 @@ def _smart(ehr: EhrSettings, settings: Settings) -> str:
     keys = keys_at(told.jwks_uri, client.verify, client.destinations, ehr.timeout_s)
     if not keys:
         raise EhrAnswerBroken("its key set has no key that an id_token could be held against")
-    return f"offers PKCE with {PKCE}, {len(keys)} keys; whether it knows our addresses, only a launch tells"
+    return f"offers PKCE with {PKCE}, keys: {len(keys)}; whether it knows our addresses, only a launch tells"
 
 
 def _archive(pacs: PacsSettings | None, settings: Settings) -> str:

@@ -63,6 +63,10 @@ class StoreMetrics(Collector):
             exams.add_metric([result], count)
         yield exams
         yield GaugeMetricFamily("mammotrend_last_run_written", "Assessments that it wrote", last.written)
+        cleared = GaugeMetricFamily("mammotrend_last_run_cleared", "Rows that it cleared away", labels=["kind"])
+        for kind, count in last.cleared.items():
+            cleared.add_metric([kind], count)
+        yield cleared
         yield GaugeMetricFamily(
             "mammotrend_last_run_problems", "What it could not look at, such as an EHR", len(last.problems)
         )

@@ -8,10 +8,10 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, make_response, render_template, request
 from markupsafe import Markup
-from werkzeug.exceptions import ServiceUnavailable
 
 from cds.assessment import assessment
 from cds.errors import LaunchRefused, LinkExpired, LinkRefused
+from cds.pages.other_versions import drawn, with_other_versions
 from cds.pages.plot import NARROW, WIDE, other_classes, scores_svg
 from cds.pages.scores_over_time import scores_over_time
 from cds.pages.smart.banner import Banner
@@ -23,11 +23,11 @@ from cds.web.limits import SPARE_THREADS, Places
 from fhir_mappings.access_events import AccessEvent, Action, Read, ReadFrom, WebCall
 from hooks.card_details import NO_LESS_SCREENING
 from hooks.exams import exams_newest_first
-from model.domain import Assessment
+from model.domain import Assessment, Trajectory
 
 NAME = "trajectory"
 POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "
-MADE_AT_ONCE = SPARE_THREADS // 2
+MADE_AT_ONCE = SPARE_THREADS // 4
 """As many again wait: whoever opens a page again and again must not keep the threads that answer hooks."""
 LONGEST_WAIT_S = 2.0
 NoteRefusal = Callable[[WebCall, str], object]
@@ -39,7 +39,7 @@ class CardPage:
 
     def __init__(self, parts: WebServices, pages: Pages, note_refusal: NoteRefusal) -> None:
         self._parts, self._pages, self._note_refusal = parts, pages, note_refusal
-        self._places = Places(MADE_AT_ONCE, LONGEST_WAIT_S)
+        self.places = Places(MADE_AT_ONCE, LONGEST_WAIT_S)
 
     def dress(self, routes: Blueprint) -> None:
         """Have everything on these routes sent as a page: what goes wrong is said to a person, not in JSON."""
@@ -54,16 +54,6 @@ class CardPage:
         except LinkRefused as refused:
             self._note_refusal(_call(), _WORDS.get(type(refused), "link-refused"))
             raise
-
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """A place to work at, as long as it is needed; ServiceUnavailable where none gets free in time."""
-        if not self._places.take():
-            raise ServiceUnavailable(retry_after=1)
-        try:
-            yield
-        finally:
-            self._places.leave()
 
     def card(self, uuid: str, ehr_name: str) -> tuple[ShownCard, CallingEhr]:
         """A card that was shown, and its EHR; raises LinkRefused where it is not there any more."""
@@ -91,8 +81,9 @@ class CardPage:
         banner: Banner | None = None,
     ) -> Response:
         """The page, once it is in the audit trail that it was seen, and by whom where that is known."""
+        line = self._line(card, known)
         self.note_seen(ehr, card.patient_id, user_id, card.study_uid, banner)
-        return html(self._rendered(card, ehr, known, banner))
+        return html(self._rendered(card, ehr, known, line, banner))
 
     def note_seen(
         self,
@@ -107,16 +98,25 @@ class CardPage:
         seen = AccessEvent(Action.SEEN, self._parts.now(), ehr.name, patient_id, study_uid, user_id=user_id, call=call)
         self._parts.trail.record(seen)
 
-    def _rendered(self, card: ShownCard, ehr: CallingEhr, known: Assessment, banner: Banner | None) -> str:
+    def _line(self, card: ShownCard, known: Assessment) -> Trajectory | None:
+        assessor = self._parts.assessor
+        others = assessor.store.scores_of_other_models(card.ehr, card.patient_id, assessor.model.key)
+        return with_other_versions(known, others, assessor.join)
+
+    def _rendered(
+        self, card: ShownCard, ehr: CallingEhr, known: Assessment, line: Trajectory | None, banner: Banner | None
+    ) -> str:
         told_at = card.made_at.astimezone(ehr.time_zone)
         age_at = banner.age_at if banner else None
+        shown = drawn(line, self._parts.assessor.model.key) if line else None
         return render_template(
             "scores_over_time.html",
-            page=scores_over_time(card, known, ehr.site, self._pages.model_card, told_at, age_at),
+            page=scores_over_time(card, known, line, ehr.site, self._pages.model_card, told_at, age_at),
             banner=banner,
-            drawings=_drawings(known, ehr),
-            line=known.trajectory,
-            others=other_classes(known.trajectory) if known.trajectory else (),
+            drawings=_drawings(shown, ehr),
+            line=shown,
+            others=other_classes(shown) if shown else (),
+            is_all_drawn=shown == line,
             groups=(UNDIAGNOSED, DIAGNOSED),
             caution=CAUTION,
             no_less_screening=NO_LESS_SCREENING,
@@ -141,9 +141,8 @@ def html(text: str) -> Response:
     return make_response(text, {"Content-Type": "text/html; charset=utf-8"})
 
 
-def _drawings(known: Assessment, ehr: CallingEhr) -> dict[str, Markup]:
+def _drawings(line: Trajectory | None, ehr: CallingEhr) -> dict[str, Markup]:
     """The same drawing for wide and for narrow windows; none where there is no score."""
-    line = known.trajectory
     if line is None:
         return {}
     sizes = (WIDE, NARROW)

@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 
 from cds.pages.drawing import drawing
 from cds.pages.study import DIAGNOSED, UNDIAGNOSED, GroupMedians
-from hooks.exams import apart
 from hooks.percentages import percent, threshold_percent
 from model.domain import Comparability, Interval, ScoredExam, Trajectory
 
@@ -63,25 +62,27 @@ def scores_svg(line: Trajectory, threshold: float, size: Format) -> str:
 def other_classes(line: Trajectory) -> list[tuple[Shape, Comparability, list[ScoredExam]]]:
     """The exams that may not be joined to the line, by their class, each with its shape."""
     found: dict[Comparability, list[ScoredExam]] = {}
-    for exam in apart(line):
+    for exam in line.apart:
         found.setdefault(exam.comparability, []).append(exam)
     return [(shape, *one) for shape, one in zip(cycle(OTHER_SHAPES), found.items(), strict=False)]
 
 
 def _draw(axes: Axes, line: Trajectory, threshold: float, size: Format) -> None:
-    exams = [*line.older, *line.points, *apart(line)]
+    exams = [*line.older, *line.points, *line.apart]
     _frame(axes, exams, threshold, size)
     for medians in (DIAGNOSED, UNDIAGNOSED):
         _band(axes, medians)
     _threshold(axes, threshold)
     _segments(axes, line)
     _marks(axes, line)
-    _points(axes, line.older, "older", "o", hollow=True)
-    _points(axes, line.points, "line", "o", hollow=False)
+    # The line's own points last, so that no other version's score of the same exam covers them.
     for shape, _, others in other_classes(line):
         _points(axes, others, "other", shape.marker, hollow=True)
+    _points(axes, line.older, "older", "o", hollow=True)
+    _points(axes, line.points, "line", "o", hollow=False)
+    highest = {exam.study_uid: _percent(exam) for exam in sorted(exams, key=_percent)}
     for exam in exams:
-        _value(axes, exam, threshold)
+        _value(axes, exam, threshold, above=_percent(exam) == highest[exam.study_uid])
     _detectable(axes, line)
 
 
@@ -170,9 +171,11 @@ def _points(axes: Axes, exams: Sequence[ScoredExam], kind: str, shape: str, *, h
     )
 
 
-def _value(axes: Axes, exam: ScoredExam, threshold: float) -> None:
+def _value(axes: Axes, exam: ScoredExam, threshold: float, *, above: bool) -> None:
+    """Above its point; of an exam that two model versions have scored the lower score below."""
     shown = percent(exam.score.five_year, beside=threshold)
-    _words(axes, (_day(exam), _percent(exam)), shown, "value", (0, 9), "center", "bottom")
+    offset, vertically = ((0, 9), "bottom") if above else ((0, -9), "top")
+    _words(axes, (_day(exam), _percent(exam)), shown, "value", offset, "center", vertically)
 
 
 def _detectable(axes: Axes, line: Trajectory) -> None:

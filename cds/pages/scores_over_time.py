@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -14,7 +15,7 @@ from hooks.percentages import limit_in_points, percent
 from hooks.reasoning import Reasoning
 from hooks.site import Site
 from model.card import ModelCard
-from model.domain import YEARS, Assessment, PendingExam, RefusedExam, ScoredExam
+from model.domain import YEARS, Assessment, PendingExam, RefusedExam, ScoredExam, Trajectory
 
 NO_DATE = "date unknown"
 AgeAt = Callable[[date], str]
@@ -76,6 +77,7 @@ class ScoresOverTime:
 def scores_over_time(
     card: ShownCard,
     assessment: Assessment,
+    line: Trajectory | None,
     site: Site,
     model: ModelCard,
     told_at: datetime,
@@ -83,18 +85,19 @@ def scores_over_time(
 ) -> ScoresOverTime:
     """The page of one card; `told_at` is when the card was made, by the clinic's clock.
 
-    `age_at` tells the patient's age on a day, for a page that knows her.
+    `line` is the assessment's with the scores of other model versions apart from it: they are rows of the table, and
+    count for nothing else. `age_at` tells the patient's age on a day, for a page that knows her.
     """
-    policy, latest, line = site.policy, latest_scored(assessment), assessment.trajectory
+    policy, latest, judged = site.policy, latest_scored(assessment), assessment.trajectory
     minimum = policy.minimum_detectable_change
     return ScoresOverTime(
         banners=details.banners(site, model.version),
         summary=card.summary,
         told_at=told_at.strftime("%Y-%m-%d %H:%M %Z"),
         index=_index(latest, site) if latest else None,
-        scored=tuple(_scored_rows(assessment, site, age_at)),
+        scored=tuple(_scored_rows(line, latest, site, age_at)) if line else (),
         unscored=tuple(_unscored_rows(assessment)),
-        changes=details.change_note(line, rates=True) if line and line.points else (),
+        changes=details.change_note(judged, rates=True) if judged and judged.points else (),
         reasoning=Reasoning.from_json(card.reasoning),
         threshold=details.threshold_words(policy),
         rule=f"age {policy.minimum_age_years} or older, 5-year score {policy.rule_words}",
@@ -112,25 +115,25 @@ def _index(exam: ScoredExam, site: Site) -> IndexExam:
     return IndexExam(exam.performed_on.isoformat(), shown[-1], tuple(zip(spans, shown, strict=True)))
 
 
-def _scored_rows(assessment: Assessment, site: Site, age_at: AgeAt | None) -> Iterator[ScoredRow]:
-    line = assessment.trajectory
-    judged = latest_scored(assessment)
-    for exam in exams_newest_first(assessment):
-        if isinstance(exam, ScoredExam):
-            apart = tuple(details.apartness(exam, line))
-            by = () if judged and exam.score.model == judged.score.model else (_scored_by(exam),)
-            yield ScoredRow(
-                exam.performed_on.isoformat(),
-                percent(exam.score.five_year, beside=site.policy.threshold),
-                str(exam.image_type),
-                plain(str(exam.device)) or "not named",
-                (*apart, *by, *map(plain, exam.warnings)),
-                age_at(exam.performed_on) if age_at else "",
-            )
+def _scored_rows(line: Trajectory, latest: ScoredExam | None, site: Site, age_at: AgeAt | None) -> Iterator[ScoredRow]:
+    """Every score, newest exam first; of one exam the score that counts comes first, and each names its model."""
+    exams = sorted((*line.points, *line.older, *line.apart), key=lambda exam: exam.performed_on, reverse=True)
+    scores = Counter(exam.study_uid for exam in exams)
+    for exam in exams:
+        is_plain = latest is not None and exam.score.model == latest.score.model and scores[exam.study_uid] == 1
+        yield ScoredRow(
+            exam.performed_on.isoformat(),
+            percent(exam.score.five_year, beside=site.policy.threshold),
+            str(exam.image_type),
+            plain(str(exam.device)) or "not named",
+            (*details.apartness(exam, line), *(() if is_plain else (_scored_by(exam),)), *map(plain, exam.warnings)),
+            age_at(exam.performed_on) if age_at else "",
+        )
 
 
 def _scored_by(exam: ScoredExam) -> str:
-    return f"scored by {plain(details.method_text(exam.score.model))}"
+    model = exam.score.model
+    return f"scored by {plain(details.method_text(model))}{'' if model.clinical else ', not for clinical use'}"
 
 
 def _unscored_rows(assessment: Assessment) -> Iterator[UnscoredRow]:

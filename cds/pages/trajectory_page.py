@@ -18,7 +18,7 @@ def register(app: Flask, cards: CardPage, links: CardLinks) -> None:
         with cards.noted():
             card, ehr = cards.card(*links.opened(token))
             known = cards.known(card)
-        with cards.place():
+        with cards.places.taken():
             return cards.show(card, ehr, known)
 
     cards.dress(routes)

@@ -9,6 +9,7 @@ from cds.settings.orders import CodeSettings, OrderCodesSettings, OrderSettings
 from cds.settings.pages import PagesSettings
 from cds.settings.policy import CardsSettings, PolicySettings
 from cds.settings.processes import NightSettings, ScoringSettings, ServiceSettings
+from cds.settings.retention import RetentionSettings
 from cds.settings.secret_values import read_secret, read_secret_variable
 from cds.settings.site import Settings, read_settings
 
@@ -25,6 +26,7 @@ __all__ = [
     "PacsSettings",
     "PagesSettings",
     "PolicySettings",
+    "RetentionSettings",
     "RiskAssessmentBy",
     "ScoringSettings",
     "ServiceSettings",

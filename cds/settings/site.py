@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as EnvironmentNotRead
 
@@ -21,6 +22,7 @@ from cds.settings.pages import PagesSettings
 from cds.settings.policy import CardsSettings, PolicySettings
 from cds.settings.processes import NightSettings, ScoringSettings, ServiceSettings
 from cds.settings.profiles import with_profile
+from cds.settings.retention import RetentionSettings
 from model.card import DEMO_MODEL
 from model.installed import model_folder
 
@@ -54,6 +56,7 @@ class Settings(BaseSettings):
     scoring: ScoringSettings = ScoringSettings()
     night: NightSettings = NightSettings()
     operations: OperationsSettings = OperationsSettings()
+    retention: RetentionSettings = RetentionSettings()
     pages: PagesSettings = PagesSettings()
 
     @property
@@ -105,6 +108,17 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _what_is_asked_for_again_is_kept(self) -> Self:
+        """An archive lists a study for `poll_days`; an override keeps a card quiet."""
+        kept = self.retention
+        if kept.arrivals_days is not None and kept.arrivals_days <= self.imaging.poll_days:
+            raise ValueError("retention.arrivals_days must be more than imaging.poll_days")
+        quiet_days = self.cards.quiet_days_after_override
+        if kept.answered_cards_days is not None and kept.answered_cards_days <= quiet_days:
+            raise ValueError("retention.answered_cards_days must be more than cards.quiet_days_after_override")
+        return self
+
+    @model_validator(mode="after")
     def _launches_open_pages(self) -> Self:
         if self.service.trust == "demo" or not any(ehr.smart for ehr in self.ehrs):
             return self
@@ -146,10 +160,15 @@ def read_settings(file: Path | None, *, environment: bool = True) -> Settings:
     try:
         return Settings(**values) if environment else _OfFileAlone(**values)
     except ValidationError as e:
-        wrong = "; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in e.errors())
-        raise SettingsError(f"the settings cannot be used: {wrong}") from None
+        raise SettingsError(f"the settings cannot be used: {'; '.join(map(_in_words, e.errors()))}") from None
     except EnvironmentNotRead as e:
         raise SettingsError(f"the environment cannot be used: {e}") from None
+
+
+def _in_words(wrong: ErrorDetails) -> str:
+    """Where it stands, unless it is about several settings, which our own words name; and what is wrong."""
+    place = ".".join(map(str, wrong["loc"]))
+    return ": ".join(filter(None, (place, wrong["msg"].removeprefix("Value error, "))))
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -21,6 +21,7 @@ from fhir_mappings.risk_assessments import retracted
 from model.domain import RefusedExam, ScoredExam
 
 RETRACTED = "entered-in-error"
+AT_A_TIME = 1000
 
 
 @dataclass(frozen=True)
@@ -163,12 +164,12 @@ class AssessmentRecords:
         with Session(self._engine, expire_on_commit=False) as session:
             return list(session.exec(query.order_by(col(Assessment.id))).all())
 
-    def current(self, model: str) -> list[Assessment]:
-        """Every patient's newest conclusion by this model, highest five-year risk first."""
+    def current(self, model: str) -> Iterator[Assessment]:
+        """Every patient's newest conclusion by this model, highest risk first, read as far as it is wanted."""
         query = select(Assessment).where(Assessment.model == model, col(Assessment.current))
         ordered = query.order_by(col(Assessment.five_year).desc(), col(Assessment.id))
         with Session(self._engine, expire_on_commit=False) as session:
-            return list(session.exec(ordered).all())
+            yield from session.exec(ordered.execution_options(yield_per=AT_A_TIME))
 
 
 def _refused(known: Sequence[Outcome]) -> set[str]:

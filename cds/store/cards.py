@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from sqlalchemy import Engine, bindparam, func
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, SQLModel, col, select
 
 from cds.store.audit import note
@@ -111,14 +112,21 @@ class CardRecords:
     def acted_on(self, resource_type: str) -> dict[tuple[str, str], Accepted]:
         """The patients, by EHR and id, for whom a suggestion of this resource was accepted, and which was the last."""
         query = (
-            select(ShownCard, Feedback.accepted, Feedback.received_at)
+            select_columns(
+                col(ShownCard.ehr),
+                col(ShownCard.patient_id),
+                col(ShownCard.study_uid),
+                col(ShownCard.suggestions),
+                col(Feedback.accepted),
+                col(Feedback.received_at),
+            )
             .join(Feedback, col(Feedback.card) == ShownCard.uuid)
-            .where(Feedback.outcome == "accepted")
+            .where(col(Feedback.outcome) == "accepted")
             .order_by(col(Feedback.received_at))
         )
         with Session(self._engine) as session:
             return {
-                (card.ehr, card.patient_id): Accepted(when, card.study_uid)
-                for card, accepted, when in session.exec(query).all()
-                if any(one["uuid"] in accepted and one["resource"] == resource_type for one in card.suggestions)
+                (ehr, patient_id): Accepted(when, study_uid)
+                for ehr, patient_id, study_uid, suggestions, accepted, when in session.execute(query)
+                if any(one["uuid"] in accepted and one["resource"] == resource_type for one in suggestions)
             }

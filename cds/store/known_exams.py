@@ -73,7 +73,11 @@ class KnownExam(NamedTuple):
     score: StoredScore | None
 
 
-def query(which: ColumnElement[bool]) -> Select[Any]:
+OF_MODEL = col(Scoring.model) == bindparam("model")
+NOT_OF_MODEL = col(Scoring.model) != bindparam("model")
+
+
+def query(which: ColumnElement[bool], errands: ColumnElement[bool] = OF_MODEL) -> Select[Any]:
     """The statement that reads the exams for which a condition holds, in the order of their ids; needs the `model`.
 
     To be made once and kept: putting it together takes longer than running it.
@@ -85,7 +89,7 @@ def query(which: ColumnElement[bool]) -> Select[Any]:
             *_columns(Score, StoredScore._fields),
         )
         .select_from(Exam)
-        .join(Scoring, (col(Scoring.exam_id) == Exam.id) & (col(Scoring.model) == bindparam("model")), isouter=True)
+        .join(Scoring, (col(Scoring.exam_id) == Exam.id) & errands, isouter=True)
         .join(Score, col(Score.id) == Scoring.score_id, isouter=True)
         .where(which)
         .order_by(col(Exam.id))

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, or_, update
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
 from cds.store.audit import AccessEvent, Action, note
 from cds.store.tables import Assessment, Destination, Outbox, OutboxState
-from cds.store.waiting import is_due, wait_after
+from cds.store.waiting import due_parts, longest_due, wait_after
 
 MOST_ATTEMPTS = 20
 """About four days of a system that does not answer; after that somebody has to look."""
@@ -75,17 +75,14 @@ class OutboxRecords:
             .correlate(Outbox, Assessment)
             .exists()
         )
-        due = (
+        waiting = (
             select(Outbox.id)
             .join(Assessment, col(Assessment.id) == Outbox.assessment_id)
-            .where(Outbox.state == OutboxState.QUEUED, is_due(col(Outbox.due_at), now, now), ~under_way)
-            .order_by(col(Outbox.due_at), col(Outbox.id))
-            .limit(1)
-            .with_for_update(skip_locked=True, of=Outbox)
+            .where(Outbox.state == OutboxState.QUEUED, ~under_way)
         )
         claim = (
             update(Outbox)
-            .where(col(Outbox.id) == due.scalar_subquery())
+            .where(col(Outbox.id) == func.coalesce(*longest_due(waiting, Outbox, now, now)))
             .values(claimed_until=now + lease, due_at=now + lease, attempts=col(Outbox.attempts) + 1)
             .returning(col(Outbox.id))
         )
@@ -114,9 +111,9 @@ class OutboxRecords:
 
     def put_off(self, delivery: Delivery, until: datetime) -> None:
         """Have what goes the same way as a delivery wait until a moment: whoever does not answer one, answers none."""
-        same = select(Assessment.id).where(Assessment.ehr == delivery.ehr)
+        same = select(Assessment.id).where(Assessment.id == Outbox.assessment_id, Assessment.ehr == delivery.ehr)
         waiting = (col(Outbox.state) == OutboxState.QUEUED) & col(Outbox.claimed_until).is_(None)
-        these = waiting & (col(Outbox.destination) == delivery.destination) & col(Outbox.assessment_id).in_(same)
+        these = waiting & (col(Outbox.destination) == delivery.destination) & same.correlate(Outbox).exists()
         with Session(self._engine) as session:
             session.execute(update(Outbox).where(these, col(Outbox.due_at) < until).values(due_at=until))
             session.commit()
@@ -137,10 +134,11 @@ class OutboxRecords:
             select(Outbox, Assessment.ehr)
             .join(Assessment, col(Assessment.id) == Outbox.assessment_id)
             .where(col(Outbox.state).in_(states))
-            .order_by(col(Outbox.id))
         )
         with Session(self._engine) as session:
-            return [_letter(row, ehr) for row, ehr in session.exec(query).all()]
+            letters = [_letter(row, ehr) for row, ehr in session.exec(query).all()]
+        # Not by the database: SQLite would read every letter there is in that order.
+        return sorted(letters, key=lambda letter: letter.id)
 
     def count_written(self, since: datetime) -> int:
         """How many assessments were brought into charts since a moment."""
@@ -154,9 +152,8 @@ class OutboxRecords:
 
     def is_anything_due(self, now: datetime) -> bool:
         """Whether a delivery could be made now."""
-        query = (
-            select(Outbox.id).where(Outbox.state == OutboxState.QUEUED, is_due(col(Outbox.due_at), now, now)).limit(1)
-        )
+        due = or_(*due_parts(Outbox, now, now))
+        query = select(Outbox.id).where(Outbox.state == OutboxState.QUEUED, due).limit(1)
         with Session(self._engine) as session:
             return session.exec(query).first() is not None
 

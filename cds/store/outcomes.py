@@ -7,9 +7,9 @@ from collections.abc import Collection
 from sqlalchemy import Connection, bindparam
 from sqlmodel import col
 
-from cds.store.known_exams import KnownExam, query, read
+from cds.store.known_exams import NOT_OF_MODEL, KnownExam, query, read
 from cds.store.records import pending_exam, refused_exam, scored_exam
-from cds.store.tables import Exam, ExamSource, ScoringState
+from cds.store.tables import Exam, ExamSource, Scoring, ScoringState
 from model.domain import PendingExam, RefusedExam, ScoredExam
 
 Outcome = ScoredExam | RefusedExam | PendingExam
@@ -26,6 +26,7 @@ _ASKED_FOR = query(
     _IN_EHR & col(Exam.key).in_(bindparam("keys", expanding=True)) | _HERS & (col(Exam.source) == ExamSource.PACS)
 )
 _OF_PATIENT = query(_HERS).with_for_update(of=Exam, key_share=True)
+_OF_OTHER_MODELS = query(_HERS & (col(Scoring.state) == ScoringState.SCORED), NOT_OF_MODEL)
 
 
 def asked_for(connection: Connection, ehr: str, patient_id: str, keys: Collection[str], model: str) -> list[KnownExam]:
@@ -36,6 +37,14 @@ def asked_for(connection: Connection, ehr: str, patient_id: str, keys: Collectio
 def of_patient(connection: Connection, ehr: str, patient_id: str, model: str) -> list[KnownExam]:
     """Everything that is on record for the patient, locked where the database can until the transaction ends."""
     return read(connection, _OF_PATIENT, ehr=ehr, patient_id=patient_id, model=model)
+
+
+def of_other_models(connection: Connection, ehr: str, patient_id: str, model: str) -> list[KnownExam]:
+    """The patient's exams that other models have scored, each once for every one of those models.
+
+    Not where the images were replaced or the study was moved since: its errands are then queued again, for all models.
+    """
+    return read(connection, _OF_OTHER_MODELS, ehr=ehr, patient_id=patient_id, model=model)
 
 
 def outcome(known: KnownExam, patient_id: str) -> Outcome:

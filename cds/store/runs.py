@@ -19,7 +19,8 @@ from cds.store.tables import Lease, Run, Scoring, ScoringState, Watermark
 class RunSummary:
     """What one run came to: exams found new, scored, refused by reason, failed by problem, assessments written.
 
-    `problems` are sentences on what could not be looked at. Nothing in it names a patient.
+    `cleared` is what was deleted, by kind, because it had been kept long enough. `problems` are sentences on what could
+    not be looked at. Nothing in it names a patient.
     """
 
     found: int = 0
@@ -28,6 +29,7 @@ class RunSummary:
     failed: dict[str, int] = field(default_factory=dict)
     written: int = 0
     problems: tuple[str, ...] = ()
+    cleared: dict[str, int] = field(default_factory=dict)
 
 
 class RunRecords:
@@ -113,6 +115,7 @@ class RunRecords:
             "failed": summary.failed,
             "written": summary.written,
             "problems": list(summary.problems),
+            "cleared": summary.cleared,
         }
         with Session(self._engine) as session:
             session.execute(update(Run).where(col(Run.id) == run_id).values(**values, finished_at=now))

@@ -18,7 +18,7 @@ from cds.store.records import exclusion_rows, images_digest, score_values
 from cds.store.registration import NewExam, is_backing_off
 from cds.store.stage_times import Spent
 from cds.store.tables import Exam, Score, Scoring, ScoringState, Stage
-from cds.store.waiting import is_due, wait_after
+from cds.store.waiting import longest_due, wait_after
 from model.domain import RefusedExam, ScoredExam
 
 __all__ = ["BELONGS_TO_ANOTHER", "EVERYTHING", "NewExam", "Outcome", "ScoringJob", "Selection", "Store"]
@@ -117,6 +117,13 @@ class Store:
             rows = outcomes.of_patient(connection, ehr, patient_id, model)
         return [outcomes.outcome(row, patient_id) for row in rows]
 
+    def scores_of_other_models(self, ehr: str, patient_id: str, model: str) -> list[ScoredExam]:
+        """The scores that other models gave a patient's exams, as far as they stand."""
+        with self._engine.connect() as connection:
+            rows = outcomes.of_other_models(connection, ehr, patient_id, model)
+        told = (outcomes.outcome(row, patient_id) for row in rows)
+        return [one for one in told if isinstance(one, ScoredExam)]
+
     def is_known(self, study_uid: str) -> bool:
         """Whether a study is on record for any patient."""
         with Session(self._engine) as session:
@@ -162,21 +169,17 @@ class Store:
         With `due_by` only what was due by then is taken, and of a selection only its exams.
         """
         latest = now if due_by is None else min(now, due_by)
-        due = (
-            select(Scoring.id)
-            .where(
-                Scoring.model == model, Scoring.state == ScoringState.QUEUED, is_due(col(Scoring.due_at), latest, now)
-            )
-            .order_by(col(Scoring.urgent).desc(), col(Scoring.due_at), col(Scoring.id))
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
-        due = due.where(*_of(selection))
+        waits = and_(col(Scoring.model) == model, col(Scoring.state) == ScoringState.QUEUED, *_of(selection))
+        due = [
+            question
+            for urgent in (True, False)
+            for question in longest_due(select(Scoring.id).where(waits, Scoring.urgent == urgent), Scoring, latest, now)
+        ]
         # A claim that is still there is of a worker that has ended without a word.
         lost = case((col(Scoring.claimed_until).is_not(None), col(Scoring.lost) + 1), else_=0)
         claim = (
             update(Scoring)
-            .where(col(Scoring.id) == due.scalar_subquery())
+            .where(col(Scoring.id) == func.coalesce(*due))
             .values(due_at=now + lease, claimed_until=now + lease, attempts=col(Scoring.attempts) + 1, lost=lost)
             .returning(col(Scoring.id))
         )
@@ -233,7 +236,8 @@ class Store:
         """Have every exam whose last attempt failed tried again now. One that a worker has is left to it."""
         which = and_(col(Scoring.model) == model, is_backing_off(now), *_of(selection))
         # A hook that asks for several of them writes them in this order, too.
-        these = select(Scoring.id).where(which).order_by(col(Scoring.exam_id)).with_for_update()
+        # Plus nothing: SQLite would read every errand there is in that order.
+        these = select(Scoring.id).where(which).order_by(col(Scoring.exam_id) + 0).with_for_update()
         with Session(self._engine) as session:
             _change(session, col(Scoring.id).in_(these), due_at=now)
 

@@ -92,7 +92,7 @@ class Scoring(SQLModel, table=True):
     __tablename__ = "scoring"
     __table_args__ = (
         UniqueConstraint("exam_id", "model", name="scoring_exam_id_model_key"),
-        Index("scoring_queue", "model", "state", "urgent", "due_at"),
+        Index("scoring_queue", "model", "state", "urgent", "due_at", "id"),
         Index("scoring_finished", "model", "finished_at"),
         _where("scoring_unassessed", "model", "exam_id", condition="assessed_at IS NULL AND state <> 'queued'"),
     )
@@ -177,7 +177,14 @@ class Assessment(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("ehr", "identifier", "revision", name="assessment_revision"),
         Index("assessment_of_patient", "ehr", "patient_id"),
-        _where("assessment_current", "model", "five_year", condition="current"),
+        # As each database spells the condition of a query: SQLite does not see that they are the same.
+        Index(
+            "assessment_current",
+            "model",
+            "five_year",
+            sqlite_where=text("current = 1"),
+            postgresql_where=text("current"),
+        ),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -225,7 +232,8 @@ class Outbox(SQLModel, table=True):
     __tablename__ = "outbox"
     __table_args__ = (
         UniqueConstraint("assessment_id", "destination", name="outbox_once_for_each_destination"),
-        Index("outbox_queue", "state", "due_at"),
+        Index("outbox_queue", "state", "due_at", "id"),
+        Index("outbox_finished", "finished_at"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -248,7 +256,7 @@ class ShownCard(SQLModel, table=True):
     """
 
     __tablename__ = "card"
-    __table_args__ = (Index("card_of_patient", "ehr", "patient_id"),)
+    __table_args__ = (Index("card_of_patient", "ehr", "patient_id"), Index("card_made", "made_at"))
 
     uuid: str = Field(primary_key=True)
     ehr: str
@@ -307,6 +315,7 @@ class Run(SQLModel, table=True):
     failed: dict[str, int] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     written: int = 0
     problems: list[str] = _json_list()
+    cleared: dict[str, int] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
 
 
 class Lease(SQLModel, table=True):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date
+from typing import Final
+
 import numpy as np
 import pandas as pd
 
@@ -10,6 +14,8 @@ from cds.study.cohort import EXAM_COLUMNS, WOMAN_COLUMNS, Cohort
 from cds.study.flow import Flow
 from cds.study.small_cells import told
 from cds.study.women import UNKNOWN
+
+_DAYS_OF_WOMEN: Final = ("diagnosis_date", "last_follow_up")
 
 
 def assemble(exams: pd.DataFrame, women: pd.DataFrame, flow: Flow) -> Cohort:
@@ -21,6 +27,27 @@ def assemble(exams: pd.DataFrame, women: pd.DataFrame, flow: Flow) -> Cohort:
     ordered = exams.sort_values(["patient", "exam_date"], kind="stable", ignore_index=True)
     read = Cohort(ordered, women.loc[np.unique(ordered["patient"])], flow)
     return _followed(_not_empty(_before_diagnosis(_not_empty(_usable(read)))))
+
+
+def up_to_today(cohort: Cohort, today: date) -> Cohort:
+    """The cohort without exams that are yet to come, as an archive's slip may have them; raises StudyNotPossible.
+
+    It does where a diagnosis or a last follow-up is: 2099 for "still here" would count as years without a cancer. The
+    day after today is still taken: it may have begun elsewhere.
+    """
+    latest = pd.Timestamp(today) + pd.Timedelta(days=1)
+    is_late = cohort.exams["exam_date"] > latest
+    kept = _not_empty(cohort.only(~is_late, "an exam dated after today"))
+    # Their follow-up had been moved to that exam.
+    last = kept.exams.loc[kept.exams["patient"].isin(cohort.exams.loc[is_late, "patient"])]
+    moved = last.groupby("patient")["exam_date"].max()
+    women = kept.women.assign(last_follow_up=moved.reindex(kept.women.index).fillna(kept.women["last_follow_up"]))
+    for name in _DAYS_OF_WOMEN:
+        if (women[name] > latest).any():
+            raise StudyNotPossible(
+                f"column {name}: days after today; give the last day of which it is known, and leave empty what is not"
+            )
+    return replace(kept, women=women)
 
 
 def _not_empty(cohort: Cohort) -> Cohort:

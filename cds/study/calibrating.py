@@ -54,13 +54,16 @@ class Known:
 
 
 def platt(known: Known) -> Platt | None:
-    """A line over the logit; None where higher scores do not go with more cancers, or there are none."""
+    """A line over the logit; None where higher scores do not go with more cancers, or part them wholly."""
     if np.ptp(known.logit) == 0:
         return None
     fitted = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10)
     fitted.fit(known.logit[:, None], known.is_case, sample_weight=known.weight)
     slope, intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
-    return Platt(slope, intercept) if slope > 0 else None
+    try:
+        return Platt(slope, intercept)
+    except ValueError:  # it falls, or is as steep as no women's are
+        return None
 
 
 def isotonic(known: Known) -> Isotonic | None:

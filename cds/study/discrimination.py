@@ -17,8 +17,7 @@ from cds.study.calibrating import Known
 from cds.study.censoring import Floats
 from cds.study.cohort import Cohort
 from cds.study.concordance import C_INDEX, MEASURES, measured, resampled
-from cds.study.decision_curves import decision_curve, decision_curve_svg, gain_at, net_benefit
-from cds.study.flagging import crossing
+from cds.study.decision_curves import Sides, decision_curve, decision_curve_svg, gain_at, net_benefit
 from cds.study.landmark import HORIZONS, RISK_YEARS, Landmark, first_with_change
 from cds.study.progress import Track
 from cds.study.report import Picture, Report, Table
@@ -51,7 +50,7 @@ def discrimination_report(
     women = landmark.women
     markers = {SCORE: women["score"].to_numpy(), CHANGE: women["change"].to_numpy(), BOTH: combined(women, seed)}
     values = _values(landmark, markers, samples, seed, track, fewest)
-    curve = decision_curve(women, policy.comparator, fewest)
+    curve = decision_curve(women, policy, fewest)
     gain = _gain(women, policy, gain_at(women, policy, samples, seed, track), fewest)
     return Report(
         "Discrimination: who is diagnosed, and who had the higher score",
@@ -59,7 +58,7 @@ def discrimination_report(
         (
             Table("discrimination", "AUC and c-index", _by_words(values), _NOTE),
             Picture("AUC by year", auc_svg(values), "With 95 % intervals of resamples. 0.5 is what chance gives."),
-            Table("horizons", "How many were diagnosed and followed", _horizons(landmark, fewest)),
+            Table("horizons", "How many were diagnosed and followed", horizons(landmark, fewest), _LOST),
             Picture("Decision curve", decision_curve_svg(curve, policy), _CURVE),
             Table("decision_curve", "Net benefit for each hundred women", curve, _CURVE),
             Table("threshold", f"At the site's threshold: {policy.rule_words}", gain),
@@ -77,10 +76,14 @@ _NOTE: Final = (
     "Intervals: 95 %, of resamples of the women. Both: a logistic model of the score's logit and of the change, "
     "each woman's value from a fit without her (ten folds); that the fits would vary is not in its interval."
 )
+_LOST: Final = (
+    "Not told: a number from which, with the others, it would follow that a few were diagnosed or lost from sight."
+)
 _CURVE: Final = (
     "Net benefit at five years (1 - Kaplan-Meier): the flagged who are diagnosed, less those who are not, weighed with "
     "the odds of the threshold. It says what flagging by the score is worth to who finds the threshold right, and not "
-    "what breast MRI does for the women flagged. The curve has no interval; at the site's threshold the table has one."
+    "what breast MRI does for the women flagged. The curve has no interval; at the site's threshold the table has one. "
+    "It is straight between the thresholds that may be told: between any two lie no women or cancers, or enough."
 )
 
 
@@ -136,11 +139,17 @@ def _by_words(values: pd.DataFrame) -> pd.DataFrame:
     return values.assign(measure=values["measure"].map(of), marker=values["marker"].map(_WORDS))
 
 
-def _horizons(landmark: Landmark, fewest: int) -> pd.DataFrame:
+def horizons(landmark: Landmark, fewest: int) -> pd.DataFrame:
+    """By year how many were diagnosed and how many followed for longer, where that tells of no few, nor of few lost."""
     cases = [landmark.cases_within(year) for year in HORIZONS]
     beyond = [landmark.followed_beyond(year) for year in HORIZONS]
+    women = len(landmark.women)
+    lost = [women - case - longer for case, longer in zip(cases, beyond, strict=True)]
     columns = {"diagnosed within them": told_in_turn(0, cases, fewest)}
-    columns["followed longer"] = told_in_turn(len(landmark.women), beyond, fewest)
+    columns["followed longer"] = [
+        words if may else "not told"
+        for words, may in zip(told_in_turn(women, beyond, fewest), may_be_told(0, lost, fewest), strict=True)
+    ]
     return pd.DataFrame({"years": HORIZONS, **columns})
 
 
@@ -148,8 +157,7 @@ def _gain(women: pd.DataFrame, policy: MriPolicy, spread: pd.DataFrame, fewest: 
     score, everybody = net_benefit(women, policy.threshold, policy.comparator)
     found = {"score": 100 * score, "more_than_all": 100 * (score - everybody)}
     words = {"score": "flagging by the score", "more_than_all": "that, less flagging everybody"}
-    flagged = int(crossing(women["score"], policy.threshold, policy.comparator).sum())
-    if not all(may_be_told(len(women), [flagged], fewest)) or np.isnan(score):
+    if not Sides.of(women).may_be_told(policy, fewest) or np.isnan(score):
         found, spread = dict.fromkeys(found, np.nan), pd.DataFrame({name: [0.0] for name in found}) * np.nan
     rows = [(words[name], found[name], *spread[name].quantile([0.025, 0.975])) for name in words]
     return pd.DataFrame(rows, columns=["net benefit for 100 women", "value", "low", "high"])
@@ -200,6 +208,6 @@ def auc_svg(values: pd.DataFrame) -> str:
             )
         axes.axhline(0.5, color="#8a949c", linewidth=0.8, linestyle=":")
         axes.set(xticks=HORIZONS, xlabel="years after the exam", ylabel="AUC")
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(colours))
 
     return drawing("auc by year", 6.4, 3.4, draw)

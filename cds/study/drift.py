@@ -20,7 +20,7 @@ from cds.study.cohort import Cohort
 from cds.study.progress import Track
 from cds.study.proportions import shares
 from cds.study.report import Picture, Report, Table
-from cds.study.small_cells import told, without_small_cells
+from cds.study.small_cells import hidden_together, told_together
 
 NOT_NAMED = "not named"
 MOST_DRAWN = 6
@@ -123,8 +123,10 @@ def _picture(number: int, unit: str, scale: Scale, months: list[ScoreSpread], fo
 
 
 def _months_table(spread: list[ScoreSpread], fewest: int) -> pd.DataFrame:
-    rows = [(one.device, one.month, told(one.exams, fewest), one.lower, one.median, one.upper) for one in spread]
+    rows = [(one.device, one.month, one.exams, one.lower, one.median, one.upper) for one in spread]
     table = pd.DataFrame(rows, columns=["unit", "month", "exams", "lower quartile", "median", "upper quartile"])
+    # All exams together are in the flow.
+    table["exams"] = told_together(table["exams"], hidden_together(table[["exams"]], fewest), fewest)
     scores = ["lower quartile", "median", "upper quartile"]
     table[scores] = (100 * table[scores].astype(float)).round(2)
     return table
@@ -139,8 +141,12 @@ def _refusals_part(refusals: Sequence[MonthOfRefusals], fewest: int) -> list[Tab
     counts["scored"] = counts["exams"] - counts["refused"]
     rates = shares(counts["refused"], counts["exams"]).round(2)
     table = pd.concat([counts, rates.set_axis(["refused (%)", "from (%)", "to (%)"], axis=1)], axis=1)
-    hidden = without_small_cells(table, ["refused", "scored"], fewest, ["exams", "refused (%)", "from (%)", "to (%)"])
-    return [Table("refusals", "Refused exams by month", hidden, "Of which unit a refused exam is, is not kept.")]
+    hidden = hidden_together(counts[["refused", "scored"]], fewest)
+    for name in ("refused", "scored"):
+        table[name] = told_together(counts[name], hidden, fewest)
+    others = ["exams", "refused (%)", "from (%)", "to (%)"]
+    table[others] = table[others].astype(object).where(~hidden, None)
+    return [Table("refusals", "Refused exams by month", table, "Of which unit a refused exam is, is not kept.")]
 
 
 def _sentences(judged: list[Drift], changes: dict[str, list[ChangePoint]], last: date) -> list[str]:

@@ -114,7 +114,7 @@ def _groups(figures: Figures) -> str:
         for name in figures
         if name.startswith(_OF_GROUP)
     ]
-    return f"{figures['rule']}, by group: {', '.join(shares)}" if shares else ""
+    return f"women {figures['rule']}, by group: {', '.join(shares)}" if shares else ""
 
 
 _WORDS: Final[Mapping[str, tuple[tuple[str, Callable[[Figures], str]], ...]]] = {

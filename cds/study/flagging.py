@@ -39,9 +39,14 @@ class Period:
     @classmethod
     def of(cls, exams: pd.DataFrame, since: date | None, until: date | None) -> Period:
         """The period that was asked for; what is left open makes it the year that ends with the last exam."""
-        if until is None:
-            until = since + _TO_A_YEARS_END if since else exams["exam_date"].max().date()
-        return cls(since or until - _TO_A_YEARS_END, until)
+        try:
+            if until is None:
+                until = since + _TO_A_YEARS_END if since else exams["exam_date"].max().date()
+            return cls(since or until - _TO_A_YEARS_END, until)
+        except OverflowError:
+            raise StudyNotPossible(
+                "the period has no other end: the calendar is over; check --since and --until"
+            ) from None
 
     @property
     def days(self) -> int:

@@ -7,6 +7,10 @@ from typing import Self
 
 import pandas as pd
 
+from cds.study.small_cells import whole_told
+
+_ROUGHLY = " (to hundreds where a step below is not told, as it would follow from the number)"
+
 
 @dataclass(frozen=True)
 class Step:
@@ -35,6 +39,13 @@ class Flow:
     def noting(self, words: str, women: int, exams: int) -> Self:
         """The flow with what was kept, and how it was put right."""
         return replace(self, noted=(*self.noted, Step(words, women, exams))) if women or exams else self
+
+    def read_in_words(self, fewest: int) -> str:
+        """How many women and exams were read, such that no step which is not told follows."""
+        women = whole_told([self.women_kept, *(step.women for step in self.left_out)], fewest)
+        exams = whole_told([self.exams_kept, *(step.exams for step in self.left_out)], fewest)
+        is_rough = not (women.isdecimal() and exams.isdecimal())
+        return f"{women} women, {exams} exams" + (_ROUGHLY if is_rough else "")
 
     @property
     def women_kept(self) -> int:

@@ -16,9 +16,10 @@ from cds.study.flagging import Flagged, Screened, flag_all
 from cds.study.impact_tables import CANCER_SHARE, NOT_TOLD, RATE, parts_table, policies_table
 from cds.study.progress import Track
 from cds.study.report import Picture, Report, Table
-from cds.study.small_cells import told
+from cds.study.small_cells import hidden_together
 from hooks.policy import MriPolicy
 
+MOST_CAPACITY = 100_000
 LIMITS = (
     "By score and age alone: the service also looks at histories, orders, MRI of the last year and open work-ups, "
     "which are not in these exams, so fewer would be suggested an MRI than are flagged here.",
@@ -43,8 +44,8 @@ class Foreseen:
     follow_up_years: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.capacity_a_week > 0 or not math.isfinite(self.capacity_a_week):
-            raise StudyNotPossible("--capacity is how many MRI there are a week: more than 0")
+        if not 0 < self.capacity_a_week <= MOST_CAPACITY:
+            raise StudyNotPossible(f"--capacity is how many MRI there are a week: more than 0, {MOST_CAPACITY} at most")
         if not 0 < self.percentile < 100:
             raise StudyNotPossible(
                 "--percentile is over 0 and under 100, such as 97 for the highest three in a hundred"
@@ -88,11 +89,13 @@ def _load(highest: pd.Series, screened: Screened, asked: Foreseen, fewest: int) 
 
 
 def _policies_note(policies: list[Flagged], asked: Foreseen, has_outcomes: bool) -> str:
-    notes = [f"Intervals are Wilson's, of 95 %. {NOT_TOLD}: too few, or what would tell them by subtraction."]
+    notes = [
+        f"Intervals are Wilson's, of 95 %. {NOT_TOLD.capitalize()}: too few, or what would tell them by subtraction."
+    ]
     if has_outcomes:
         notes.append(
-            f"Cancers: found within {asked.follow_up_years:g} years of the exam that was flagged, else of her last, on "
-            "its day or later. Followed up: women whose follow-up is so long, or whose cancer is known; some "
+            f"Cancers: found within {asked.follow_up_years:g} year(s) of the exam that was flagged, else of her last, "
+            "on its day or later. Followed up: women whose follow-up is so long, or whose cancer is known; some "
             "of the others may have had one."
         )
     if not any(one.name == "rising" for one in policies):
@@ -116,10 +119,10 @@ def _sentences(
     ages = screened.last_exams["age"]
     minimum = asked.policy.minimum_age_years
     young, unknown = int((ages < minimum).sum()), int(ages.isna().sum())
-    said.append(
-        f"The rule begins at {minimum}: {told(young, fewest)} women were younger at their last exam and of "
-        f"{told(unknown, fewest)} the age is not known; none of these is flagged then."
-    )
+    how_many = f"{young} women were younger at their last exam and of {unknown} the age is not known"
+    if hidden_together(screened.parts["age"].value_counts().to_frame(), fewest).any():
+        how_many = "how many were younger at their last exam, or of an age that is not known, is not told (too few)"
+    said.append(f"The rule begins at {minimum}: {how_many}; none of these is flagged then.")
     if not has_outcomes:
         said.append("No diagnosis is known of any woman here, so that nothing is said of cancers.")
     return said
@@ -128,8 +131,8 @@ def _sentences(
 def _fitting_words(fitting: Fitting, asked: Foreseen, fewest: int) -> list[str]:
     rule = MriPolicy(threshold=fitting.threshold, comparator=asked.policy.comparator).rule_words
     said = [
-        f"For {asked.capacity_a_week:g} MRI a week ({fitting.places} in the period) the lowest threshold is: {rule}, "
-        f"which {told(fitting.women, fewest)} women were. It is exact for these scores, an estimate for next year's."
+        f"For {asked.capacity_a_week:g} MRI a week ({fitting.places} in the period) the lowest threshold that flags no "
+        f"more women is: {rule}. It is exact for these scores, an estimate for next year's."
     ]
     if fitting.tied >= fewest:
         said.append(f"{fitting.tied} women share the score at that edge: they are flagged together or not at all.")

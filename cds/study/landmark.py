@@ -74,7 +74,9 @@ def _followed(chosen: Cohort, change: pd.Series | None = None) -> Landmark:
     end = known["diagnosis_date"].fillna(known["last_follow_up"])
     # A registry dates a cancer by its first sign, so an exam on that day came before it: by half a day, so to say.
     is_same_day = known["diagnosis_date"] == exams["exam_date"]
-    years = ((end - exams["exam_date"]).dt.days + 0.5 * is_same_day) / DAYS_PER_YEAR
+    days = (end - exams["exam_date"]).dt.days + 0.5 * is_same_day
+    # Who was followed for five years to the day was followed for five, however many leap days these had.
+    years = (days + (known["diagnosis_date"].isna() & (days > 0))) / DAYS_PER_YEAR
     women = pd.DataFrame({"score": exams["score"], "years": years, "is_case": known["diagnosis_date"].notna()})
     women["change"] = np.nan if change is None else change.to_numpy()
     women["exam_date"] = exams["exam_date"]

@@ -35,6 +35,8 @@ KINDS: Final = {
 }
 OLDEST: Final = 120
 MOST_DENSITIES: Final = 10
+MOST_DEVICES: Final = 300
+"""Their names, as those of densities and groups, stand in reports: no column of another meaning may."""
 HARDLY_A_PERCENT: Final = 0.1
 """Below this a score is taken for a fraction; published calibrations of Mirai begin at 0.835 %."""
 
@@ -68,6 +70,8 @@ def _check_rows(rows: pd.DataFrame) -> None:
         raise StudyNotPossible(
             f"column density: more than {MOST_DENSITIES} different words; give categories, such as a to d"
         )
+    if len(rows["device"].cat.categories) > MOST_DEVICES:
+        raise StudyNotPossible(f"column device: more than {MOST_DEVICES} different words; name units, and no exams")
     for name in SAME_FOR_ALL:
         codes = rows[name].cat.codes
         refuse_rows(

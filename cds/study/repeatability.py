@@ -17,7 +17,9 @@ from cds.study.repeats import (
     BETWEEN,
     DETECTABLE,
     LEAST_PAIRS,
+    LEAST_REPEATED,
     Spread,
+    are_enough,
     grows,
     in_logarithms,
     pairs_within,
@@ -39,8 +41,8 @@ ASSUMES = (
     "it; a change of the unit is not: see that row of the table."
 )
 MEANS = (
-    "A difference below the minimum detectable change is what chance alone gives 19 times in 20. One above it is a "
-    "difference of two scores, and no statement about cancer."
+    "Where nothing changed, two scores differ by less than the minimum detectable change 19 times in 20, and by more "
+    "once in 20. A smaller difference may still be a true one, and a larger one is no statement about cancer."
 )
 
 
@@ -50,9 +52,9 @@ def repeatability_report(cohort: Cohort, fewest: int, track: Track, within_days:
         raise StudyNotPossible(f"--within-days is from 0 to {MOST_DAYS}")
     kept = _up_to_a_year_before_diagnosis(cohort)
     pairs = pairs_within(kept.exams, within_days)
-    count = int((pairs["device"] != BETWEEN).sum())
-    if count < max(LEAST_PAIRS, fewest):
-        return _from_a_model(kept, within_days, count, fewest)
+    on_one_unit = pairs[pairs["device"] != BETWEEN]
+    if not are_enough(on_one_unit, fewest):
+        return _from_a_model(kept, within_days, on_one_unit, fewest)
     return _from_repeats(kept, pairs, within_days, fewest, track)
 
 
@@ -116,6 +118,8 @@ def _shift_words(pairs: pd.DataFrame) -> str:
 def _growth_words(pairs: pd.DataFrame) -> list[str]:
     if not grows(pairs):
         return ["Higher scores do not differ measurably more than low ones: one number serves for all."]
+    if not (pairs[["first", "second"]] > 0).all(axis=None):
+        return ["Higher scores differ more; as there are scores of 0, no factor tells by how much."]
     logarithms = spread_of(in_logarithms(pairs))
     times, low, high = (float(np.exp(one)) for one in logarithms.detectable)
     return [
@@ -125,13 +129,16 @@ def _growth_words(pairs: pd.DataFrame) -> list[str]:
     ]
 
 
-def _from_a_model(cohort: Cohort, within_days: int, pairs: int, fewest: int) -> Report:
+def _from_a_model(cohort: Cohort, within_days: int, repeats: pd.DataFrame, fewest: int) -> Report:
     """The residual of each woman's own line: chance, and with it whatever truly changed and was no straight line."""
     single = cohort.one_exam_a_day()
     counts = single.exams["patient"].map(single.exams["patient"].value_counts())
     followed = single.only(counts >= LEAST_EXAMS, f"a woman with fewer than {LEAST_EXAMS} exams")
-    women = followed.exams["patient"].nunique()
-    few = f"{told(pairs, fewest)} pairs of exams within {within_days} days on one unit, of {LEAST_PAIRS} needed"
+    women, pairs = followed.exams["patient"].nunique(), len(repeats)
+    few = (
+        f"{told(pairs, fewest)} pairs of exams of {told(repeats['patient'].nunique(), fewest)} women within "
+        f"{within_days} days on one unit, of {LEAST_PAIRS} pairs of {LEAST_REPEATED} women needed"
+    )
     if women < max(LEAST_WOMEN, fewest):
         raise StudyNotPossible(
             f"there are {few}, so that the interval would be wide; and {told(women, fewest)} women with {LEAST_EXAMS} "

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from cds.errors import StudyNotPossible
 from cds.pages.drawing import drawing
 from cds.study.progress import Track
-from cds.study.repeats import LEAST_PAIRS, levels, spread_of
+from cds.study.repeats import BETWEEN, LEAST_PAIRS, LEAST_REPEATED, are_enough, levels, spread_of
 from cds.study.small_cells import hidden_together
 
 NOT_TOLD = "not told"
@@ -19,24 +19,27 @@ LIMITS_AT = 1.96
 
 def by_device(pairs: pd.DataFrame, fewest: int, track: Track) -> tuple[pd.DataFrame, str]:
     """The spread on each unit, and between two; and the note that says what is not told."""
-    counts = pairs["device"].value_counts().sort_index()
-    hidden = hidden_together(counts.to_frame(), fewest)
+    of_unit = pairs.groupby("device")["patient"].agg(["size", "nunique"]).sort_index()
+    counts, is_unit = of_unit["size"], of_unit.index != BETWEEN
+    # All pairs on one unit are told together, those between two are not: each side keeps its own.
+    hidden = pd.concat([hidden_together(of_unit[side], fewest) for side in (is_unit, ~is_unit)])
     rows = []
     for device in track(list(counts.index), "Units"):
-        told_of = {"pairs": NOT_TOLD if hidden[device] else int(counts[device])}
-        rows.append(
-            {"unit": device, **told_of, **_spread_cells(pairs[pairs["device"] == device], bool(hidden[device]))}
-        )
+        of_device, is_hidden = pairs[pairs["device"] == device], bool(hidden[device])
+        told_of = {"pairs": NOT_TOLD if is_hidden else int(counts[device])}
+        is_told = not is_hidden and are_enough(of_device, fewest)
+        rows.append({"unit": device, **told_of, **_spread_cells(of_device, is_told)})
     note = (
-        f"Of fewer than {LEAST_PAIRS} pairs no standard deviation is told, of fewer than {fewest} not even how many "
-        "they are, and no further row from which that would follow."
+        f"Of fewer than {LEAST_PAIRS} pairs, or of pairs of fewer than {max(LEAST_REPEATED, fewest)} women, no "
+        f"standard deviation is told, of fewer than {fewest} not even how many pairs they are, nor a further row from "
+        "which that would follow."
     )
     return pd.DataFrame(rows), note
 
 
-def _spread_cells(pairs: pd.DataFrame, is_hidden: bool) -> dict[str, float | None]:
+def _spread_cells(pairs: pd.DataFrame, is_told: bool) -> dict[str, float | None]:
     names = ("standard deviation (points)", "minimum detectable change (points)", "from", "to")
-    if is_hidden or len(pairs) < LEAST_PAIRS:
+    if not is_told:
         return dict.fromkeys(names)
     try:
         spread = spread_of(pairs)

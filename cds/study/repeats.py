@@ -16,6 +16,8 @@ BETWEEN: Final = "between two units"
 NOT_KNOWN: Final = "not known"
 LEAST_PAIRS: Final = 30
 """With 30 pairs of a normal distribution the interval of the standard deviation reaches from 0.80 to 1.34 of it."""
+LEAST_REPEATED: Final = 10
+"""Pairs of one woman are alike: the interval is over women, and of fewer it says nothing."""
 RESAMPLES: Final = 2000
 MOST_FOR_CORRECTION: Final = 2000
 """Of more women the bootstrap's correction (BCa) changes nothing that is shown, and takes minutes."""
@@ -68,6 +70,11 @@ def pairs_within(exams: pd.DataFrame, days: int) -> pd.DataFrame:
     return repeats
 
 
+def are_enough(pairs: pd.DataFrame, fewest: int) -> bool:
+    """Whether the spread of these pairs can be measured, and told."""
+    return len(pairs) >= max(LEAST_PAIRS, fewest) and pairs["patient"].nunique() >= max(LEAST_REPEATED, fewest)
+
+
 def spread_of(pairs: pd.DataFrame) -> Spread:
     """The spread from the pairs' differences, with an interval by bootstrap over women.
 
@@ -108,7 +115,10 @@ def in_logarithms(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def levels(pairs: pd.DataFrame, fewest: int, most: int = 10) -> pd.Series:
-    """The pairs in levels of their mean score, of about equal size and of `fewest` at least, from 0 on."""
-    count = max(1, min(most, len(pairs) // fewest))
+    """The pairs in levels of their mean score, of about equal size and of `fewest` at least, from 0 on.
+
+    There are no more levels than so many women allow.
+    """
+    count = max(1, min(most, pairs["patient"].nunique() // fewest))
     rank = (pairs["first"] + pairs["second"]).rank(method="first") - 1
     return (rank * count // len(pairs)).astype(int)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Final
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from cds.errors import StudyNotPossible
 from cds.study.flow import Flow
 from cds.study.small_cells import told
-from cds.study.summaries import Figure, Origin, Summary, write_summary
+from cds.study.summaries import Figure, Origin, Summary, remove_earlier, write_summary
+
+PAGE: Final = "report.html"
+_DIGITS: Final = "%.6g"
+"""More would tell a woman's own score so exactly that it could be found again, and counts behind a share."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +67,34 @@ class Report:
 def write_report(report: Report, folder: Path, fewest: int, origin: Origin) -> Path:
     """Write report.html, summary.json and a CSV for each table into the folder; gives the page's path.
 
-    Counts in the flow of fewer than `fewest` women are not told; those of the tables are their study's to hide.
+    What an earlier report left there goes, or its tables would be taken for this one's; other files stay. Counts in
+    the flow of fewer than `fewest` women are not told; those of the tables are their study's to hide. Raises
+    StudyNotPossible where it cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for table in (part for part in report.parts if isinstance(part, Table)):
-        table.frame.to_csv(folder / f"{table.name}.csv", index=False)
-    write_summary(Summary(origin, report.figures), folder)
-    for name, text in report.files.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    page = folder / "report.html"
-    page.write_text(_html(report, fewest), encoding="utf-8")
-    return page
+    tables = [part for part in report.parts if isinstance(part, Table)]
+    texts = {f"{table.name}.csv": table.frame.to_csv(index=False, float_format=_DIGITS) for table in tables}
+    texts |= {**report.files, PAGE: _html(report, fewest)}
+    ready_folder(folder)
+    try:
+        remove_earlier(folder)
+        write_summary(Summary(origin, report.figures), folder, tuple(texts))
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8", newline="")
+    except OSError as e:
+        raise StudyNotPossible(f"the report cannot be written ({type(e).__name__}); name another --output") from e
+    return folder / PAGE
+
+
+def ready_folder(folder: Path) -> None:
+    """Make the folder, so that a study of hours does not end without a place; raises StudyNotPossible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as e:
+        raise StudyNotPossible(
+            f"nothing can be written to the folder {folder.name!r} ({type(e).__name__}); name another --output"
+        ) from e
 
 
 def _html(report: Report, fewest: int) -> str:

@@ -15,6 +15,17 @@ def told(count: int, fewest: int = FEWEST) -> str:
     return f"under {fewest}" if 0 < count < fewest else str(count)
 
 
+def whole_told(parts: Sequence[int], fewest: int) -> str:
+    """What all parts are together; where one is too small to be told, roughly, and made of the told ones alone.
+
+    The exact sum would tell the hidden part by subtraction, and so would, near a hundred, a rounding of it.
+    """
+    if not any(0 < part < fewest for part in parts):
+        return str(sum(parts))
+    hundreds = round(sum(part for part in parts if part >= fewest), -2)
+    return f"about {hundreds}" if hundreds else "under 100"
+
+
 def without_small_cells(
     frame: pd.DataFrame, counts: Sequence[str], fewest: int, values: Sequence[str] = ()
 ) -> pd.DataFrame:
@@ -37,9 +48,18 @@ def hidden_together(parts: pd.DataFrame, fewest: int, already: pd.Series | None 
     hidden = hidden if already is None else hidden | already
     for part in parts.sum(axis=1).sort_values(kind="stable").index:
         together = parts[hidden].sum()
-        follows = hidden.sum() == 1 or ((together > 0) & (together < fewest)).any()
-        hidden[part] |= bool(follows)
+        if hidden.sum() != 1 and not ((together > 0) & (together < fewest)).any():
+            break
+        hidden[part] = True
     return hidden
+
+
+def told_together(counts: pd.Series, hidden: pd.Series, fewest: int) -> list[str]:
+    """Counts of the parts of one whole in words, where those that are hidden are."""
+    return [
+        "not told" if is_hidden and count >= fewest else told(int(count), fewest)
+        for count, is_hidden in zip(counts, hidden, strict=True)
+    ]
 
 
 def told_in_turn(first: int, counts: Sequence[int], fewest: int = FEWEST) -> list[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,6 +16,9 @@ from cds.errors import StudyNotPossible
 FILE_NAME: Final = "summary.json"
 MOST_FOLDERS: Final = 500
 _LARGEST_FILE: Final = 1 << 20
+_FILES: Final = "files"
+_OURS: Final = re.compile(r"[a-z_]+\.(csv|html|toml)")
+"""What a report's files are called: no name in a summary that was edited leads out of its folder."""
 Figure = float | int | str | None
 
 
@@ -38,12 +42,26 @@ class Summary:
     figures: Mapping[str, Figure]
 
 
-def write_summary(summary: Summary, folder: Path) -> None:
-    """Write it, in place of an earlier one."""
+def write_summary(summary: Summary, folder: Path, beside: Sequence[str] = ()) -> None:
+    """Write it, in place of an earlier one; `beside` are the names of the report's other files."""
     origin = summary.origin
     of = {"study": origin.study, "model": origin.model, "made_on": origin.made_on.isoformat()}
-    said = json.dumps({**summary.figures, **of}, indent=2, sort_keys=True, allow_nan=False)
+    said = json.dumps({**summary.figures, **of, _FILES: list(beside)}, indent=2, sort_keys=True, allow_nan=False)
     (folder / FILE_NAME).write_text(said + "\n", encoding="utf-8")
+
+
+def remove_earlier(folder: Path) -> None:
+    """Remove the files that a summary in this folder names as its report's, and the summary; and no other file."""
+    file = folder / FILE_NAME
+    try:
+        said = json.loads(file.read_bytes())
+    except (FileNotFoundError, RecursionError, ValueError):
+        return
+    names = said.get(_FILES) if isinstance(said, dict) else None
+    for name in names if isinstance(names, list) else ():
+        if isinstance(name, str) and _OURS.fullmatch(name):
+            (folder / name).unlink(missing_ok=True)
+    file.unlink()
 
 
 def summaries_in(folder: Path) -> Iterator[tuple[str, Summary | str]]:
@@ -86,6 +104,7 @@ def _checked(said: Any) -> Summary:
     if not isinstance(said, dict):
         raise TypeError("a summary is an object")
     study, model, made_on = said.pop("study"), said.pop("model"), date.fromisoformat(said.pop("made_on"))
+    said.pop(_FILES, None)
     words = (study, model or "", *said, *(value for value in said.values() if isinstance(value, str)))
     # They go onto a page as they are, where a mark of direction would change what is read.
     if not all(isinstance(one, str) and one.isprintable() for one in words):

@@ -110,12 +110,26 @@ def _csv_batches(path: Path, kinds: Mapping[str, Kind], required: tuple[str, ...
         arrow_csv.ParseOptions(invalid_row_handler=skip, newlines_in_values=True),
         convert,
     ) as batches:
+        rows = 0
         for batch in batches:
             if broken:
                 break
+            rows += len(batch)
             yield batch
     if broken:
         raise StudyNotPossible(f"{path.name!r}: row {broken[0]} has not as many columns as the header")
+    _refuse_lost_rows(path, rows)
+
+
+def _refuse_lost_rows(path: Path, rows: int) -> None:
+    """A quotation mark that is not closed makes one value of all that follows, in a column that nobody may read."""
+    with path.open(encoding="utf-8-sig") as file:
+        lines = sum(not line.isspace() for line in file) - 1
+    if lines > rows:
+        raise StudyNotPossible(
+            f"{path.name!r} has {lines} lines after the header and only {rows} rows in them: a quotation mark is not "
+            "closed, or a value has a line break; correct that, or rows would be lost"
+        )
 
 
 def _wanted(found: list[str], path: Path, kinds: Mapping[str, Kind], required: tuple[str, ...]) -> list[str]:
@@ -175,6 +189,9 @@ def _days(values: pa.Array, name: str, first: int) -> pa.Array:
 
 
 def _numbers(values: pa.Array, name: str, first: int) -> pa.Array:
+    if pa.types.is_boolean(values.type) or pa.types.is_temporal(values.type):
+        # pandas takes them for 0 and 1, and for nanoseconds.
+        raise StudyNotPossible(f"column {name}: not numbers")
     try:
         numbers = pd.to_numeric(values.to_pandas(), errors="coerce").astype(np.float64)
     except (TypeError, ValueError):

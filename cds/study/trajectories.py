@@ -13,7 +13,7 @@ from cds.study.mixed_models import Estimate
 from cds.study.progress import Track
 from cds.study.report import Picture, Report, Table
 from cds.study.slopes import BEND_YEARS, FEWEST_WOMEN, Slopes, need_slopes, slopes_of
-from cds.study.small_cells import hidden_together, told, without_small_cells
+from cds.study.small_cells import hidden_together, told_together, without_small_cells
 from cds.study.trajectory_plot import trajectory_svg
 
 GROUPS: Final = {True: "women with a cancer", False: "cancer-free women"}
@@ -153,11 +153,7 @@ def _numbers(counts: pd.Series, fewest: int) -> list[str | None]:
     """The numbers of women that may be told: all together they are the group, which is told elsewhere."""
     if counts.isna().any():
         return [None] * len(counts)
-    hidden = hidden_together(counts.astype(int).to_frame(), fewest)
-    return [
-        "not told" if is_hidden and count >= fewest else told(int(count), fewest)
-        for count, is_hidden in zip(counts, hidden, strict=True)
-    ]
+    return list(told_together(counts, hidden_together(counts.astype(int).to_frame(), fewest), fewest))
 
 
 def _rows(words: str, level: str, of_group: Mapping[str, Slopes]) -> Iterator[tuple[object, ...]]:

@@ -12,6 +12,7 @@ from cds.study.cohort import WOMAN_COLUMNS
 from cds.study.tables import rows_named
 
 UNKNOWN: Final = "unknown"
+MOST_GROUPS: Final = 30
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "diagnosis_type": {"invasive": "invasive", "dcis": "DCIS", "unknown": UNKNOWN},
     "detection": {"screen": "screen", "interval": "interval", "unknown": UNKNOWN},
@@ -24,11 +25,20 @@ def women_of(rows: pd.DataFrame, columns: Sequence[str] = WOMAN_COLUMNS) -> pd.D
 
     A row that says nothing agrees with every other.
     """
+    _few_groups(rows["group"])
     women = pd.DataFrame(index=pd.Index(rows["patient"].unique(), dtype="int32", name="patient"))
     for name in columns:
         values = _in_our_words(rows[name], WORDS[name]) if name in WORDS else rows[name]
         women[name] = _one_each(rows["patient"], values)
     return women
+
+
+def _few_groups(groups: pd.Series) -> None:
+    """The names of groups stand in the report, however few women are in them."""
+    if groups.nunique() > MOST_GROUPS:
+        raise StudyNotPossible(
+            f"column group: more than {MOST_GROUPS} different words; give groups, and nothing of one woman"
+        )
 
 
 def _one_each(patients: pd.Series, values: pd.Series) -> pd.Series:

@@ -9,7 +9,7 @@ from flask import Flask
 from cds.operations.store_metrics import StoreMetrics
 from cds.pages import operations_page
 from cds.services import WebServices
-from cds.web import browsers, cds_hooks, errors, feedback, health, limits, metrics, trust
+from cds.web import browsers, cds_hooks, errors, feedback, health, limits, metrics, public_path, trust
 from cds.web.limits import FrontLimits
 from cds.web.monitors import Monitors
 from cds.web.refused_callers import RefusedCallers
@@ -31,6 +31,7 @@ def create_app(services: WebServices, front: Front | None = None) -> Flask:
     # With two slashes for one a path is another one, not worth a redirect that repeats what was asked.
     app.url_map.merge_slashes = False
     app.extensions["mammotrend"] = services
+    public_path.register(app, services.public_url)
     # First, so that the time of all that follows counts.
     metrics.register(app, front.monitors, [StoreMetrics(services.operations)])
     app.register_blueprint(cds_hooks.routes)

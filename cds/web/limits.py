@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import BoundedSemaphore, Lock
 
@@ -16,8 +17,8 @@ from cds.web.trust import verified_ehr
 
 MOST_CALLERS = 10_000
 """Kept in memory; beyond, who has not called for longest is forgotten."""
-SPARE_THREADS = 4
-"""Answer who asks for little while all others are at work: health, discovery, refusals."""
+SPARE_THREADS = 8
+"""Answer who asks for little while all others are at work: health, discovery, refusals, pages."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,16 @@ class Places:
         """Make room for the next."""
         self._at_work.release()
         self._inside.release()
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """A place, as long as it is needed; raises ServiceUnavailable where none gets free in time."""
+        if not self.take():
+            raise ServiceUnavailable(retry_after=1)
+        try:
+            yield
+        finally:
+            self.leave()
 
 
 def register_size(app: Flask, limits: FrontLimits) -> None:

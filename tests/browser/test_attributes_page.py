@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ViewportSize
 
-from cds.demo.loopback import serve
+from cds.demo.loopback import serve, take_place
 from cds.pages.attributes_page import PATH
 from model.card import DEMO_MODEL, read_card
 from tests.browser.axe import serious_faults
@@ -28,7 +28,8 @@ def address(site: Site, tmp_path: Path) -> Iterator[str]:
     site.model_folder, site.model_card, site.studies_folder = DEMO_MODEL, read_card(DEMO_MODEL), tmp_path / "studies"
     put_study(site.studies_folder, "impact", site.model_card.version.key)
     put_study(site.studies_folder, "drift", "another")
-    with serve(site.app()) as url:
+    listening, site.address = take_place()
+    with serve(site.app(), at=listening) as url:
         yield url + PATH
 
 

@@ -102,6 +102,16 @@ def test_the_ehr_opens_the_page_of_the_card_with_the_patient_on_it(page: Page, r
     expect(page.get_by_role("complementary", name="Patient")).to_contain_text("Ada Example")
 
 
+def test_a_long_name_stays_within_a_narrow_window(page: Page, running: Running) -> None:
+    running.ehr.patients[PATIENT]["name"] = [{"text": "W" * 10_000}]
+    page.set_viewport_size({"width": 390, "height": 844})
+
+    allow(page, running.launch())
+
+    expect(page.get_by_role("complementary", name="Patient")).to_contain_text("WWW")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
 def test_scripts_of_the_page_could_not_read_its_cookie(page: Page, running: Running) -> None:
     allow(page, running.launch())
 

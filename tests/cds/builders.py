@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from fhir_mappings.risk_assessments import risk_assessment
 from model.calibration import Calibration
 from model.domain import (
     AcquisitionDevice,
+    Comparability,
     Exclusion,
     ExclusionReason,
     ModelVersion,
@@ -32,6 +33,8 @@ Json = dict[str, Any]
 
 CALIBRATION = Calibration("c1", (1.0,) * 5, (0.0,) * 5)
 MODEL = ModelVersion("Demo", "0123456789abcdef" * 4, "p1", CALIBRATION.identity)
+FORMER = replace(MODEL, calibration="c0")
+"""The version that a site used before."""
 NOW = datetime(2026, 5, 20, 23, 30, tzinfo=UTC)
 LEASE = timedelta(minutes=10)
 EHR, PATIENT, IDENTIFIER = "ehr-1", "p1", "MRN-1"
@@ -58,8 +61,8 @@ class Clock:
 
 
 def join(exams: Iterable[ScoredExam]) -> Trajectory | None:
-    """The line that scores make, with the threshold of NCCN 2026."""
-    return trajectory(exams, lambda risk: risk > 0.017)
+    """The line that the scores of `MODEL` make, with the threshold of NCCN 2026."""
+    return trajectory(exams, lambda risk: risk > 0.017, line_of=Comparability(MODEL.key))
 
 
 def memory_store() -> Store:
@@ -93,6 +96,12 @@ def scored(
     return ScoredExam(**(values | changes))
 
 
+def scored_by(model: ModelVersion, *values: Any, **changes: Any) -> ScoredExam:
+    """A scored exam whose score another model version gave."""
+    exam = scored(*values, **changes)
+    return replace(exam, score=replace(exam.score, model=model))
+
+
 def refused(study_uid: str = "1.2.1") -> RefusedExam:
     """An exam of three views, with one image left out by name."""
     whole = Exclusion(ExclusionReason.MISSING_VIEW, "There is no usable R MLO view.")
@@ -119,9 +128,9 @@ def conclusion(study_uid: str = "1.2.1", five_year: float = 0.021, **changes: An
     return Conclusion(**(values | changes))
 
 
-def claimed(store: Store, now: datetime = NOW) -> ScoringJob:
+def claimed(store: Store, now: datetime = NOW, model: ModelVersion = MODEL) -> ScoringJob:
     """The next job, which must be there."""
-    job = store.claim(MODEL.key, now, LEASE)
+    job = store.claim(model.key, now, LEASE)
     assert job is not None
     return job
 

@@ -12,6 +12,7 @@ from cds.errors import ModelNotUsable
 from model.card import DEMO_MODEL, read_card
 from model.source_attributes import ATTRIBUTES, FILE_NAME
 from tests.cds.study.summary_files import put_study
+from tests.cds.test_cli import run
 
 CARD = read_card(DEMO_MODEL)
 
@@ -81,3 +82,23 @@ def test_as_json_what_is_not_available_is_null(tmp_path: Path) -> None:
         "'drift': a drift study of 2026-04-02 that does not name the model of its scores"
     ]
     assert said["studies_not_read"] is None
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("logging_as_found")
+def test_what_the_studies_write_is_what_the_sheet_reads(tmp_path: Path) -> None:
+    file, studies = tmp_path / "cohort.csv", tmp_path / "studies"
+    assert run("study", "simulate", file, "--women", 1000, "--cancers", 300, "--exams", 3000)[0] == 0
+    header, *rows = file.read_text().splitlines()
+    file.write_text("\n".join([f"{header},model", *(f"{row},{CARD.version.key}" for row in rows)]) + "\n")
+
+    for study in (("impact", "--capacity", 2), ("repeatability",), ("drift",), ("discrimination",), ("calibrate",)):
+        assert run("study", "--cohort", file, "--output", studies / study[0], *study)[::2] == (0, "")
+
+    found = sheet(studies)
+    assert (found.unused, found.problem) == ((), "")
+    assert {row.attribute.key: len(row.local) for row in found.rows() if row.local} == {
+        "maintenance.validity_watch": 1,
+        "maintenance.local_validity": 4,
+        "maintenance.local_fairness": 1,
+    }

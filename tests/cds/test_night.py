@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
+from threading import Event
 
 import pytest
 from sqlalchemy import Engine
@@ -159,3 +161,22 @@ def test_a_run_over_a_selection_leaves_the_others_to_their_next_attempt(engine: 
     assert job is not None
     assert job.patient_id == "p1"
     assert store.claim(MODEL.key, NOW, timedelta(hours=9)) is None
+
+
+def test_a_run_over_the_whole_site_clears_away_what_was_kept_long_enough_and_keeps_count(engine: Engine) -> None:
+    run = replace(night(engine), clear=lambda stop: {"cards": 3})
+
+    assert run.run(lambda _: None).cleared == {"cards": 3}
+    assert run.run(lambda _: None, Selection("p1")).cleared == {}
+    assert [kept.cleared for kept in RunRecords(engine).last()] == [{}, {"cards": 3}]
+
+
+def test_a_run_that_is_told_to_end_tells_the_clearing_too(engine: Engine) -> None:
+    stop = Event()
+    stop.set()
+
+    summary = replace(night(engine), clear=lambda told: {"told to end": int(told.is_set())}).run(
+        lambda _: None, stop=stop
+    )
+
+    assert summary.cleared == {"told to end": 1}

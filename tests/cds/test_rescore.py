@@ -233,3 +233,10 @@ def test_the_commonest_reason_comes_first_whatever_the_order(reasons: dict[str, 
     lines: Sequence[str] = summary_lines(RunSummary(refused=reasons), 0)
 
     assert lines[1:] == ["Refused, 3: c", "Refused, 1: a", "Refused, 1: b"]
+
+
+def test_what_was_cleared_away_is_told_by_its_kind() -> None:
+    assert summary_lines(RunSummary(cleared={"runs": 1, "cards": 3}), 0)[1:] == [
+        "Cleared away, 3: cards",
+        "Cleared away, 1: runs",
+    ]

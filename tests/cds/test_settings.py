@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from cds.errors import SettingsError
 from cds.settings import Settings, read_secret, read_settings
+from cds.store.retention import Kind
 from hooks.case import Comparator
 from hooks.site import Mode
 from model.card import DEMO_MODEL
@@ -136,14 +138,14 @@ def test_the_environment_is_read_once(file: Path, monkeypatch: pytest.MonkeyPatc
         ("[policy]\nminimum_detectable_change_points = 100\n", "is in percentage points, from 0.1 to under 100"),
         ("[policy]\nminimum_detectable_change_points = nan\n", "is in percentage points, from 0.1 to under 100"),
         ("[policy]\ngap_months = 0\n", "policy.gap_months: "),
-        (EHR + 'ca_file = "/nowhere/secret.pem"\n', "ehrs.0.ca_file: Value error, must be a readable file of CA"),
+        (EHR + 'ca_file = "/nowhere/secret.pem"\n', "ehrs.0.ca_file: must be a readable file of CA"),
         (EHR + 'risk_assessment = "write-back"\n', "a silent service writes nothing either"),
-        (EHR + 'client_id = "cds"\n', "ehrs.0: Value error, client_id and private_key_file belong together"),
-        (EHR + 'private_key_file = "k"\n', "ehrs.0: Value error, client_id and private_key_file belong together"),
-        (EHR + CLIENT + 'access_token_file = "t"\n', "ehrs.0: Value error, set either access_token_file or client_id"),
+        (EHR + 'client_id = "cds"\n', "ehrs.0: client_id and private_key_file belong together"),
+        (EHR + 'private_key_file = "k"\n', "ehrs.0: client_id and private_key_file belong together"),
+        (EHR + CLIENT + 'access_token_file = "t"\n', "ehrs.0: set either access_token_file or client_id"),
         (
             EHR + 'scope = "system/*.rs"\n',
-            "ehrs.0: Value error, token_url, scope, signing_algorithm and key_id go with",
+            "ehrs.0: token_url, scope, signing_algorithm and key_id go with",
         ),
         (EHR + CLIENT + 'signing_algorithm = "HS256"\n', "ehrs.0.signing_algorithm: "),
         (EHR + CLIENT + 'token_url = "https://user:secret@ehr.example/token"\n', "ehrs.0.token_url: "),
@@ -158,6 +160,17 @@ def test_the_environment_is_read_once(file: Path, monkeypatch: pytest.MonkeyPatc
         (PACS + '[imaging]\nreport_to = "other"\n', "imaging.report_to: no archive in pacs has the name 'other'"),
         ("[imaging]\npoll_minutes = 0\n", "imaging.poll_minutes: "),
         ("[imaging]\npoll_days = 1\nstable_minutes = 1440\n", "stable_minutes must be less than poll_days"),
+        ("[retention]\ncards_days = 29\n", "retention.cards_days: "),
+        ("[retention]\nanswered_cards_days = 364\n", "retention.answered_cards_days: "),
+        ("[retention]\naudit_days = 4000\n", "retention.audit_days: "),
+        (
+            "[imaging]\npoll_days = 40\n[retention]\narrivals_days = 40\n",
+            "arrivals_days must be more than imaging.poll_days",
+        ),
+        (
+            "[cards]\nquiet_days_after_override = 400\n[retention]\nanswered_cards_days = 400\n",
+            "answered_cards_days must be more than cards.quiet_days_after_override",
+        ),
         ('[service]\nlabel = ""\n', "service.label: "),
         ('[scoring]\ndevice = "gpu"\n', "scoring.device: "),
         ('[scoring]\nprecision = "float16"\n', "scoring.precision: "),
@@ -338,7 +351,7 @@ def test_a_secret_is_kept_in_a_file_or_a_variable_and_not_in_both(
         return kept
 
     assert (secret(in_file), secret(in_variable), secret("")) == ("of-the-file", "of-the-variable", None)
-    assert f"{block}: Value error, set one of secret_file and" in refusal(file, f"[{block}]\n{in_file}{in_variable}")
+    assert f"{block}: set one of secret_file and" in refusal(file, f"[{block}]\n{in_file}{in_variable}")
 
 
 @pytest.mark.parametrize("minutes", [0, -1, 1441])
@@ -375,7 +388,10 @@ def test_an_ehr_that_launches_is_asked_for_the_least_that_the_page_needs(file: P
         (LAUNCHING + 'secret = "hunter2"\n', "Extra inputs"),
         (LAUNCHING + 'authorization_server = "ehr.example"\n', "ehrs.0.smart.authorization_server: "),
         (LAUNCHING.replace('secret_variable = "A_SECRET"', ""), "and in [pages] a secret"),
-        (LAUNCHING.replace('public_url = "https://cds.example"', ""), "it needs service.public_url"),
+        (
+            LAUNCHING.replace('public_url = "https://cds.example"', ""),
+            "the settings cannot be used: ehrs.smart opens pages: it needs service.public_url",
+        ),
         ('[pages]\nframe_ancestors = ["https://ehr.example/path"]\n', "must be origins"),
         ('[pages]\nframe_ancestors = ["https://ehr.example; script-src *"]\n', "pages.frame_ancestors"),
         ('[pages]\nframe_ancestors = ["*"]\n', "pages.frame_ancestors"),
@@ -383,3 +399,10 @@ def test_an_ehr_that_launches_is_asked_for_the_least_that_the_page_needs(file: P
 )
 def test_a_launch_that_could_not_work_or_not_safely_is_refused(file: Path, text: str, said: str) -> None:
     assert said in refusal(file, text)
+
+
+def test_everything_is_kept_for_ever_unless_a_site_says_for_how_many_days(file: Path) -> None:
+    file.write_text("[retention]\ncards_days = 400\nruns_days = 800\n")
+
+    assert Settings().retention.kept == {}
+    assert read_settings(file).retention.kept == {Kind.CARDS: timedelta(days=400), Kind.RUNS: timedelta(days=800)}

@@ -98,3 +98,29 @@ def test_a_summary_says_which_study_it_is_and_of_which_models_scores(tmp_path: P
     header, *rows = file.read_text().splitlines()
     file.write_text("\n".join([f"{header},model", *(f"{row},a-model" for row in rows)]) + "\n")
     assert origin() == ["drift", "a-model"]
+
+
+def test_a_file_and_the_store_are_not_studied_together(tmp_path: Path) -> None:
+    status, _, err = run("study", "--cohort", tmp_path / "a.csv", "--outcomes", tmp_path / "b.csv", "trajectories")
+
+    assert (status, "name one of them" in err) == (2, True)
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "cohort.csv"
+    run("study", "simulate", file, *SMALL)
+
+    for words in (
+        ("simulate", tmp_path / "none" / "cohort.csv", *SMALL),
+        ("--cohort", file, "--output", file, "drift"),
+    ):
+        status, _, err = run("study", *words)
+        assert (status, err.count("\n"), "written" in err) == (2, 1, True)
+
+
+def test_days_to_come_are_refused_by_every_study(tmp_path: Path) -> None:
+    (tmp_path / "cohort.csv").write_text("patient,exam_date,score,last_follow_up\np1,2020-01-01,2,2099-12-31\n")
+
+    status, _, err = run("study", "--cohort", tmp_path / "cohort.csv", "--output", tmp_path / "report", "drift")
+
+    assert (status, "column last_follow_up: days after today" in err, "p1" in err) == (2, True, False)

@@ -38,6 +38,7 @@ NOT_RUN = {
     "mammotrend audit verify --expect": "that head is invented; tests/cds/test_audit_commands.py runs it with another",
     "mammotrend rescore --model mirai-v0.9.0": "that model is not published; tests/cds/test_rescore.py runs another",
     "mammotrend study --outcomes": "it needs a store with scores; tests/cds/study/test_stored.py has one",
+    "pg_dump": "it needs that database; tests/cds/store/test_archived_copy.py copies another",
     "useradd": CHANGES_THE_MACHINE,
     "install": CHANGES_THE_MACHINE,
     "python3 -m venv /opt/mammotrend": CHANGES_THE_MACHINE,

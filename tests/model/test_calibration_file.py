@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +124,15 @@ def test_a_file_with_a_field_of_another_kind_is_refused(fields: dict[str, Any], 
 def test_a_folder_that_takes_no_file_is_said(tmp_path: Path) -> None:
     with pytest.raises(CalibrationRefused, match="cannot be written"):
         write_calibration(LINE, tmp_path / "absent" / "calibration.json")
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "clinic\u202e2026", "n" * 301])
+def test_a_name_that_would_not_be_read_is_not_written(name: str, tmp_path: Path) -> None:
+    with pytest.raises(CalibrationRefused, match="must be a line of text"):
+        written(tmp_path, replace(LINE, version=name))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_that_names_no_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CalibrationRefused, match="cannot be written"):
+        write_calibration(LINE, Path())

@@ -58,7 +58,8 @@ def test_steps_go_through_their_knots_and_keep_the_shift_of_the_last_beyond() ->
 
 
 @pytest.mark.parametrize(
-    ("slope", "intercept"), [(0, 0), (-1, 0), (math.nan, 0), (1, math.nan), (math.inf, 0), (1, -math.inf), (1, 51)]
+    ("slope", "intercept"),
+    [(0, 0), (1e-300, 0), (-1, 0), (math.nan, 0), (1, math.nan), (math.inf, 0), (1, -math.inf), (1, 51)],
 )
 def test_a_line_that_falls_or_is_no_line_is_refused(slope: float, intercept: float) -> None:
     with pytest.raises(ValueError, match="slope of a calibration"):

@@ -91,7 +91,7 @@ class SmartClient:
         Raises LaunchRefused where it is not for one patient and one user, beside what all methods raise.
         """
         told = self.configuration()
-        if issuer not in (None, told.issuer):
+        if issuer != told.issuer and (issuer is not None or told.is_issuer_sent):
             raise LaunchRefused("The answer to this launch is not of the EHR that it was begun with.")
         token = self._exchanged(told, code, begun, redirect_uri)
         keys = keys_at(told.jwks_uri, self.verify, self.destinations, self.timeout_s, self.clock_s)
@@ -107,8 +107,11 @@ class SmartClient:
         except OAuthError:
             # Not its description: it may quote what was sent.
             raise LaunchRefused("The EHR did not accept this launch; it may have been used already.") from None
-        except ValueError:
-            raise EhrAnswerBroken(f"the EHR at {origin(told.token_endpoint)} answered with no token in JSON") from None
+        except (ValueError, TypeError, OverflowError, RecursionError):
+            # Authlib takes an object for granted, and in it a number for when the token ends.
+            raise EhrAnswerBroken(
+                f"the EHR at {origin(told.token_endpoint)} answered with no token in JSON that can be read"
+            ) from None
 
     def _answer(self, ask: Callable[..., Any], url: str, **how: Any) -> Any:
         try:
@@ -158,7 +161,8 @@ def _grant(token: dict[str, Any], user_id: str) -> Grant:
     patient_id, card, access = token.get("patient"), token.get("appContext"), token.get("access_token")
     if not is_resource_id(patient_id):
         raise LaunchRefused("The EHR did not say whose chart is open.")
-    if not isinstance(card, str | None):
+    # What cannot be printed no database takes, and no card has it.
+    if card is not None and not (isinstance(card, str) and card.isprintable()):
         raise LaunchRefused("The EHR did not give back what the card had it keep (appContext).")
     if not isinstance(access, str) or str(token.get("token_type")).lower() != "bearer":
         raise LaunchRefused("The EHR gave no token of the type bearer.")

@@ -25,6 +25,8 @@ class SmartConfiguration:
     token_endpoint: str
     jwks_uri: str
     issuer: str
+    is_issuer_sent: bool = False
+    """Whether every answer to a launch says whose it is; one that does not must then be refused (RFC 9207, 2.4)."""
 
 
 def read_configuration(
@@ -43,7 +45,13 @@ def read_configuration(
             raise EhrAnswerBroken(f"the SMART configuration of the EHR at {home} has no {name}")
     for name in ENDPOINTS:
         _check_place(name, told[name], (fhir_server, authorization_server or fhir_server))
-    return SmartConfiguration(*(told[name] for name in (*ENDPOINTS, "issuer")))
+    return SmartConfiguration(
+        told["authorization_endpoint"],
+        told["token_endpoint"],
+        told["jwks_uri"],
+        told["issuer"],
+        told.get("authorization_response_iss_parameter_supported") is True,
+    )
 
 
 def _told(answer: requests.Response, home: str) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from fhir_mappings.references import reference_parts
 
 ALGORITHMS = ("RS256", "ES256", "RS384", "ES384", "RS512", "ES512", "PS256", "PS384", "PS512")
 """SMART asks for RS256. Never a shared secret, and never `none`: anybody could sign with our client's own."""
-USERS = ("Practitioner", "PractitionerRole", "Person", "RelatedPerson", "Patient")
+USERS = ("Practitioner", "PractitionerRole", "Person")
+"""Who may look: the page is for clinicians, and says nothing in words for a patient or her family."""
 
 
 @dataclass(frozen=True)
@@ -76,4 +77,5 @@ def _is_signed(token: Token, keys: Mapping[str, PublicKey]) -> bool:
 
 
 def _seconds(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else float("nan")
+    # As it is: a whole number may be too large for a float, and compares all the same.
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else float("nan")

@@ -18,13 +18,14 @@ from werkzeug import Response
 
 from cds.errors import LaunchRefused, UntrustedServer
 from cds.origins import listed
-from cds.pages.card_page import CardPage, html
+from cds.pages.card_page import LONGEST_WAIT_S, CardPage, html
 from cds.pages.links import LAUNCH_PATH
 from cds.pages.smart.banner import Banner, read_banner
 from cds.pages.smart.client import Begun, Grant, SmartClient
 from cds.pages.smart.seal import Seal
 from cds.services import CallingEhr, Pages, WebServices
 from cds.store.tables import ShownCard
+from cds.web.limits import SPARE_THREADS, Places
 
 CALLBACK_PATH = "/smart/callback"
 PAGE_PATH = "/smart/page"
@@ -32,6 +33,8 @@ PAGE_COOKIE = "mammotrend-page"
 ON_THE_WAY = timedelta(minutes=10)
 """How long a clinician may take to say to her EHR who she is."""
 LONGEST_LAUNCH = 2048
+LAUNCHED_AT_ONCE = SPARE_THREADS // 4
+"""As many again wait. A launch waits for an EHR, which may be long, so it takes none of the places of pages."""
 _STATE = re.compile(r"[A-Za-z0-9_-]{43}")
 _ERRORS = ("access_denied", "invalid_request", "unauthorized_client", "invalid_scope", "server_error", "login_required")
 """The words of RFC 6749, section 4.1.2.1, and OpenID Connect that are repeated; what else an EHR says is not."""
@@ -42,6 +45,7 @@ class Launches:
 
     def __init__(self, cards: CardPage, parts: WebServices, pages: Pages) -> None:
         self._cards, self._parts, self._pages = cards, parts, pages
+        self.places = Places(LAUNCHED_AT_ONCE, LONGEST_WAIT_S)
         links = pages.links
         self._way = Seal(links.secret, "smart.launch", ON_THE_WAY, parts.now)
         self._page = Seal(links.secret, "smart.page", links.lifetime, parts.now)
@@ -78,7 +82,7 @@ class Launches:
         if PAGE_COOKIE not in kept:
             raise LaunchRefused("This page is opened from a chart of your EHR, and its time there may be over.")
         told = self._page.opened(kept[PAGE_COOKIE])
-        card, ehr = self._cards.card(uuid, told["ehr"])
+        card, ehr = self._cards.card(told["card"], told["ehr"])
         if (uuid, card.patient_id) != (told["card"], told["patient"]):
             raise LaunchRefused("This page is of another card than the one that your EHR opened.")
         banner = None if told["banner"] is None else Banner(**told["banner"])
@@ -167,19 +171,19 @@ def register(app: Flask, cards: CardPage, parts: WebServices, pages: Pages) -> N
     @routes.get(LAUNCH_PATH)
     def launch() -> Response:
         """Where the EHR opens us (SMART App Launch 2.2, EHR launch)."""
-        with cards.noted(), cards.place():
+        with cards.noted(), launches.places.taken():
             return launches.begin(request.args)
 
     @routes.get(CALLBACK_PATH)
     def callback() -> Response:
         """Where the EHR sends the browser back to."""
-        with cards.noted(), cards.place():
+        with cards.noted(), launches.places.taken():
             return launches.finish(request.args, request.cookies)
 
     @routes.get(f"{PAGE_PATH}/<uuid>")
     def show(uuid: str) -> Response:
         """The scores over time, for whom the EHR has launched it."""
-        with cards.noted(), cards.place():
+        with cards.noted(), cards.places.taken():
             return launches.show(uuid, request.cookies)
 
     cards.dress(routes)

@@ -122,7 +122,7 @@ def test_a_site_where_everything_works_has_no_failure(tmp_path: Path, running: E
         "model card",
     }
     assert findings["EHR main: server"].said == "answers, FHIR 4.0.1"
-    assert findings["EHR main: keys of its calls"].said == "1 keys"
+    assert findings["EHR main: keys of its calls"].said == "keys: 1"
     assert findings["model self-check"].said == "left out by --no-model"
 
 
@@ -290,7 +290,7 @@ def test_an_ehr_that_launches_is_asked_for_what_a_launch_needs(tmp_path: Path, r
     findings = checked(settings)
 
     assert findings["EHR main: SMART launch"].outcome is Outcome.OK
-    assert findings["EHR main: SMART launch"].said.startswith("offers PKCE with S256, 1 keys")
+    assert findings["EHR main: SMART launch"].said.startswith("offers PKCE with S256, keys: 1")
     assert findings["secret of [ehrs.smart] of main"].outcome is Outcome.OK
     server.configuration = {"code_challenge_methods_supported": ["plain"]}
     assert "no PKCE with S256" in checked(settings)["EHR main: SMART launch"].said

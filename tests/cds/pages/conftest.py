@@ -21,7 +21,8 @@ from cds.store.cards import CardRecords
 from cds.store.store import Store
 from cds.web.app import create_app
 from model.card import read_card
-from tests.cds.builders import MODEL, PATIENT, claimed, new_exam, order_select, prefetch, refused, scored
+from model.domain import ModelVersion
+from tests.cds.builders import MODEL, PATIENT, claimed, new_exam, order_select, prefetch, refused, scored, scored_by
 from tests.cds.model_card import model_folder
 from tests.cds.web.conftest import FHIR_SERVER, URL, Service
 
@@ -57,7 +58,7 @@ class Site:
 
     def parts(self) -> WebServices:
         """What the application is made of."""
-        return replace(self.service.parts(), pages=self.pages, **self.changes)
+        return replace(self.service.parts(), pages=self.pages, public_url=self.address, **self.changes)
 
     def app(self) -> Flask:
         """The application as it is set now."""
@@ -72,6 +73,12 @@ class Site:
         now = self.service.clock()
         self.service.store.register([new_exam(study_uid, patient_id, performed_on=day)], MODEL.key, now)
         self.service.store.save_score(claimed(self.service.store, now), scored(study_uid, five_year, day, **changes))
+
+    def score_by(self, model: ModelVersion, study_uid: str, five_year: float, day: date, **changes: Any) -> None:
+        """Have an exam scored already by another model version."""
+        now, store = self.service.clock(), self.service.store
+        store.register([new_exam(study_uid, performed_on=day)], model.key, now)
+        store.save_score(claimed(store, now, model), scored_by(model, study_uid, five_year, day, **changes))
 
     def refuse(self, study_uid: str) -> None:
         """Have an exam refused already."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from datetime import date
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -33,6 +34,12 @@ def test_every_attribute_is_shown_with_its_paragraph_and_its_source(demo_site: S
         assert f'<span class="quiet">{one.paragraph}</span>' in said
     assert "Source: model/checkpoints/phantom-demo/card.json" in said
     assert "Not available" in said
+
+
+def test_a_model_that_is_not_clinical_says_so_above_all(demo_site: Site) -> None:
+    said = demo_site.client().get(PATH).text
+
+    assert f'<aside class="banners" aria-label="Limits of use"><p>{demo_site.model_card.banner}</p></aside>' in said
 
 
 def test_a_model_without_a_file_has_nothing_available(site: Site) -> None:
@@ -132,7 +139,7 @@ def test_a_cards_page_leads_to_it(site: Site) -> None:
 
     said = site.client().get(site.link("1.2.3")).text
 
-    assert f'<a href="{PATH}">' in said
+    assert f'<a href="{urlsplit(site.address).path}{PATH}">' in said
 
 
 def test_a_site_without_pages_does_not_have_it(site: Site) -> None:

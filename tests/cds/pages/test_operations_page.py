@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from dataclasses import replace
 from datetime import date, timedelta
 from html.parser import HTMLParser
+from urllib.parse import urljoin
 
 import pytest
 from flask import Flask
@@ -157,6 +159,15 @@ def test_the_policy_lets_nothing_in_but_its_own_style_sheet(operator: FlaskClien
     assert (sheet.status_code, sheet.mimetype) == (200, "text/css")
 
 
+def test_its_style_sheet_is_found_behind_a_path_of_the_proxy_and_on_the_machine_itself(operator: FlaskClient) -> None:
+    (sheet,) = re.findall(
+        r'<link rel="stylesheet" href="([^"]+)">', operator.get("/operations", headers=basic(SECRET)).text
+    )
+
+    for home in ("http://127.0.0.1:8410", "https://cds.example/mammotrend"):
+        assert urljoin(f"{home}/operations", sheet) == f"{home}/operations/operations.css"
+
+
 # What it shows
 
 
@@ -213,7 +224,7 @@ def test_the_stage_that_limits_scoring_is_named(
 
 def test_the_times_of_a_week_are_shown_and_none_of_before(service: Service, operator: FlaskClient) -> None:
     service.store.add_times(MODEL.key, NOW - timedelta(days=8), {Stage.FETCH: Spent(9.0, 1)})
-    assert "No exam was scored in these days." in operator.get("/operations", headers=basic(SECRET)).text
+    assert "No times of these days are known yet." in operator.get("/operations", headers=basic(SECRET)).text
 
     service.store.add_times(MODEL.key, NOW - timedelta(days=7), {Stage.FETCH: Spent(2.0, 1)})
     assert shown(operator)["Scoring an exam, last 7 days"][1][:3] == ["fetch", "2.00", "1"]

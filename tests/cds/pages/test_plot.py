@@ -70,9 +70,22 @@ def test_two_classes_that_are_apart_have_shapes_of_their_own() -> None:
     assert len(groups(drawn(renamed), "other")) == 2
 
 
-def another_models() -> ScoredExam:
-    exam = scored(0.02, date(2023, 1, 3), study_uid="1.2.7")
+def another_models(exam: ScoredExam | None = None) -> ScoredExam:
+    exam = exam or scored(0.02, date(2023, 1, 3), study_uid="1.2.7")
     return replace(exam, score=replace(exam.score, model=replace(exam.score.model, name="Another")))
+
+
+def test_an_exam_that_two_models_scored_has_a_point_of_each_on_its_day_and_neither_value_hides_the_other() -> None:
+    higher, lower = scored(0.030, date(2026, 5, 3)), scored(0.026, date(2026, 5, 3))
+    for mine, others in ((higher, lower), (lower, higher)):
+        line = history_of({2025: 0.02}, mine, another_models(others))
+        drawing = drawn(line)
+
+        (other,) = places(drawing, "other")
+        assert other == pytest.approx(places(drawing, "line")[-1])
+        assert len(spans(drawing, "joined")) == 1
+        values = {text.text: float(text.get("y", "nan")) for value in groups(drawing, "value") for text in value}
+        assert values["3.0 %"] + 18 < values["2.6 %"]
 
 
 def test_a_gap_is_dotted_and_named_and_not_joined() -> None:

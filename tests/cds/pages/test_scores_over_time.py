@@ -15,7 +15,7 @@ from hooks.reasoning import Answer, Reasoning
 from hooks.site import Mode, Site
 from model.calibration import Calibration
 from model.card import ModelCard
-from model.domain import Assessment, ImageType, ModelVersion
+from model.domain import Assessment, ImageType, ModelVersion, ScoredExam, Trajectory
 from tests.hooks.builders import MODEL, RISING, history_of, one_exam, pending, refused, scored
 
 BANNER = "Synthetic model. Not for clinical use."
@@ -29,13 +29,20 @@ def model_card(*, clinical: bool = False) -> ModelCard:
     return ModelCard("Demo", "a model", "tests", clinical, banner, MODEL.weights, "p1", {}, {}, calibration)
 
 
-def page(assessment: Assessment, site: Site | None = None, reasoning: Reasoning = REASONING) -> ScoresOverTime:
+def page(
+    assessment: Assessment,
+    site: Site | None = None,
+    reasoning: Reasoning = REASONING,
+    others: tuple[ScoredExam, ...] = (),
+) -> ScoresOverTime:
     card = ShownCard(
         uuid="c1", ehr="e", patient_id="p", service="s", summary="Summary.", indicator="info",
         reasoning=reasoning.to_json(), made_at=TOLD_AT,
     )  # fmt: skip
     wanted = site or Site(Mode.RESEARCH, demo_banner=BANNER)
-    return scores_over_time(card, assessment, wanted, model_card(), TOLD_AT)
+    line = assessment.trajectory or Trajectory(())
+    line = replace(line, apart=(*line.apart, *others))
+    return scores_over_time(card, assessment, line, wanted, model_card(), TOLD_AT)
 
 
 def test_every_exam_is_on_it_newest_first_with_score_images_device_and_warnings() -> None:
@@ -57,6 +64,52 @@ def test_an_exam_that_may_not_be_compared_says_so_and_names_its_model() -> None:
 
     assert "not comparable" in rows["2024-01-03"][0]
     assert rows["2019-01-03"][1].startswith("scored by Old, weights ffffffffffff")
+
+
+def by_old(exam: ScoredExam, *, clinical: bool = False) -> ScoredExam:
+    return replace(exam, score=replace(exam.score, model=ModelVersion("Old", "f" * 64, "p0", "c0", clinical)))
+
+
+def test_an_exam_that_two_model_versions_scored_has_two_rows_that_both_name_their_model() -> None:
+    judged, other = scored(0.066, date(2026, 5, 3)), by_old(scored(0.031, date(2026, 5, 3)))
+
+    rows = page(Assessment(history_of({2025: 0.02}, judged)), others=(other,)).scored
+
+    assert [(row.day, row.score) for row in rows] == [
+        ("2026-05-03", "6.6 %"),
+        ("2026-05-03", "3.1 %"),
+        ("2025-05-03", "2.0 %"),
+    ]
+    assert rows[0].remarks[0].startswith("scored by Demo, weights 0123456789ab, preprocessing p1, calibration c1")
+    assert "not comparable" in rows[1].remarks[0]
+    assert rows[1].remarks[1].startswith("scored by Old, weights ffffffffffff, preprocessing p0, calibration c0")
+    assert rows[2].remarks == ()
+
+
+def test_scores_of_other_model_versions_are_rows_of_the_table_and_change_nothing_else() -> None:
+    known = Assessment(history_of(RISING), pending=(pending(date(2026, 8, 3)),))
+    others = tuple(by_old(scored(0.2, date(year, 9, 1))) for year in (2018, 2026))
+
+    with_them = page(known, others=others)
+
+    assert [row.day for row in with_them.scored if "2.0" in row.score] == []
+    assert [row.day for row in with_them.scored if row.score == "20.0 %"] == ["2026-09-01", "2018-09-01"]
+    assert replace(with_them, scored=()) == replace(page(known), scored=())
+
+
+def test_where_the_model_in_use_has_no_score_every_row_names_its_model_and_nothing_is_said_of_a_change() -> None:
+    shown = page(Assessment(pending=(pending(),)), others=(by_old(scored()),))
+
+    assert [row.remarks[1].startswith("scored by Old") for row in shown.scored] == [True]
+    assert (shown.index, shown.changes) == (None, ())
+    assert len(shown.unscored) == 1
+
+
+@pytest.mark.parametrize("clinical", [True, False])
+def test_a_score_of_another_model_says_whether_that_one_is_for_clinical_use(*, clinical: bool) -> None:
+    (row,) = page(Assessment(), others=(by_old(scored(), clinical=clinical),)).scored
+
+    assert ("not for clinical use" in row.remarks[1]) is not clinical
 
 
 def test_an_exam_without_a_score_has_every_reason() -> None:

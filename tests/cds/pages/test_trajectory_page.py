@@ -7,6 +7,7 @@ from __future__ import annotations
 import html
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date, timedelta
 from threading import Event, Semaphore
 from typing import Any
@@ -22,7 +23,7 @@ from cds.web.app import create_app
 from fhir_mappings.access_events import AccessEvent, AccessOutcome, Action
 from hooks.site import Mode
 from model.domain import AcquisitionDevice
-from tests.cds.builders import EHR, IDENTIFIER, MODEL, PATIENT, fhir_patient, new_exam, order_select, prefetch
+from tests.cds.builders import EHR, FORMER, IDENTIFIER, MODEL, PATIENT, fhir_patient, new_exam, order_select, prefetch
 from tests.cds.model_card import BANNER
 from tests.cds.pages.conftest import ADDRESS, Site
 from tests.cds.web.conftest import URL
@@ -179,6 +180,72 @@ def test_an_earlier_study_that_the_ehr_gave_to_another_patient_is_not_shown_any_
     assert '<th scope="row">2024-05-03</th>' not in answer.text
 
 
+def test_after_a_change_of_the_model_the_scores_of_the_one_before_stay_on_the_page_and_join_nothing(
+    site: Site, link: str
+) -> None:
+    before = opened(site, link)
+    site.score_by(FORMER, "1.2.1", 0.031, date(2024, 5, 3))
+    site.score_by(FORMER, "1.2.0", 0.019, date(2023, 5, 3))
+
+    after = opened(site, link)
+
+    assert f"not comparable, not joined: FFDM, model {FORMER.key}, not for clinical use" in words(after)
+    for row in ("2024-05-03 2.1 %", "2024-05-03 3.1 %", "2023-05-03 1.9 %"):
+        assert row in words(after)
+    assert after.text.count('class="joined"') == before.text.count('class="joined"')
+    assert after.text.count('class="other"') == 3  # wide, narrow, and in the key
+    assert "Change from 2024-05-03 to 2026-05-03: +4.5 percentage points" in words(after)
+    assert "not part of the line" not in words(after)
+
+
+def test_the_card_and_the_rule_know_nothing_of_another_models_scores(site: Site) -> None:
+    site.score("1.2.1", 0.021, date(2026, 5, 3))
+    alone = site.card("1.2.1")
+    site.score_by(FORMER, "1.2.1", 0.9, date(2026, 5, 3))
+
+    with_other = site.card("1.2.1")
+
+    told = ("summary", "detail", "indicator")
+    assert [with_other[name] for name in told] == [alone[name] for name in told]
+
+
+def test_while_the_model_in_use_has_scored_nothing_yet_the_page_shows_what_the_one_before_did(site: Site) -> None:
+    site.score_by(FORMER, "1.2.1", 0.031, date(2026, 5, 3))
+
+    shown = words(opened(site, site.link("1.2.1")))
+
+    assert "None of these scores is of the model in use" in shown
+    assert "2026-05-03 3.1 %" in shown
+    assert "Exams without a score of the model in use 2026-05-03 Scoring is under way." in shown
+
+
+def test_of_two_earlier_models_the_older_ones_scores_are_in_the_table_alone(site: Site, link: str) -> None:
+    oldest, before = replace(MODEL, weights="f" * 64), site.service.clock() - timedelta(days=400)
+    site.score_by(oldest, "1.2.1", 0.041, date(2024, 5, 3), scored_at=before)
+    assert "Scores of further model versions" not in words(opened(site, link))
+    site.score_by(FORMER, "1.2.1", 0.031, date(2024, 5, 3))
+
+    shown = words(opened(site, link))
+
+    assert "Scores of further model versions are in the table only." in shown
+    assert f"model {FORMER.key}" in shown
+    assert f"model {oldest.key}" not in shown
+    assert "2024-05-03 4.1 %" in shown
+
+
+def test_another_models_score_of_a_study_that_went_to_another_patient_is_not_shown(site: Site, link: str) -> None:
+    site.score_by(FORMER, "1.2.0", 0.123, date(2023, 5, 3))
+    store, now = site.service.store, site.service.clock()
+    store.unlist(EHR, PATIENT, list(EXAMS), now)
+    store.register([new_exam("1.2.0", "p2")], MODEL.key, now)
+
+    answer = opened(site, link)
+
+    assert answer.status_code == 200
+    assert "2023-05-03" not in answer.text
+    assert "12.3" not in answer.text
+
+
 def test_the_rules_are_answered_as_on_the_card_even_when_what_is_known_has_changed(site: Site, link: str) -> None:
     before = words(opened(site, link)).partition("How the rule was answered")[2].partition("The model")[0]
     site.score("1.2.4", 0.001, date(2026, 5, 19))
@@ -275,11 +342,28 @@ def test_everything_that_the_page_loads_is_its_own(site: Site, link: str) -> Non
     assert [address for address in loaded if urlsplit(address).netloc or urlsplit(address).scheme] == []
     (sheet,) = (address for address in loaded if not address.startswith("#"))
     assert sheet.endswith(".css")
-    style = opened(site, sheet)
+    # A browser asks for it below the path of the service's address, which the proxy takes off.
+    assert sheet.startswith("/mammotrend/")
+    style = opened(site, sheet.removeprefix("/mammotrend"))
     assert style.status_code == 200
     assert "url(" not in style.text
     style.close()
     assert "style=" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["", "/mammotrend", "/a/b"])
+def test_the_pages_link_to_each_other_below_the_services_address(site: Site, path: str) -> None:
+    site.address = f"https://cds.example{path}"
+
+    for at in (site.link("1.2.1"), "/trajectory/of-nobody", "/attributes"):
+        shown = opened(site, at).text
+        linked = re.findall(r'href="(/[^"]*)"', shown)
+        assert linked[0] == f"{path}/pages/pages.css"
+        for link in linked:
+            answer = opened(site, link.removeprefix(path))
+            assert (link.startswith(f"{path}/"), answer.status_code) == (True, 200)
+            answer.close()
+    assert f'href="{path}/attributes"' in opened(site, site.link("1.2.1")).text
 
 
 def test_a_store_that_fails_is_told_to_a_person_and_shows_nothing(site: Site, link: str, engine: Engine) -> None:

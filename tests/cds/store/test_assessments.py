@@ -216,7 +216,7 @@ def test_of_a_patient_of_whom_nothing_can_be_concluded_nothing_is_current(
     assess(records, conclusion())
     assess(records, None)
 
-    assert records.current(MODEL.key) == []
+    assert list(records.current(MODEL.key)) == []
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -279,7 +279,7 @@ def test_of_a_study_that_the_ehr_no_longer_lists_as_hers_everything_is_taken_bac
     delivery = outbox.claim(NOW, LEASE)
     assert delivery is not None
     assert delivery.resource["status"] == "entered-in-error"
-    assert records.current(MODEL.key) == []
+    assert list(records.current(MODEL.key)) == []
 
 
 def test_of_an_exam_that_is_refused_with_its_new_images_the_assessment_is_taken_back(

@@ -16,6 +16,7 @@ from sqlmodel import SQLModel
 from cds.errors import SettingsError
 from cds.store.cards import CardRecords
 from cds.store.database import connect, open_database
+from cds.store.runs import RunRecords
 from cds.store.stage_times import Spent, add_times, sum_times
 from cds.store.store import Store
 from cds.store.tables import ScoringState, Stage
@@ -124,6 +125,34 @@ def test_a_database_from_before_times_were_kept_takes_them(database_url: str) ->
     add_times(engine, MODEL.key, NOW, {Stage.FETCH: Spent(1.5, 2)})
     assert sum_times(engine, MODEL.key)[Stage.FETCH] == Spent(1.5, 2)
     engine.dispose()
+
+
+RUN = (
+    "INSERT INTO run (id, model, started_at, found, scored, refused, failed, written, problems) VALUES "
+    "(1, 'm', '2026-05-20 23:30:00', 5, 3, '{}', '{}', 0, '[]')"
+)
+
+
+def test_a_run_from_before_anything_was_cleared_away_has_cleared_nothing(database_url: str) -> None:
+    engine = connect(database_url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0006")
+        connection.exec_driver_sql(RUN)
+
+    assert upgrade_database(engine) == "0006"
+
+    (run,) = RunRecords(engine).last()
+    assert (run.found, run.cleared) == (5, {})
+    engine.dispose()
+
+
+def test_the_queues_indexes_end_with_the_id_so_that_what_is_due_at_one_moment_has_an_order(engine: Engine) -> None:
+    for table in ("scoring", "outbox"):
+        (queue,) = [index for index in inspect(engine).get_indexes(table) if index["name"] == f"{table}_queue"]
+        assert queue["column_names"][-2:] == ["due_at", "id"]
 
 
 def test_an_upgraded_database_goes_on_numbering_where_it_was(database_url: str) -> None:

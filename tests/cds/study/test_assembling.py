@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cds.errors import StudyNotPossible
+from cds.study.assembling import up_to_today
 from cds.study.flow import Step
 from tests.cds.study.test_reading import read, refusal
 
@@ -106,3 +109,23 @@ def test_every_exam_is_studied_or_counted_and_none_is_after_the_diagnosis(
 
 def _day(number: int | None) -> str:
     return "" if number is None else f"2020-01-{10 + number}"
+
+
+@pytest.mark.parametrize(
+    ("column", "row"),
+    [("last_follow_up", "a,2020-01-01,2,,,2099-12-31"), ("diagnosis_date", "a,2020-01-01,2,2026-05-22,,")],
+)
+def test_a_day_that_is_yet_to_come_is_no_follow_up(column: str, row: str, tmp_path: Path) -> None:
+    found = read(tmp_path, HEADER, row)
+
+    with pytest.raises(StudyNotPossible, match=f"column {column}: days after today"):
+        up_to_today(found, date(2026, 5, 20))
+
+
+def test_an_exam_that_is_yet_to_come_is_left_out_with_the_follow_up_that_it_made(tmp_path: Path) -> None:
+    rows = ("a,2020-01-01,2,,,", "a,2062-01-01,9,,,", "b,2020-01-01,3,,,2024-01-01", "c,2026-05-21,3,,,")
+    found = up_to_today(read(tmp_path, HEADER, *rows), date(2026, 5, 20))
+
+    assert found.exams["score"].tolist() == pytest.approx([0.02, 0.03, 0.03])
+    assert [f"{day:%Y-%m-%d}" for day in found.women["last_follow_up"]] == ["2020-01-01", "2024-01-01", "2026-05-21"]
+    assert found.flow.left_out[-1] == Step("an exam dated after today", 0, 1)

@@ -102,3 +102,10 @@ def test_the_same_seed_gives_the_same_calibrator() -> None:
     told = known(9, 3000, factor=2.0)
     assert choose(told, seed=2).map == choose(told, seed=2).map
     assert isinstance(pd.Series(choose(told, seed=2).predicted).max(), float)
+
+
+@pytest.mark.parametrize("others", [0.01, 0.0999])
+def test_scores_that_part_the_women_wholly_or_hardly_differ_give_no_line(others: float) -> None:
+    risk = np.repeat([0.1, others], [250, 2000]) * np.exp(np.random.default_rng(1).normal(0, 1e-4, 2250))
+
+    assert platt(Known(risk, np.arange(2250) < 250, np.ones(2250))) is None

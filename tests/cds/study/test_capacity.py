@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds.study.capacity import Fitting, LEAST_PERCENT, fitting_threshold, load_svg
+from cds.study.capacity import LEAST_PERCENT, Fitting, fitting_threshold, load_svg
 from hooks.case import Comparator
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from cds.study.decision_curves import THRESHOLDS, decision_curve, decision_curve_svg, gain_at, net_benefit
+from cds.study.decision_curves import THRESHOLDS, Sides, decision_curve, decision_curve_svg, gain_at, net_benefit
 from cds.study.landmark import first_exams
 from cds.study.progress import silently
 from hooks.case import Comparator, MriPolicy
@@ -41,7 +43,7 @@ def test_a_woman_drawn_twice_counts_twice() -> None:
 
 def test_the_curve_is_told_only_where_no_small_group_lies_on_a_side_or_between() -> None:
     women = first_exams(cohort_by_chance(1, 400, risk=0.03)).women
-    curve = decision_curve(women, Comparator.OVER, 20)
+    curve = decision_curve(women, MriPolicy(), 20)
     assert len(curve) == len(THRESHOLDS)
     flagged = (curve["flagged_percent"].dropna() * len(women) / 100).round().astype(int)
     steps = -flagged.diff().dropna()
@@ -62,5 +64,22 @@ def test_the_gain_scatters_about_what_was_found() -> None:
 
 def test_the_drawing_marks_the_site_s_threshold() -> None:
     women = first_exams(cohort_by_chance(1, 400, risk=0.03)).women
-    svg = decision_curve_svg(decision_curve(women, Comparator.OVER, 11), MriPolicy())
+    svg = decision_curve_svg(decision_curve(women, MriPolicy(), 11), MriPolicy())
     assert "the site's threshold" in svg or "the site&#39;s threshold" in svg
+
+
+def test_no_few_cancers_follow_from_two_thresholds_nor_from_the_site_s() -> None:
+    women, fewest = first_exams(cohort_by_chance(2, 3000, risk=0.03)).women, 11
+    policy = MriPolicy(threshold=0.0215)
+    told = decision_curve(women, policy, fewest).dropna(subset="score")["threshold_percent"] / 100
+    early = women[women["is_case"] & (women["years"] <= 5)]
+    for one in (women, early):
+        flagged = [int((one["score"] > threshold).sum()) for threshold in sorted([*told, policy.threshold])]
+        steps = {before - after for before, after in pairwise([len(one), *flagged, 0])}
+        assert all(step == 0 or step >= fewest for step in steps)
+    assert len(told) > 5
+
+
+def test_a_threshold_over_which_a_few_cancers_lie_tells_no_net_benefit() -> None:
+    assert not Sides.of(TEN).may_be_told(MriPolicy(threshold=0.025), 3)
+    assert Sides.of(TEN).may_be_told(MriPolicy(threshold=0.025), 1)

@@ -9,8 +9,9 @@ from scipy.stats import spearmanr
 
 from cds.errors import StudyNotPossible
 from cds.study.cohort import Cohort
-from cds.study.discrimination import combined, discrimination_report
-from cds.study.landmark import first_with_change
+from cds.study.discrimination import combined, discrimination_report, horizons
+from cds.study.flow import Flow
+from cds.study.landmark import Landmark, first_with_change
 from cds.study.progress import silently
 from cds.study.report import Report, Table, write_report
 from hooks.case import MriPolicy
@@ -93,3 +94,14 @@ def test_the_report_says_what_it_does_not_show(report: Report, tmp_path: Path) -
     assert "no threshold for a change comes out" in page
     curve = pd.read_csv(tmp_path / "decision_curve.csv")
     assert list(curve.columns) == ["threshold_percent", "flagged_percent", "score", "all", "none"]
+
+
+def test_that_a_few_were_lost_from_sight_does_not_follow_from_those_who_were_not() -> None:
+    """60 diagnosed in the second year; of 203 others 3 are followed for less than three years."""
+    women = pd.DataFrame({"years": [7.0] * 200 + [2.5] * 3 + [1.5] * 60, "is_case": [False] * 203 + [True] * 60})
+    landmark = Landmark(women, Flow(263, 263))
+
+    told = horizons(landmark, 11)
+
+    assert list(told["diagnosed within them"]) == ["0", "60", "60", "60", "60"]
+    assert list(told["followed longer"]) == ["263", "203", "not told", "not told", "not told"]

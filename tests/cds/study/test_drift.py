@@ -126,3 +126,19 @@ def test_quartiles_are_those_that_the_store_tells_of_the_same_exams(engine: Engi
     assert (ours.device, ours.month, ours.exams) == (theirs.device, theirs.month, theirs.exams)
     assert (ours.lower, ours.median, ours.upper) == (theirs.lower, theirs.median, theirs.upper)
     assert ours.mean == pytest.approx(theirs.mean)
+
+
+def test_the_one_month_of_few_exams_does_not_follow_from_the_others() -> None:
+    """All exams together are in the flow."""
+    exams = [*unit([2.0] * 24), *unit([2.0] * 1, "B", exams=5)]
+    told = report(cohort(*(woman(exam) for exam in exams)))
+
+    assert list(table(told, "months")["exams"]).count("not told") == 1
+
+
+def test_the_one_month_of_few_refusals_does_not_follow_from_the_others() -> None:
+    refusals = [MonthOfRefusals("2024-01", 400, 3), *(MonthOfRefusals(month, 400, 40) for month in MONTHS[1:])]
+    refused = table(report(site(unit([2.0] * 24)), refusals), "refusals")
+
+    assert list(refused["refused"])[:3] == ["under 11", "not told", "40"]
+    assert list(refused["exams"].isna())[:3] == [True, True, False]

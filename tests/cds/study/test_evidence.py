@@ -31,7 +31,7 @@ def test_each_study_speaks_where_the_regulation_asks_for_local_data(tmp_path: Pa
             f"{day}minimum detectable change 0.55 percentage points (0.50 to 0.60).",
             f"{day}34.2 % of the women were over 1.7 %; of the cancers found after it 71.0 %.",
         ),
-        FAIRNESS: (f"{day}over 1.7 %, by group: north 31.0 %, south not told (too few).",),
+        FAIRNESS: (f"{day}women over 1.7 %, by group: north 31.0 %, south not told (too few).",),
         VALIDITY_WATCH: (
             f"{day}the median scores of 1 of 3 judged units have left the range of their earlier months.",
         ),

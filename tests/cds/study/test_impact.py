@@ -69,12 +69,52 @@ def test_where_no_diagnosis_is_known_nothing_is_said_of_cancers() -> None:
     assert any("No diagnosis is known" in sentence for sentence in told.sentences)
 
 
-def test_the_share_that_was_followed_up_is_told_rounded_down() -> None:
+@pytest.mark.parametrize(("followed", "lost", "told"), [(1999, 1, 99), (199, 1, NOT_TOLD), (5, 200, NOT_TOLD)])
+def test_the_share_that_was_followed_up_is_told_rounded_down_unless_that_tells_of_a_few(
+    followed: int, lost: int, told: object
+) -> None:
     whom = cohort(
-        *women(199, 3.0), *women(1, 3.0, last_follow_up="2025-04-01"), *women(20, 3.0, diagnosis="2025-06-01")
+        *women(followed, 3.0),
+        *women(lost, 3.0, last_follow_up="2025-04-01"),
+        woman(("2025-03-01", 1.0), diagnosis="2025-06-01", last_follow_up="2027-01-01"),
     )
 
-    assert table(report(whom), "policies").iloc[0]["followed up (%)"] == 99
+    assert table(report(whom), "policies").iloc[0]["followed up (%)"] == told
+
+
+def test_a_policy_that_flags_a_few_less_than_another_is_not_told_beside_it() -> None:
+    """Else 5 women are had by subtraction: over the threshold, and not for the first time."""
+    new = [woman(OneExam("2024-03-01", 1.0, age=54), OneExam("2025-03-01", 3.0, age=55)) for _ in range(60)]
+    known = [woman(OneExam("2024-03-01", 3.0, age=54), OneExam("2025-03-01", 3.0, age=55)) for _ in range(5)]
+    whom = cohort(*new, *known, *women(50, 1.0))
+
+    def flagged(fewest: int) -> list[object]:
+        return list(table(report(whom, fewest=fewest), "policies").set_index("policy")["women flagged"])
+
+    assert flagged(FEWEST) == [65, 0, NOT_TOLD]
+    assert flagged(5) == [65, 0, 60]
+
+
+def test_nor_is_it_told_in_a_part_of_the_women() -> None:
+    new = [woman(OneExam("2024-03-01", 1.0, age=54), OneExam("2025-03-01", 3.0, age=55), group="X") for _ in range(60)]
+    known = [woman(OneExam("2024-03-01", 3.0, age=54), OneExam("2025-03-01", 3.0, age=55), group="X") for _ in range(5)]
+    others = [woman(OneExam("2025-03-01", 3.0, age=55), group="Y") for _ in range(40)]
+    few = [woman(OneExam("2025-03-01", 1.0, age=55), group=group) for group in "XY" for _ in range(30)]
+
+    of_group = table(report(cohort(*new, *known, *others, *few)), "by_group").set_index(["policy", "part"])
+
+    assert of_group.loc[("threshold", "X"), "women flagged"] == 65
+    assert of_group.loc[("newly over", "X"), "women flagged"] == NOT_TOLD
+
+
+def test_how_many_are_too_young_is_not_told_where_the_table_by_age_hides_a_few() -> None:
+    """12 too young, from 15 that the table tells neither of, leave the 3 whose age is not known."""
+    young = [woman(OneExam("2025-03-01", 3.0, age=30)) for _ in range(12)]
+
+    told = " ".join(report(cohort(*young, *[woman(("2025-03-01", 3.0))] * 3, *women(40, 3.0))).sentences)
+
+    assert "12 women" not in told
+    assert "is not told (too few); none of these is flagged" in told
 
 
 def test_parts_of_the_women_are_told_each_and_small_ones_with_a_second_so_that_none_follows() -> None:
@@ -121,7 +161,7 @@ def test_the_threshold_for_the_capacity_is_told_with_its_ties() -> None:
     told = report(site())
 
     assert told.figures["capacity_threshold_percent"] == 3.0
-    assert any("over 3.0 %, which 0 women were" in sentence for sentence in told.sentences)
+    assert any("threshold that flags no more women is: over 3.0 %." in sentence for sentence in told.sentences)
     assert any("120 women share the score at that edge" in sentence for sentence in told.sentences)
 
 
@@ -160,10 +200,16 @@ def test_rising_needs_the_minimum_detectable_change() -> None:
     assert names(MriPolicy(minimum_detectable_change=0.005))[3:] == ["rising", "over and rising"]
 
 
-@pytest.mark.parametrize("capacity", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("capacity", [0.0, -1.0, float("nan"), float("inf"), 1e308])
 def test_a_capacity_that_is_none_is_refused(capacity: float) -> None:
     with pytest.raises(StudyNotPossible, match="--capacity"):
         Foreseen(capacity)
+
+
+@pytest.mark.parametrize(("since", "until"), [(date(9999, 12, 31), None), (None, date(1, 1, 1))])
+def test_a_period_beyond_the_calendar_is_refused(since: date | None, until: date | None) -> None:
+    with pytest.raises(StudyNotPossible, match="check --since and --until"):
+        report(site(), Foreseen(1.0, since=since, until=until))
 
 
 def test_a_percentile_or_a_follow_up_that_makes_no_sense_is_refused() -> None:

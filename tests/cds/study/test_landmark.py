@@ -58,3 +58,12 @@ def test_cases_and_followed_are_counted_by_years() -> None:
     )
     assert [found.cases_within(years) for years in (1, 3, 8)] == [0, 1, 2]
     assert [found.followed_beyond(years) for years in (0.5, 3, 8)] == [3, 1, 0]
+
+
+@pytest.mark.parametrize("first", ["2014-03-01", "2015-03-01", "2016-02-29", "2016-03-01"])
+def test_who_was_followed_for_five_years_to_the_day_was_followed_for_five(first: str) -> None:
+    """Of five years one or two are leap years, and 1826 days are less than five times 365.25."""
+    until = f"{pd.Timestamp(first) + pd.DateOffset(years=5):%Y-%m-%d}"
+    before = f"{pd.Timestamp(until) - pd.Timedelta(days=2):%Y-%m-%d}"
+    found = first_exams(cohort(woman((first, 1.0), last_follow_up=until), woman((first, 1.0), last_follow_up=before)))
+    assert list(found.women["years"] > 5) == [True, False]

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from cds.errors import StudyNotPossible
 from cds.study.cohort import Cohort
@@ -166,3 +168,37 @@ def test_scores_are_never_off_by_a_factor_of_100(tmp_path: Path, scores: list[fl
         assert found == pytest.approx([one / 100 if has_percent else one for one in scores])
     else:
         assert "--scores-in" in refusal(tmp_path, HEADER, *lines)
+
+
+@pytest.mark.parametrize(
+    "rows", [('a,2020-01-01,2,"U', "b,2020-01-01,2,U"), ('a,2020-01-01,2,"U', 'b,2020-01-01,3,"U')]
+)
+@pytest.mark.parametrize("column", ["device", "remark"])
+def test_a_quotation_mark_that_is_not_closed_loses_no_rows(column: str, rows: tuple[str, ...], tmp_path: Path) -> None:
+    assert "a quotation mark is not closed" in refusal(tmp_path, f"{HEADER},{column}", *rows, "c,2020-01-01,2,U")
+
+
+def test_empty_lines_and_windows_line_ends_lose_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "exams.csv"
+    file.write_bytes(f"\ufeff{HEADER}\r\na,2020-01-01,2\r\n\r\nb,2020-01-01,3\r\n\r\n".encode())
+
+    assert len(read_cohort(file, None).exams) == 2
+
+
+@pytest.mark.parametrize("scores", [pa.array([True, False]), pa.array([1, 2], pa.timestamp("ns"))])
+def test_what_pandas_would_take_for_numbers_and_is_none_is_refused(scores: pa.Array, tmp_path: Path) -> None:
+    days = pa.array(["2020-01-01", "2020-01-01"])
+    parquet.write_table(pa.table({"patient": ["a", "b"], "exam_date": days, "score": scores}), tmp_path / "a.parquet")
+
+    with pytest.raises(StudyNotPossible, match="column score: not numbers"):
+        read_cohort(tmp_path / "a.parquet", None)
+
+
+@pytest.mark.parametrize(("column", "most"), [("group", 30), ("device", 300)])
+def test_a_column_that_names_each_woman_stands_in_no_report(column: str, most: int, tmp_path: Path) -> None:
+    rows = [f"{number},2020-01-01,2,Jane {number}" for number in range(most + 1)]
+
+    assert len(read(tmp_path, f"{HEADER},{column}", *rows[:-1]).women) == most
+    said = refusal(tmp_path, f"{HEADER},{column}", *rows)
+    assert f"column {column}: more than {most} different words" in said
+    assert "Jane" not in said

@@ -114,9 +114,9 @@ def test_without_repeats_a_bound_from_the_mixed_model_is_told_as_such_and_the_se
 
     assert told.figures["source"] == "mixed_model"
     assert told.figures["minimum_detectable_change_points"] == pytest.approx(2.77 * SD, rel=0.1)
-    assert (
-        told.sentences[0]
-        == "Not measured by repeats: there are 0 pairs of exams within 92 days on one unit, of 30 needed."
+    assert told.sentences[0] == (
+        "Not measured by repeats: there are 0 pairs of exams of 0 women within 92 days on one unit, of 30 pairs of 10 "
+        "women needed."
     )
     assert told.sentences[1].startswith("Upper bound")
     assert tomllib.loads(told.files["settings.toml"]) == {"policy": {}}
@@ -131,7 +131,7 @@ def test_few_repeats_are_not_counted_in_public() -> None:
 
 
 def test_with_neither_repeats_nor_enough_women_it_says_what_is_needed() -> None:
-    with pytest.raises(StudyNotPossible, match=r"29 pairs .* of 30 needed.*0 women with 3 exams, of 100 needed"):
+    with pytest.raises(StudyNotPossible, match=r"29 pairs .* of 30 pairs.*0 women with 3 exams, of 100 needed"):
         report(*twice(29))
 
 
@@ -145,3 +145,40 @@ def test_no_single_pair_is_drawn() -> None:
     told = table(report(*twice(50)), "by_level")
 
     assert list(told["pairs"]) == [13, 12, 13, 12]
+
+
+def test_a_few_pairs_on_one_unit_do_not_follow_where_there_are_pairs_between_two() -> None:
+    """The pairs on one unit are told together: those between two units hide nothing of them."""
+    rows = table(report(*twice(60), *twice(5, "B"), *twice(40, "C"), *twice(12, "A", "B")), "by_device")
+
+    assert dict(zip(rows["unit"], rows["pairs"], strict=True)) == {
+        "A": 60,
+        "B": "not told",
+        "C": "not told",
+        "between two units": 12,
+    }
+
+
+def test_many_pairs_of_a_few_women_are_no_measure() -> None:
+    often = [
+        woman(
+            *(
+                OneExam(f"2025-{month:02}-{day:02}", 2 + 0.1 * day * who, "A")
+                for month in range(1, 11)
+                for day in (1, 9)
+            )
+        )
+        for who in range(1, 5)
+    ]
+
+    assert report(*often, *yearly(100)).figures["source"] == "mixed_model"
+    assert report(*often[:1], *yearly(100), fewest=1).figures["source"] == "mixed_model"
+
+
+def test_of_scores_of_0_no_factor_is_told() -> None:
+    grown = [woman(OneExam("2025-01-01", who / 10, "A"), OneExam("2025-02-01", who / 8, "A")) for who in range(60)]
+
+    said = " ".join(report(*grown).sentences)
+
+    assert "as there are scores of 0, no factor tells" in said
+    assert "nan" not in said

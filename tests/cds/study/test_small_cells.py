@@ -8,7 +8,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds.study.small_cells import hidden_together, may_be_told, told_in_turn
+from cds.study.small_cells import hidden_together, may_be_told, told_in_turn, whole_told
 
 COUNTS = st.lists(st.integers(0, 40), min_size=1, max_size=8)
 
@@ -50,3 +50,21 @@ def test_no_two_told_counts_give_a_small_one(fewest: int, counts: list[int]) -> 
     told = [0, *(count for count, may in zip(counts, may_be_told(0, counts, fewest), strict=True) if may)]
     steps = {later - earlier for earlier, later in pairwise(told)}
     assert all(step == 0 or step >= fewest for step in steps)
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=6), st.integers(2, 15))
+def test_a_whole_tells_nothing_that_its_told_parts_do_not(parts: list[int], fewest: int) -> None:
+    """Whatever is hidden could be any other small number, and the whole would read the same."""
+    hidden = [place for place, part in enumerate(parts) if 0 < part < fewest]
+    said = {
+        whole_told([1 + turn if place in hidden else part for place, part in enumerate(parts)], fewest)
+        for turn in range(fewest - 1)
+    }
+
+    assert said == {whole_told(parts, fewest)}
+    assert hidden or said == {str(sum(parts))}
+
+
+def test_a_whole_with_a_small_part_is_told_to_hundreds() -> None:
+    assert whole_told([1940, 3, 20], 11) == "about 2000"
+    assert whole_told([30, 3], 11) == "under 100"

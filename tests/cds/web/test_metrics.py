@@ -110,7 +110,7 @@ def test_the_last_run_that_ended_is_told_and_one_that_was_killed_is_not(caller: 
 
     runs, later = RunRecords(engine), NOW + timedelta(hours=1)
     ended = runs.start(MODEL.key, NOW)
-    runs.finish(ended, RunSummary(9, 5, {"implant": 1, "no-images": 1}, {"x": 3}, 4, ("an EHR",)), later)
+    runs.finish(ended, RunSummary(9, 5, {"implant": 1, "no-images": 1}, {"x": 3}, 4, ("an EHR",), {"cards": 7}), later)
     runs.start(MODEL.key, later)
 
     numbers = told(caller)
@@ -121,6 +121,7 @@ def test_the_last_run_that_ended_is_told_and_one_that_was_killed_is_not(caller: 
     }
     assert came_to == {"found": 9, "scored": 5, "refused": 2, "failed": 3}
     assert (numbers["mammotrend_last_run_written",], numbers["mammotrend_last_run_problems",]) == (4, 1)
+    assert numbers["mammotrend_last_run_cleared", "cards"] == 7
 
 
 def test_how_long_the_stages_of_scoring_take_is_told_and_what_never_ran_is_zero(

@@ -97,6 +97,16 @@ def test_an_answer_of_another_issuer_is_refused_before_its_code_is_used(ehr: Sma
     assert ehr.forms == []
 
 
+def test_where_the_ehr_always_says_whose_an_answer_is_one_that_does_not_is_refused(ehr: SmartServer) -> None:
+    ehr.configuration = {"authorization_response_iss_parameter_supported": True}
+
+    assert granted(ehr, issuer=ehr.address).patient_id == "p1"
+    ehr.forms.clear()
+    with pytest.raises(LaunchRefused, match="is not of the EHR that it was begun with"):
+        granted(ehr)
+    assert ehr.forms == []
+
+
 @pytest.mark.parametrize(
     ("context", "said"),
     [
@@ -106,6 +116,8 @@ def test_an_answer_of_another_issuer_is_refused_before_its_code_is_used(ehr: Sma
         ({"patient": 7}, "did not say whose chart is open"),
         ({"appContext": 7}, "appContext"),
         ({"appContext": {"card": "x"}}, "appContext"),
+        ({"appContext": "\0"}, "appContext"),
+        ({"appContext": "\ud800"}, "appContext"),
         ({"token_type": "mac"}, "no token of the type bearer"),
         ({"access_token": None}, "no token of the type bearer"),
         ({"access_token": 7}, "no token of the type bearer"),
@@ -142,7 +154,10 @@ def test_the_banner_is_left_out_only_where_the_ehr_says_so(ehr: SmartServer, tol
         (500, "{}", EhrUnreachable),
         (200, "<html>", EhrAnswerBroken),
         (302, "", EhrAnswerBroken),
-        (200, "[]", EhrAnswerBroken),
+        *((200, odd, EhrAnswerBroken) for odd in ("[]", "null", "7", '"a text"', "[" * 100_000)),
+        (200, '{"expires_in": "soon"}', EhrAnswerBroken),
+        (200, '{"expires_in": {"s": 300}}', EhrAnswerBroken),
+        (200, '{"expires_in": Infinity}', EhrAnswerBroken),
     ],
 )
 def test_a_token_address_that_fails_is_told_apart_from_a_refusal(

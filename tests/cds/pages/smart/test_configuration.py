@@ -44,6 +44,11 @@ def test_it_is_read_from_its_well_known_place() -> None:
     assert told.issuer == "https://ehr.example"
 
 
+@pytest.mark.parametrize(("said", "is_sent"), [(None, False), (False, False), ("true", False), (True, True)])
+def test_whether_answers_say_whose_they_are_is_read_from_it(said: object, is_sent: bool) -> None:
+    assert read(TOLD | {"authorization_response_iss_parameter_supported": said}).is_issuer_sent is is_sent
+
+
 @pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "jwks_uri", "issuer"])
 @pytest.mark.parametrize("value", [None, "", 7, ["x"]])
 def test_one_that_lacks_an_address_cannot_be_used(name: str, value: object) -> None:

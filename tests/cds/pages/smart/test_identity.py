@@ -47,6 +47,7 @@ def refusal(token: object, keys: dict[str, PublicKey] = KEYS) -> str:
         (signed(aud=["page"]), "Practitioner/dr1"),
         (signed(aud=["page", "other"], azp="page"), "Practitioner/dr1"),
         (signed(exp=NOW.timestamp() - 59), "Practitioner/dr1"),
+        (signed(exp=10**400), "Practitioner/dr1"),
     ],
 )
 def test_a_good_one_tells_the_user(token: str, user: str) -> None:
@@ -103,6 +104,7 @@ def test_an_algorithm_that_is_not_agreed_is_refused_though_a_published_key_has_s
         ({"exp": True}, "its time is over"),
         ({"fhirUser": None}, "did not say who is looking"),
         ({"fhirUser": "Device/1"}, "did not say who is looking"),
+        ({"fhirUser": "Patient/p1"}, "did not say who is looking"),
         ({"fhirUser": ["Practitioner/1"]}, "did not say who is looking"),
     ],
 )

@@ -6,16 +6,21 @@ from __future__ import annotations
 
 import base64
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
 from http.cookies import SimpleCookie
+from threading import Event, Semaphore
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from werkzeug.test import TestResponse
 
-from cds.pages.smart.launches import PAGE_COOKIE
+from cds.errors import EhrUnreachable
+from cds.pages.smart.client import SmartClient
+from cds.pages.smart.configuration import SmartConfiguration
+from cds.pages.smart.launches import LAUNCHED_AT_ONCE, PAGE_COOKIE
 from fhir_mappings.access_events import AccessEvent, AccessOutcome, Action, Read, ReadFrom
 from fhir_mappings.audit_events import AuditSource, ChainLink, audit_event
 from hooks.site import Mode
@@ -296,9 +301,10 @@ def test_a_cookie_that_was_altered_opens_nothing(launching: LaunchingSite, spoil
     refused(launching, launching.get(f"{HOME}/smart/page/{uuid}"), "is damaged, or is not of this service")
 
 
-def test_the_cookie_of_one_card_does_not_open_another(launching: LaunchingSite) -> None:
+@pytest.mark.parametrize("is_there", [True, False])
+def test_the_cookie_of_one_card_does_not_open_another(launching: LaunchingSite, is_there: bool) -> None:
     own = launching.card()["uuid"]
-    other = launching.site.card("1.2.1")["uuid"]
+    other = launching.site.card("1.2.1")["uuid"] if is_there else "no-such-card"
     launching.launched(app_context=own)
     assert launching.browser is not None
     launching.browser.set_cookie(
@@ -388,6 +394,40 @@ def test_an_ehr_that_does_not_answer_is_told_apart_from_a_refusal(launching: Lau
     assert seen(launching.site, Action.CALLER_REFUSED) == []
 
 
+class SilentEhr(SmartClient):
+    """The client of an EHR that does not answer until it is told to."""
+
+    begun, may_answer = Semaphore(0), Event()
+
+    def configuration(self) -> SmartConfiguration:
+        """Nothing, and after a long time."""
+        self.begun.release()
+        assert self.may_answer.wait(60)
+        raise EhrUnreachable("no answer")
+
+
+def test_launches_that_wait_for_a_silent_ehr_are_bounded_and_keep_no_open_page_waiting(
+    launching: LaunchingSite,
+) -> None:
+    card = launching.card()
+    url = launching.ehr.launch(launching.launch_url, PATIENT).removeprefix(HOME)
+    (calling,) = launching.site.changes["ehrs"]
+    silent = SilentEhr(launching.ehr.fhir, "client", SCOPE)
+    launching.site.changes["ehrs"] = (replace(calling, smart=silent),)
+    app = launching.site.app()
+
+    with ThreadPoolExecutor(LAUNCHED_AT_ONCE) as threads:
+        waiting = [threads.submit(lambda: app.test_client().get(url).status_code) for _ in range(LAUNCHED_AT_ONCE)]
+        assert all(silent.begun.acquire(timeout=60) for _ in waiting)
+        page = app.test_client().get(launching.site.links.url(card["uuid"], EHR).removeprefix(HOME))
+        further = app.test_client().get(url)
+        silent.may_answer.set()
+
+    assert page.status_code == 200
+    assert (further.status_code, further.headers["Retry-After"]) == (503, "1")
+    assert [one.result() for one in waiting] == [504] * LAUNCHED_AT_ONCE
+
+
 def test_where_the_ehr_shows_the_patient_itself_she_is_not_read(launching: LaunchingSite) -> None:
     launching.ehr.context = {"need_patient_banner": False}
 
@@ -426,6 +466,14 @@ def test_whatever_the_chart_calls_her_stays_text(launching: LaunchingSite) -> No
     assert "<script" not in page.text
     assert "\u202e" not in page.text
     assert "alert(1)" in words(page)
+
+
+def test_a_name_that_is_written_from_the_right_leaves_the_birth_date_where_it_is(launching: LaunchingSite) -> None:
+    launching.ehr.patients[PATIENT]["name"] = [{"text": "\u05d0\u05d3\u05d4 (2)"}]
+
+    page = launching.page(app_context=launching.card()["uuid"])
+
+    assert "<bdi>\u05d0\u05d3\u05d4 (2)</bdi></strong>, born 1974-02-01" in page.text
 
 
 def test_nothing_of_the_launch_is_logged(launching: LaunchingSite, caplog: pytest.LogCaptureFixture) -> None:
