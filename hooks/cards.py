@@ -8,9 +8,10 @@ from typing import Self
 
 from fhir_mappings.chart import Chart
 from hooks import card_details as details
+from hooks.ages import ages_by_day
 from hooks.call import Call, PageOf
 from hooks.contract import SUMMARY_CHARACTERS, Card, Indicator, NewUuid, SelectionBehavior, summary_length
-from hooks.exams import Exam, is_being_scored, latest_scored, newest_exam, without_usable_score
+from hooks.exams import Exam, exams_newest_first, is_being_scored, latest_scored, newest_exam, without_usable_score
 from hooks.markdown import paragraphs, plain
 from hooks.percentages import change_in_words, percent
 from hooks.policy import Recommendation, Rule
@@ -125,7 +126,9 @@ def _reasoning(occasion: Occasion) -> Reasoning:
     answers = tuple(Answer(str(one.rule), one.met, one.fact, one.instead) for one in recommendation.findings)
     told = {answer.fact for answer in answers}
     unknowns = (said for said in (*recommendation.unknowns, *notes) if said not in told)
-    return Reasoning(answers, (*dict.fromkeys(unknowns), details.not_checked(recommendation)))
+    days = (exam.performed_on for exam in exams_newest_first(occasion.assessment) if exam.performed_on)
+    ages = ages_by_day(occasion.chart.patient.birth_date, days)
+    return Reasoning(answers, (*dict.fromkeys(unknowns), details.not_checked(recommendation)), ages)
 
 
 def _study_uid(occasion: Occasion) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 
@@ -19,17 +19,22 @@ class Answer:
 
 @dataclass(frozen=True)
 class Reasoning:
-    """Each rule's answer, and in sentences what was not known, is to be noted, or is not looked at."""
+    """Each rule's answer, and in sentences what was not known, is to be noted, or is not looked at.
+
+    `ages` are the patient's in words, by the days of her exams: her birth date itself is not kept.
+    """
 
     answers: tuple[Answer, ...] = ()
     unknowns: tuple[str, ...] = ()
+    ages: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """All of it in plain JSON."""
-        return {"answers": [asdict(answer) for answer in self.answers], "unknowns": list(self.unknowns)}
+        answers = [asdict(answer) for answer in self.answers]
+        return {"answers": answers, "unknowns": list(self.unknowns), "ages": dict(self.ages)}
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Self:
         """What `to_json` made; nothing of what was kept before there was any."""
         answers = tuple(Answer(**answer) for answer in kept.get("answers", ()))
-        return cls(answers, tuple(kept.get("unknowns", ())))
+        return cls(answers, tuple(kept.get("unknowns", ())), kept.get("ages", {}))

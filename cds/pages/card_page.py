@@ -107,7 +107,7 @@ class CardPage:
         self, card: ShownCard, ehr: CallingEhr, known: Assessment, line: Trajectory | None, banner: Banner | None
     ) -> str:
         told_at = card.made_at.astimezone(ehr.time_zone)
-        age_at = banner.age_at if banner else None
+        age_at = banner.age_at if banner and banner.is_read else None
         shown = drawn(line, self._parts.assessor.model.key) if line else None
         return render_template(
             "scores_over_time.html",

@@ -54,7 +54,7 @@ class IndexExam:
 class ScoresOverTime:
     """All the words of a page. `minimum` is in percentage points, empty where it has not been measured.
 
-    `has_ages` is for pages that may know who the patient is; an age is empty where it is not known.
+    An age is empty where it is not known; `has_ages` says whether they are told at all.
     """
 
     banners: tuple[str, ...]
@@ -86,26 +86,29 @@ def scores_over_time(
     """The page of one card; `told_at` is when the card was made, by the clinic's clock.
 
     `line` is the assessment's with the scores of other model versions apart from it: they are rows of the table, and
-    count for nothing else. `age_at` tells the patient's age on a day, for a page that knows her.
+    count for nothing else. `age_at` tells the patient's age on a day, for a page that knows her; without it her ages
+    are those that were kept with the card.
     """
     policy, latest, judged = site.policy, latest_scored(assessment), assessment.trajectory
-    minimum = policy.minimum_detectable_change
+    minimum, reasoning = policy.minimum_detectable_change, Reasoning.from_json(card.reasoning)
+    ages = age_at or (lambda day: reasoning.ages.get(day.isoformat(), ""))
+    scored = tuple(_scored_rows(line, latest, site, ages)) if line else ()
     return ScoresOverTime(
         banners=details.banners(site, model.version),
         summary=card.summary,
         told_at=told_at.strftime("%Y-%m-%d %H:%M %Z"),
         index=_index(latest, site) if latest else None,
-        scored=tuple(_scored_rows(line, latest, site, age_at)) if line else (),
+        scored=scored,
         unscored=tuple(_unscored_rows(assessment)),
         changes=details.change_note(judged, rates=True) if judged and judged.points else (),
-        reasoning=Reasoning.from_json(card.reasoning),
+        reasoning=reasoning,
         threshold=details.threshold_words(policy),
         rule=f"age {policy.minimum_age_years} or older, 5-year score {policy.rule_words}",
         citation=(policy.citation, policy.citation_url),
         minimum="" if minimum is None else limit_in_points(minimum),
         source=(site.source.label, site.source.url or ""),
         model=tuple(_model_facts(model)),
-        has_ages=age_at is not None,
+        has_ages=age_at is not None or any(row.age for row in scored),
     )
 
 
@@ -115,7 +118,7 @@ def _index(exam: ScoredExam, site: Site) -> IndexExam:
     return IndexExam(exam.performed_on.isoformat(), shown[-1], tuple(zip(spans, shown, strict=True)))
 
 
-def _scored_rows(line: Trajectory, latest: ScoredExam | None, site: Site, age_at: AgeAt | None) -> Iterator[ScoredRow]:
+def _scored_rows(line: Trajectory, latest: ScoredExam | None, site: Site, age_at: AgeAt) -> Iterator[ScoredRow]:
     """Every score, newest exam first; of one exam the score that counts comes first, and each names its model."""
     exams = sorted((*line.points, *line.older, *line.apart), key=lambda exam: exam.performed_on, reverse=True)
     scores = Counter(exam.study_uid for exam in exams)
@@ -127,7 +130,7 @@ def _scored_rows(line: Trajectory, latest: ScoredExam | None, site: Site, age_at
             str(exam.image_type),
             plain(str(exam.device)) or "not named",
             (*details.apartness(exam, line), *(() if is_plain else (_scored_by(exam),)), *map(plain, exam.warnings)),
-            age_at(exam.performed_on) if age_at else "",
+            age_at(exam.performed_on),
         )
 
 

@@ -7,13 +7,19 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hooks.ages import ages_by_day
+from hooks.exams import exams_newest_first
 from hooks.reasoning import Answer, Reasoning
 from tests.hooks.every_card import every_card
 
 ANSWERS = st.builds(Answer, st.text(), st.sampled_from([True, False, None]), st.text(), st.text())
 
 
-@given(st.builds(Reasoning, st.lists(ANSWERS).map(tuple), st.lists(st.text()).map(tuple)))
+@given(
+    st.builds(
+        Reasoning, st.lists(ANSWERS).map(tuple), st.lists(st.text()).map(tuple), st.dictionaries(st.text(), st.text())
+    )
+)
 def test_what_is_kept_as_json_is_read_back_as_it_was(reasoning: Reasoning) -> None:
     assert Reasoning.from_json(json.loads(json.dumps(reasoning.to_json()))) == reasoning
 
@@ -32,3 +38,12 @@ def test_every_card_keeps_every_answer_of_the_policy_and_everything_that_was_not
         assert set(said.unknowns) | set(told.assessment.notes) <= facts | set(kept.unknowns)
         assert kept.unknowns[-1].startswith("Not checked here: ")
         assert len(set(kept.unknowns)) == len(kept.unknowns)
+
+
+def test_every_card_keeps_her_age_at_each_exam_where_her_birth_date_tells_it() -> None:
+    seen = set()
+    for told in every_card():
+        days = {exam.performed_on for exam in exams_newest_first(told.assessment) if exam.performed_on}
+        assert told.card.reasoning.ages == ages_by_day(told.call.chart.patient.birth_date, days)
+        seen.add(bool(told.card.reasoning.ages))
+    assert seen == {True, False}

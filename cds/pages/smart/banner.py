@@ -8,11 +8,12 @@ from datetime import date
 
 from cds.ehr.client import Ehr
 from cds.errors import EhrError, UntrustedServer
-from fhir_mappings.dates import PartialDate, age_range_years, parse_partial_date
+from fhir_mappings.dates import parse_partial_date
 from fhir_mappings.elements import as_object, text
 from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.names import shown_name
 from fhir_mappings.patients import read_patient
+from hooks.ages import age_in_words
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,7 @@ class Banner:
 
     def age_at(self, day: date) -> str:
         """Her age in years on a day; empty where the birth date is not known, or is later than the day."""
-        born = parse_partial_date(self.birth_date)
-        return "" if born is None or day < born.latest else _age(born, day)
+        return age_in_words(parse_partial_date(self.birth_date), day)
 
 
 def read_banner(opened: AbstractContextManager[Ehr], patient_id: str) -> Banner:
@@ -39,10 +39,3 @@ def read_banner(opened: AbstractContextManager[Ehr], patient_id: str) -> Banner:
         return Banner()
     birth_date = text(resource.get("birthDate"))
     return Banner(True, shown_name(resource), birth_date if parse_partial_date(birth_date) else "")
-
-
-def _age(born: PartialDate, day: date) -> str:
-    youngest, oldest = age_range_years(born, day)
-    if youngest == oldest:
-        return str(youngest)
-    return f"about {youngest} to {oldest}"

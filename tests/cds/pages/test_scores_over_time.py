@@ -163,6 +163,15 @@ def test_the_banners_are_those_of_the_card(site: Site, banners: tuple[str, ...])
     assert page(one_exam(), site).banners == banners
 
 
+def test_ages_are_those_that_were_kept_with_the_card_and_an_exam_since_then_has_none() -> None:
+    kept = Reasoning(ages={"2025-05-03": "about 51 to 52"})
+    exams = Assessment(history_of({2025: 0.02}, scored(0.03, date(2026, 11, 4))))
+
+    assert [row.age for row in page(exams, reasoning=kept).scored] == ["", "about 51 to 52"]
+    assert page(exams, reasoning=kept).has_ages
+    assert not page(exams).has_ages
+
+
 def test_the_reasoning_is_the_one_that_was_kept() -> None:
     assert page(one_exam()).reasoning == REASONING
 

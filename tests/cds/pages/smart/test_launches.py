@@ -435,7 +435,7 @@ def test_where_the_ehr_shows_the_patient_itself_she_is_not_read(launching: Launc
 
     assert launching.ehr.read == []
     assert "This page names no patient" in words(page)
-    assert '<th scope="col">Age</th>' not in page.text
+    assert "<td>52</td>" in page.text  # her age is the card's
 
 
 def test_a_patient_who_cannot_be_read_is_not_silently_left_out(launching: LaunchingSite) -> None:
