@@ -174,7 +174,11 @@ class _Server(TcpWSGIServer):  # type: ignore[misc] # waitress publishes no type
             channel.handle_close()
 
     def let_nobody_in(self) -> None:
-        """Close the door; who is inside stays."""
+        """Close the door; who is inside stays, and who stands before it because all threads are at work comes in."""
+        inside = -1
+        while inside < len(self.active_channels) < self.adj.connection_limit:
+            inside = len(self.active_channels)
+            self.handle_accept()
         self.accepting = False
         self.socket.close()
 

@@ -78,7 +78,8 @@ def other_window(browser: Browser) -> Iterator[Page]:
 def allow(page: Page, launch: str) -> None:
     """Open the card's link, and say to the EHR that this is wanted."""
     page.goto(launch)
-    page.get_by_role("button", name="Allow").click()
+    with page.expect_navigation():  # until all of the page is there
+        page.get_by_role("button", name="Allow").click()
 
 
 def expect_refusal(page: Page, said: str) -> None:

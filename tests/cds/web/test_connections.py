@@ -309,12 +309,29 @@ def test_what_is_in_hand_at_the_end_is_answered_and_nobody_new_is_let_in() -> No
     assert got == [(200, b"hi")] * 4
 
 
+def test_who_waits_for_a_thread_at_the_end_is_answered_too() -> None:
+    app = Holding()
+    head = b"POST /held HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
+    with server(app, ConnectionLimits(threads=1)) as running, ExitStack() as waiting:
+        clients = [waiting.enter_context(running.connect()) for _ in range(4)]
+        for client in clients:
+            client.sendall(head)
+        assert app.begun.acquire(timeout=TIMEOUT_S)
+        running.over.set()
+        _await_refusal(running)
+        app.let_go.set()
+
+        assert [answer_to(client) for client in clients] == [b"hi"] * 4
+
+
 def _await_refusal(running: Running) -> None:
     for _ in range(TRIES):
         try:
             running.connect().close()
         except ConnectionRefusedError:
             return
+        except ConnectionResetError:
+            pass  # the door was closed just then
         time.sleep(0.05)
     pytest.fail("the server still lets clients in")
 
