@@ -17,6 +17,7 @@ from rich.progress import track
 from cds.command_line import Config, console, plain_errors, set_up_logging
 from cds.errors import StudyNotPossible
 from cds.settings import Settings, read_settings
+from cds.study.small_cells import FEWEST
 from model.calibration_file import write_calibration
 from model.card import read_card
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from cds.study.progress import Track
     from cds.study.report import Report
 
-FEWEST = 11
 One = TypeVar("One")
 Day = Annotated[
     datetime | None, typer.Option(formats=["%Y-%m-%d"], help="A day of the period, both with it.", show_default=False)
@@ -226,8 +226,8 @@ def calibrate(
     """Whether the predicted risks came true; with --write, a calibrator for the setting scoring.calibration."""
     from cds.study.calibration import study_calibration
 
-    def make(cohort: Cohort, fewest: int, track: Track) -> Report:
-        found = study_calibration(cohort, fewest, track, seed=seed)
+    def make(cohort: Cohort, fewest: int, _track: Track) -> Report:
+        found = study_calibration(cohort, fewest, seed=seed)
         if write is not None:
             on = datetime.now(UTC).date()
             model = model_of_scores(read_settings(ctx.obj.config), cohort.model, for_model)

@@ -26,12 +26,12 @@ from cds.reporting import ReportedEhr, Reporter
 from cds.scheduler import Schedule
 from cds.scoring.budget import ByteBudget
 from cds.services import Clock, archives, join_by, night_client, site, usable_card, utc_now
-from cds.settings import EhrSettings, Settings
+from cds.settings import EhrSettings, RetentionSettings, Settings
 from cds.store.arrivals import ArrivalRecords
 from cds.store.assessments import AssessmentRecords
 from cds.store.database import open_database
 from cds.store.outbox import OutboxRecords
-from cds.store.retention import Retention
+from cds.store.retention import Kind, Retention
 from cds.store.runs import RunRecords
 from cds.store.store import Store
 from cds.store.tables import Destination
@@ -51,6 +51,18 @@ class WorkerServices:
     night: Night
     schedule: Schedule
     sign: SignOfLife
+
+
+def kept_for(days: RetentionSettings) -> dict[Kind, timedelta]:
+    """How long each kind is kept that is not kept for ever."""
+    told = {
+        Kind.CARDS: days.cards_days,
+        Kind.ANSWERED_CARDS: days.answered_cards_days,
+        Kind.LETTERS: days.letters_days,
+        Kind.RUNS: days.runs_days,
+        Kind.ARRIVALS: days.arrivals_days,
+    }
+    return {kind: timedelta(days=count) for kind, count in told.items() if count is not None}
 
 
 def worker_services(settings: Settings, now: Clock = utc_now, *, writes: bool = True) -> WorkerServices:
@@ -116,7 +128,7 @@ class _Site:
     def night(self, further: Sequence[Look]) -> Night:
         runs = RunRecords(self.engine)
         changes = EhrChanges(self.night_ehrs, self.store, runs, self.model, self.now)
-        clear = Retention(self.engine, self.settings.retention.kept, self.now).clear
+        clear = Retention(self.engine, kept_for(self.settings.retention), self.now).clear
         return Night([changes, *further], self.store, runs, self.model, self.now, holder_name(), clear)
 
     def poll(self) -> ArchivePoll | None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from pydantic import Field
 
 from cds.settings.fields import Section
-from cds.store.retention import Kind
 
 
 class RetentionSettings(Section):
@@ -26,15 +23,3 @@ class RetentionSettings(Section):
     """What each run over the site came to."""
     arrivals_days: int | None = Field(default=None, ge=30)
     """Studies that an archive listed as new and that were acted on."""
-
-    @property
-    def kept(self) -> dict[Kind, timedelta]:
-        """How long each kind is kept that is not kept for ever."""
-        days = {
-            Kind.CARDS: self.cards_days,
-            Kind.ANSWERED_CARDS: self.answered_cards_days,
-            Kind.LETTERS: self.letters_days,
-            Kind.RUNS: self.runs_days,
-            Kind.ARRIVALS: self.arrivals_days,
-        }
-        return {kind: timedelta(days=count) for kind, count in days.items() if count is not None}

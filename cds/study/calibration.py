@@ -18,7 +18,6 @@ from cds.study.calibrating import AS_IT_IS, LEAST_CASES, LEAST_CASES_STEPWISE, C
 from cds.study.censoring import Floats, observed
 from cds.study.cohort import Cohort
 from cds.study.landmark import RISK_YEARS, Landmark, first_exams
-from cds.study.progress import Track
 from cds.study.report import Picture, Report, Table
 from cds.study.small_cells import told, told_in_turn
 from model.site_calibration import Isotonic, Platt, SiteCalibration
@@ -43,21 +42,18 @@ class Calibration:
         return SiteCalibration(version, model, self.map, {**self.fitted, "by": by, "on": on.isoformat()})
 
 
-def calibration_report(cohort: Cohort, fewest: int, track: Track, *, seed: int = 1) -> Report:
-    """Expected over observed at five years, in all and by group of risk, and what a calibrator would do about it."""
-    return study_calibration(cohort, fewest, track, seed=seed).report
+def study_calibration(cohort: Cohort, fewest: int, *, seed: int = 1) -> Calibration:
+    """Expected over observed at five years, in all and by group of risk, and a calibrator with what it would change.
 
-
-def study_calibration(cohort: Cohort, fewest: int, track: Track, *, seed: int = 1) -> Calibration:
-    """The report of `calibration_report` with the calibrator; raises StudyNotPossible with too few for a report."""
+    Raises StudyNotPossible with too few for a report.
+    """
     landmark = first_exams(cohort)
     women, cases = landmark.women, landmark.cases_within(RISK_YEARS)
     _require_enough(landmark, fewest)
     refusal, chosen = _refusal(cases, fewest), None
     if not refusal:
-        for _ in track(range(1), "fitting the calibrators"):
-            chosen = choose(Known.of(women), seed)
-        refusal = "" if chosen and chosen.map else _NOTHING_BETTER
+        chosen = choose(Known.of(women), seed)
+        refusal = "" if chosen.map else _NOTHING_BETTER
     ratios = {"before": _expected_over_observed(women, women["score"])}
     if chosen and chosen.map:
         ratios["after"] = _expected_over_observed(women, chosen.predicted)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd  # its tables are used as they come, so that the command line has FEWEST without it
 
 FEWEST = 11
 """The least count that may be told: the cell size suppression policy of the US Centers for Medicare & Medicaid."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from cds.errors import SettingsError
 from cds.settings import Settings, read_secret, read_settings
-from cds.store.retention import Kind
 from hooks.case import Comparator
 from hooks.site import Mode
 from model.card import DEMO_MODEL
@@ -399,10 +397,3 @@ def test_an_ehr_that_launches_is_asked_for_the_least_that_the_page_needs(file: P
 )
 def test_a_launch_that_could_not_work_or_not_safely_is_refused(file: Path, text: str, said: str) -> None:
     assert said in refusal(file, text)
-
-
-def test_everything_is_kept_for_ever_unless_a_site_says_for_how_many_days(file: Path) -> None:
-    file.write_text("[retention]\ncards_days = 400\nruns_days = 800\n")
-
-    assert Settings().retention.kept == {}
-    assert read_settings(file).retention.kept == {Kind.CARDS: timedelta(days=400), Kind.RUNS: timedelta(days=800)}

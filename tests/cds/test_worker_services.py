@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -14,10 +15,11 @@ from cds.demo.loopback import serve
 from cds.errors import ModelNotUsable, SettingsError
 from cds.operations.sign_of_life import LASTS, SCHEDULE, checked_model
 from cds.services import utc_now
-from cds.settings import EhrSettings, ImagingSettings, NightSettings, PacsSettings, Settings
+from cds.settings import EhrSettings, ImagingSettings, NightSettings, PacsSettings, Settings, read_settings
 from cds.store.database import open_database
+from cds.store.retention import Kind
 from cds.store.runs import RunRecords, RunSummary
-from cds.worker_services import site_night, worker_services
+from cds.worker_services import kept_for, site_night, worker_services
 from model.card import DEMO_MODEL, read_card
 from tests.cds.model_card import model_folder
 
@@ -44,6 +46,14 @@ def test_a_worker_without_an_archive_is_refused(tmp_path: Path) -> None:
 def test_a_worker_whose_model_has_no_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelNotUsable):
         worker_services(settings(tmp_path, model=model_folder(tmp_path / "model")))
+
+
+def test_everything_is_kept_for_ever_unless_a_site_says_for_how_many_days(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text("[retention]\ncards_days = 400\nruns_days = 800\n")
+
+    assert kept_for(Settings().retention) == {}
+    assert kept_for(read_settings(file).retention) == {Kind.CARDS: timedelta(days=400), Kind.RUNS: timedelta(days=800)}
 
 
 def test_the_archives_are_looked_into_only_where_the_site_says_so(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from cds.scoring.site_scorer import site_scorer
 from cds.services import usable_card
 from cds.settings import Settings
 from cds.study.calibration import study_calibration
-from cds.study.progress import silently
 from fhir_mappings.risk_assessments import risk_assessment
 from hooks.card_details import method_text
 from model.calibration_file import write_calibration
@@ -31,7 +30,7 @@ IMAGES = list(dicom_images(PhantomExam(8_000_002, date(2026, 3, 2), 0.7)))
 
 @pytest.fixture(scope="module")
 def fitted() -> SiteCalibration:
-    found = study_calibration(cohort_by_chance(1, 5000, factor=2.0, risk=0.06), 11, silently)
+    found = study_calibration(cohort_by_chance(1, 5000, factor=2.0, risk=0.06), 11)
     return found.for_model("clinic-2026", read_card(DEMO_MODEL).version.key, "N. N.", AT.date())
 
 

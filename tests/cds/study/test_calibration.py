@@ -9,9 +9,8 @@ import pandas as pd
 import pytest
 
 from cds.errors import StudyNotPossible
-from cds.study.calibration import calibration_report, study_calibration
+from cds.study.calibration import study_calibration
 from cds.study.cohort import Cohort
-from cds.study.progress import silently
 from cds.study.report import Report, Table, write_report
 from model.site_calibration import Platt
 from tests.cds.study.cohorts import ORIGIN, cohort, woman
@@ -31,7 +30,7 @@ def table(report: Report, name: str) -> pd.DataFrame:
 
 
 def test_expected_over_observed_finds_what_the_model_tells_too_much(over_told: Cohort) -> None:
-    figures = calibration_report(over_told, 11, silently).figures
+    figures = study_calibration(over_told, 11).report.figures
     low, high = (figures[f"expected_over_observed_before_{end}"] for end in ("low", "high"))
     assert isinstance(low, float)
     assert isinstance(high, float)
@@ -41,7 +40,7 @@ def test_expected_over_observed_finds_what_the_model_tells_too_much(over_told: C
 
 
 def test_the_calibrator_halves_the_odds_and_says_what_it_was_fitted_on(over_told: Cohort) -> None:
-    found = study_calibration(over_told, 11, silently)
+    found = study_calibration(over_told, 11)
     assert isinstance(found.map, Platt)
     assert found.fitted["women"] == 5000
     cases = found.fitted["diagnosed_within_five_years"]
@@ -54,7 +53,7 @@ def test_the_calibrator_halves_the_odds_and_says_what_it_was_fitted_on(over_told
 
 
 def test_under_a_hundred_diagnoses_there_is_a_ratio_and_no_calibrator_and_it_says_how_many_it_needs() -> None:
-    found = study_calibration(cohort_by_chance(2, 1500, risk=0.03), 11, silently)
+    found = study_calibration(cohort_by_chance(2, 1500, risk=0.03), 11)
     assert found.map is None
     assert "expected_over_observed_after" not in found.report.figures
     assert "needs 100 (200 to choose" in found.report.sentences[-1]
@@ -65,11 +64,11 @@ def test_under_a_hundred_diagnoses_there_is_a_ratio_and_no_calibrator_and_it_say
 def test_too_few_for_a_ratio_are_refused_without_their_number() -> None:
     few = cohort(*[woman(("2010-01-01", 2.0), diagnosis="2012-01-01")] * 7, woman(("2010-01-01", 2.0)))
     with pytest.raises(StudyNotPossible, match=r"^under 11 women were diagnosed .* needs 11 of either$"):
-        calibration_report(few, 11, silently)
+        study_calibration(few, 11)
 
 
 def test_every_group_that_is_told_has_enough_diagnoses(over_told: Cohort) -> None:
-    report = calibration_report(over_told, 40, silently)
+    report = study_calibration(over_told, 40).report
     groups = table(report, "groups")
     assert 2 <= len(groups) <= 10
     # 1 - Kaplan-Meier counts the known only, so it is no less than the diagnosed among all.
@@ -81,14 +80,14 @@ def test_every_group_that_is_told_has_enough_diagnoses(over_told: Cohort) -> Non
 def test_scores_of_one_value_have_no_groups_and_still_a_ratio() -> None:
     flat = cohort_by_chance(3, 3000, risk=0.06)
     same = Cohort(flat.exams.assign(score=0.05), flat.women, flat.flow)
-    report = calibration_report(same, 11, silently)
+    report = study_calibration(same, 11).report
     assert [part.name for part in report.parts if isinstance(part, Table) and part.name == "groups"] == []
     assert report.figures["expected_five_year_percent"] == 5.0
     assert report.figures["calibrator"] in (None, "platt")
 
 
 def test_the_report_is_written_and_claims_nothing_of_finding_more_cancers(over_told: Cohort, tmp_path: Path) -> None:
-    report = calibration_report(over_told, 11, silently)
+    report = study_calibration(over_told, 11).report
     page = write_report(report, tmp_path, 11, ORIGIN).read_text(encoding="utf-8")
     assert "finds no more cancers" in page
     assert page.count("<svg") == 1
