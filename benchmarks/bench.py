@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -19,15 +20,21 @@ RESULTS = Path(__file__).parent / "results"
 
 def main() -> None:
     """Measure everything once."""
-    on_a_gpu = gpu.rows(scoring.FULL_EXAM, rounds=10)
-    rows = [*hook.rows(), *scoring.rows(rounds=3), *on_a_gpu, *decoding.rows(rounds=3), *night.rows()]
+    on_a_gpu, pipeline = gpu.rows(scoring.FULL_EXAM, rounds=10), night.measured()
+    rows = [*hook.rows(), *scoring.rows(rounds=3), *on_a_gpu, *decoding.rows(rounds=3), *pipeline.rows]
     console = Console(width=160)
     console.print(_table(rows))
     if machine()["device"] == "cpu":
         console.print("No GPU here: nothing was measured on one.")
     console.print(machine())
     day = datetime.now(UTC).date().isoformat()
-    record = {"date": day, "machine": machine(), "rows": [asdict(row) for row in rows]}
+    costs = {stage: asdict(alone) for stage, alone in pipeline.stages.items()}
+    record: dict[str, Any] = {
+        "date": day,
+        "machine": machine(),
+        "rows": [asdict(row) for row in rows],
+        "stages": {"exam_bytes": night.EXAM_BYTES, **costs},
+    }
     (RESULTS / f"{day}.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 

@@ -1,73 +1,97 @@
-"""An archive that has every study it is asked for: full-size images of one phantom under other UIDs."""
+"""An archive that has every study it is asked for: full-size images of one phantom under other UIDs.
+
+It takes next to no processor time, because it shares the machine with what is measured.
+"""
 
 from __future__ import annotations
 
 import json
-import logging
 import sys
 import time
-from collections.abc import Iterator
-from copy import copy
+from collections.abc import Iterator, Sequence
 from datetime import date
-from io import BytesIO
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
-from flask import Flask, Response
-from pydicom.dataset import FileDataset
-
-from cds.demo.loopback import serve
-from model.phantom import PhantomExam, dicom_images
+from model.phantom import PhantomExam, dicom_images, file_bytes
 
 EXAM = PhantomExam(9_100_003, date(2026, 1, 1), 0.3, "bench", rows=3328, columns=2560)
 BOUNDARY = "an-image-follows"
 READS_S = 0.5
 """How long it takes to find a study on its disks, while which it leaves the processor to others."""
+FIRST = 10_000_001
+"""Studies are numbered from here on: all numbers are of one length, so that they can be written into ready files."""
+PLACE = f"1.2.3.{FIRST - 1}"
 
 
-def archive(images: list[FileDataset]) -> Flask:
+def study_uid(number: int) -> str:
+    """The UID of one of ten million studies."""
+    return f"1.2.3.{FIRST + number}"
+
+
+class _Handler(BaseHTTPRequestHandler):
     """QIDO-RS instances and WADO-RS studies for any study UID."""
-    app = Flask("endless")
 
-    @app.get("/studies/<study_uid>/instances")
-    def instances(study_uid: str) -> Response:
-        rows = [
+    files: Sequence[bytes] = ()
+    described: Sequence[dict[str, object]] = ()
+
+    def do_GET(self) -> None:
+        _, _, uid, *what = self.path.partition("?")[0].split("/")
+        if what:
+            rows = json.dumps(list(self.described)).replace(PLACE, uid).encode()
+            self._answer("application/dicom+json", [rows])
+            return
+        time.sleep(READS_S)
+        kind = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
+        self._answer(kind, list(_parts(self.files, uid.encode())))
+
+    def _answer(self, kind: str, parts: Sequence[bytes | memoryview]) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(sum(map(len, parts))))
+        self.end_headers()
+        for part in parts:
+            self.wfile.write(part)
+
+    def log_message(self, *_arguments: object) -> None:
+        """A request is no news."""
+
+
+def _parts(files: Sequence[bytes], uid: bytes) -> Iterator[bytes | memoryview]:
+    """The ready files with another study UID; the pixels, which come last, are not touched."""
+    for file in files:
+        pixels = file.index(b"\xe0\x7f\x10\x00")
+        head = f"\r\n--{BOUNDARY}\r\nContent-Type: application/dicom\r\nContent-Length: {len(file)}\r\n\r\n"
+        yield head.encode() + file[:pixels].replace(PLACE.encode(), uid)
+        yield memoryview(file)[pixels:]
+    yield f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
+def _handler(exam: PhantomExam) -> type[BaseHTTPRequestHandler]:
+    files, described = [], []
+    for number, image in enumerate(dicom_images(exam)):
+        image.StudyInstanceUID, image.SOPInstanceUID = PLACE, f"{PLACE}.{number}"
+        image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+        files.append(file_bytes(image))
+        described.append(
             {
-                "00080018": {"vr": "UI", "Value": [f"{study_uid}.{number}"]},
+                "00080018": {"vr": "UI", "Value": [str(image.SOPInstanceUID)]},
                 "00080016": {"vr": "UI", "Value": [str(image.SOPClassUID)]},
                 "00080060": {"vr": "CS", "Value": ["MG"]},
                 "0020000E": {"vr": "UI", "Value": [str(image.SeriesInstanceUID)]},
             }
-            for number, image in enumerate(images)
-        ]
-        return Response(json.dumps(rows), content_type="application/dicom+json")
-
-    @app.get("/studies/<study_uid>")
-    def study(study_uid: str) -> Response:
-        time.sleep(READS_S)
-        kind = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
-        return Response(_parts(images, study_uid), content_type=kind)
-
-    return app
-
-
-def _parts(images: list[FileDataset], study_uid: str) -> Iterator[bytes]:
-    for number, image in enumerate(map(copy, images)):
-        image.file_meta = copy(image.file_meta)
-        image.StudyInstanceUID, image.SOPInstanceUID = study_uid, f"{study_uid}.{number}"
-        image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
-        file = BytesIO()
-        image.save_as(file)
-        head = f"\r\n--{BOUNDARY}\r\nContent-Type: application/dicom\r\nContent-Length: {file.tell()}\r\n\r\n"
-        yield head.encode() + file.getvalue()
-    yield f"\r\n--{BOUNDARY}--\r\n".encode()
+        )
+    return type("Handler", (_Handler,), {"files": files, "described": described})
 
 
 def main() -> None:
     """Print the root and serve until standard input ends."""
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a request that waits is no news
-    with serve(archive(list(dicom_images(EXAM))), threads=4) as url:
-        sys.stdout.write(url + "\n")
+    with ThreadingHTTPServer(("127.0.0.1", 0), _handler(EXAM)) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        sys.stdout.write(f"http://127.0.0.1:{server.server_address[1]}\n")
         sys.stdout.flush()
         sys.stdin.read()
+        server.shutdown()
 
 
 if __name__ == "__main__":

@@ -48,9 +48,7 @@ def rows(rounds: int) -> Iterator[Row]:
     """The demo model on demo exams, then the full-size network with random weights on full-size exams."""
     rate = matrix_rate()
     yield from _stages("demo model", DEMO_EXAM, DEMO_MODEL, rate, rounds)
-    with tempfile.TemporaryDirectory() as folder:
-        full = Path(folder)
-        save_network(Mirai(NetworkConfig()).eval(), _full_size_card(), full)
+    with full_size_model() as full:
         yield from _stages("full size", FULL_EXAM, full, rate, rounds)
         yield _peak_memory(full)
 
@@ -116,6 +114,14 @@ def _flop(network: Mirai, batch: Tensor) -> float:
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         network(small)
     return float(counter.get_total_flops()) * 64
+
+
+@contextmanager
+def full_size_model() -> Iterator[Path]:
+    """The folder of a model with the published architecture and random weights, whose arithmetic is the real one."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_network(Mirai(NetworkConfig()).eval(), _full_size_card(), Path(folder))
+        yield Path(folder)
 
 
 def _full_size_card() -> ModelCard:

@@ -215,6 +215,10 @@ class ModelNotUsable(MammoTrendError):
     http_status = HTTPStatus.SERVICE_UNAVAILABLE
 
 
+class ClusterNotUsable(MammoTrendError):
+    """The cluster that is to score cannot be joined, is too small, or one of its nodes is not set up."""
+
+
 class StudyNotPossible(MammoTrendError):
     """A file of a study cannot be read as one, or there is too little in it for what was asked."""
 

@@ -27,9 +27,11 @@ from cds.night import Night
 from cds.scoring.pipeline import ScoringPipeline
 from cds.store.runs import RunSummary
 from cds.store.store import EVERYTHING, Selection
+from cds.store.tables import Stage
 
 log = logging.getLogger(__name__)
 
+Limiting = Callable[[], Stage | None]
 LINE_EVERY_S = 30.0
 ELSEWHERE_S = 1.0
 
@@ -42,10 +44,25 @@ class _Rate(ProgressColumn):
         return Text(f"{3600 * speed:.0f} an hour" if speed else "")
 
 
-def progress_bar(console: Console) -> Progress:
-    """Exams done of exams to do, how many in an hour, and the time left."""
+class _Limiting(ProgressColumn):
+    """The stage that the others wait for."""
+
+    def __init__(self, limiting: Limiting) -> None:
+        super().__init__()
+        self._limiting = limiting
+
+    def render(self, task: Task) -> Text:
+        return Text(_limited(self._limiting()))
+
+
+def _limited(stage: Stage | None) -> str:
+    return f"limited by {stage}" if stage else ""
+
+
+def progress_bar(console: Console, limiting: Limiting = lambda: None) -> Progress:
+    """Exams done of exams to do, how many in an hour, the time left, and the stage that the others wait for."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    return Progress(*columns, console=console)
+    return Progress(*columns, _Limiting(limiting), console=console)
 
 
 class SiteRun:
@@ -73,7 +90,8 @@ class SiteRun:
     def _score(self, started: datetime, selection: Selection, stop: Event) -> None:
         """Until every exam has been tried: also those that a worker, dead or alive, had at the beginning."""
         night = self._night
-        with _progress(self._console, night.store.untried(night.model, started, selection)) as advance:
+        total = night.store.untried(night.model, started, selection)
+        with _progress(self._console, total, self._pipeline.limiting) as advance:
             while not stop.is_set():
                 self._pipeline.drain(stop, night.now(), selection, advance)
                 if not night.store.untried(night.model, started, selection):
@@ -85,14 +103,14 @@ class SiteRun:
 
 
 @contextmanager
-def _progress(console: Console, total: int) -> Iterator[Callable[[], None]]:
+def _progress(console: Console, total: int, limiting: Limiting) -> Iterator[Callable[[], None]]:
     """Something to call after each exam: a bar at a terminal, a line in the log now and then elsewhere."""
     if console.is_terminal:
-        with progress_bar(console) as progress:
+        with progress_bar(console, limiting) as progress:
             task = progress.add_task("Scoring exams", total=total)
             yield lambda: progress.advance(task)
         return
-    lines = _Lines(total)
+    lines = _Lines(total, limiting)
     yield lines.advance
     lines.say()
 
@@ -100,8 +118,8 @@ def _progress(console: Console, total: int) -> Iterator[Callable[[], None]]:
 class _Lines:
     """Progress as lines of the log, at most one in `LINE_EVERY_S` seconds."""
 
-    def __init__(self, total: int) -> None:
-        self._total, self._done = total, 0
+    def __init__(self, total: int, limiting: Limiting) -> None:
+        self._total, self._done, self._limiting = total, 0, limiting
         self._began = self._said = time.monotonic()
         self._lock = threading.Lock()
 
@@ -115,7 +133,8 @@ class _Lines:
         self._said = time.monotonic()
         rate = self._done / max(self._said - self._began, 1e-9)
         left_s = (self._total - self._done) / rate if rate else 0.0
-        log.info("%d of %d exams, %.0f an hour, %.0f s left", self._done, self._total, 3600 * rate, max(left_s, 0.0))
+        told = (self._done, self._total, 3600 * rate, max(left_s, 0.0), _limited(self._limiting()))
+        log.info("%d of %d exams, %.0f an hour, %.0f s left, %s", *told)
 
 
 def summary_lines(summary: RunSummary, queued: int) -> list[str]:

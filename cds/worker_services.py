@@ -16,6 +16,7 @@ from cds.arrivals import ArchivePoll, ArchivePriors
 from cds.clerk import Clerk
 from cds.ehr.client import WritableEhr
 from cds.ehr_changes import EhrChanges, NightEhr
+from cds.errors import ClusterNotUsable
 from cds.lease import holder_name
 from cds.night import Look, Night
 from cds.operations.sign_of_life import SignOfLife
@@ -141,15 +142,23 @@ class _Site:
         )
 
     def pipeline(self) -> ScoringPipeline:
-        # Only here, so that the process which answers hooks never loads torch.
-        from cds.scoring.pipeline import ScoringPipeline
+        # Only here, so that the process which answers hooks never loads torch, nor Ray who has no use for it.
+        if self.settings.scoring.engine == "ray":
+            return _on_cluster(self.settings, self.store, self.model, self.now)
+        from cds.scoring.in_process import in_process
         from cds.scoring.site_scorer import site_scorer
-        from cds.scoring.worker import Worker
 
-        imaging, scorer = self.settings.imaging, site_scorer(self.settings)
-        checks = imaging.check_patient_id
-        worker = Worker(self.store, self.archive, scorer, self.model, self.now, check_patient_id=checks)
-        return ScoringPipeline(worker, ByteBudget(imaging.in_flight_megabytes << 20))
+        imaging = self.settings.imaging
+        return in_process(
+            self.store,
+            self.archive,
+            site_scorer(self.settings),
+            self.model,
+            self.now,
+            ByteBudget(imaging.in_flight_megabytes << 20),
+            check_patient_id=imaging.check_patient_id,
+            fetchers=imaging.fetchers,
+        )
 
     def reporter(self, writes: bool) -> Reporter:
         settings = self.settings
@@ -169,6 +178,17 @@ class _Site:
             root = next(pacs.dicomweb_root for pacs in self.settings.pacs if pacs.name == name)
             deliver[Destination.REPORT] = ReportDelivery(self.archive, self.store, root, self.sites)
         return Outbox(OutboxRecords(self.engine), deliver, self.now)
+
+
+def _on_cluster(settings: Settings, store: Store, model: str, now: Clock) -> ScoringPipeline:
+    try:
+        from cds.scoring.cluster import on_cluster
+    except ModuleNotFoundError as missing:
+        raise ClusterNotUsable(
+            f"scoring.engine = 'ray' needs the extra `cluster` ({missing.name} is not installed): "
+            "pip install 'mammotrend[cluster]'"
+        ) from None
+    return on_cluster(settings.cluster, store, model, now)
 
 
 def _destinations(ehr: EhrSettings, settings: Settings) -> frozenset[Destination]:

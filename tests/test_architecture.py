@@ -159,7 +159,7 @@ assert client.get("/cds-services").status_code == 200
 answer = client.post("/cds-services/breast-risk-order-select", json=json.loads(Path(sys.argv[2]).read_text()))
 assert answer.status_code == 200, answer.text
 assert answer.json["cards"], "a card was due"
-heavy = {"torch", "safetensors", "cds.scoring.worker", "model.scorer"} & set(sys.modules)
+heavy = {"torch", "safetensors", "cds.scoring.pipeline", "model.scorer"} & set(sys.modules)
 assert not heavy, heavy
 """
 

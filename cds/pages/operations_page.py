@@ -13,7 +13,7 @@ from flask import Blueprint, Flask, Response, make_response, render_template, re
 from cds.operations.figures import SPREAD_KEPT_S, Operations
 from cds.operations.kept import Kept
 from cds.operations.readiness import Lookout
-from cds.scoring.stages import FETCHERS, limiting
+from cds.scoring.stages import limiting
 from cds.store.card_counts import CardCounts
 from cds.store.score_spread import FEWEST, ScoreSpread
 from cds.store.tables import OutboxState, Run, Stage
@@ -110,7 +110,6 @@ def _shown(operations: Operations, lookout: Lookout) -> dict[str, object]:
         "refusals": sorted(operations.refusals().items(), key=lambda refusal: -refusal[1]),
         "stages": [(stage, STAGES[stage], spent) for stage, spent in stages.items() if spent.exams],
         "limiting": limiting(stages),
-        "fetchers": FETCHERS,
         "stages_of_days": STAGES_OF.days,
         "letters": sorted(letters.items()),
         "dead": sum(count for (_, state), count in letters.items() if state == OutboxState.DEAD),

@@ -1,27 +1,60 @@
-"""Fetching, decoding and scoring of different exams at the same time, within a bound of memory."""
+"""Fetching, decoding, scoring and storing of different exams at the same time, within a bound of memory."""
 
 from __future__ import annotations
 
 import logging
-import queue
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
+from queue import Empty, SimpleQueue
 from threading import Event
+from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from cds.scoring.books import LEASE, Books
 from cds.scoring.budget import ByteBudget
-from cds.scoring.stages import FETCHERS
-from cds.scoring.worker import LEASE, Ready, Worker
+from cds.scoring.outcomes import Done, Held, Ready
 from cds.store.store import EVERYTHING, ScoringJob, Selection
+from cds.store.tables import Stage
 
 log = logging.getLogger(__name__)
 
 IDLE_S = 0.2
+READY_POLL_S = 0.02
 STUDY_BYTES = 256 << 20
 """What an exam may take until it is prepared: four pictures as they came, and as they were decoded."""
+BATCHES_READY = 2
+"""How many batches may wait for the network: an urgent exam waits behind them."""
+FETCHERS = 6
+"""How many exams are fetched at the same time."""
+
+
+class Preparing(Protocol):
+    """What makes exams ready: `cds.scoring.preparation.Preparation`, or a cluster."""
+
+    def prepared(self, job: ScoringJob) -> Ready | Done | Held:
+        """The exam ready for the network, refused, or held for whatever reason. For any thread."""
+        ...
+
+
+class Scoring(Protocol):
+    """What scores exams that are ready: `cds.scoring.batches.BatchScoring`, or a cluster."""
+
+    @property
+    def batch_exams(self) -> int:
+        """How many exams are best scored together."""
+        ...
+
+    @property
+    def at_once(self) -> int:
+        """How many threads may score at the same time."""
+        ...
+
+    def scored(self, ready: Sequence[Ready]) -> list[Done | Held]:
+        """What comes of each, in their order."""
+        ...
 
 
 @dataclass
@@ -33,7 +66,8 @@ class _Shift:
     selection: Selection = EVERYTHING
     until_empty: bool = False
     on_done: Callable[[], None] = lambda: None
-    ready: queue.SimpleQueue[Ready | None] = field(default_factory=queue.SimpleQueue)
+    ready: SimpleQueue[Ready | None] = field(default_factory=SimpleQueue)
+    outcomes: SimpleQueue[Done | Held | None] = field(default_factory=SimpleQueue)
     in_hand: dict[int, ScoringJob] = field(default_factory=dict)
     fault: SQLAlchemyError | None = None
     broken: bool = False
@@ -44,23 +78,25 @@ class _Shift:
 
 
 class ScoringPipeline:
-    """Some threads fetch and prepare, the caller's thread scores; what is in flight stays within the budget."""
+    """Threads that fetch and prepare, that score, and one that stores; what is in flight stays within the budget."""
 
     def __init__(
         self,
-        worker: Worker,
+        books: Books,
+        preparing: Preparing,
+        scoring: Scoring,
         budget: ByteBudget,
         *,
         fetchers: int = FETCHERS,
         store_down_s: float = 5.0,
         keep_every_s: float = LEASE.total_seconds() / 3,
     ) -> None:
-        self._worker, self._budget = worker, budget
+        self._books, self._preparing, self._scoring, self._budget = books, preparing, scoring, budget
         self._fetchers, self._store_down_s, self._keep_every_s = fetchers, store_down_s, keep_every_s
 
     def run(self, stop: Event) -> None:
         """Score until told to stop; the exams in hand are finished first. A database that is down is waited for."""
-        log.info("scoring with %s", self._worker.model)
+        log.info("scoring with %s", self._books.model)
         self._work(_Shift(stop))
 
     def drain(
@@ -72,85 +108,107 @@ class ScoringPipeline:
     ) -> None:
         """Try every exam of the selection once that was due by a moment; raises SQLAlchemyError where the store fails.
 
-        `on_done` is called after each, from any thread.
+        `on_done` is called after each, from another thread.
         """
         shift = _Shift(stop, due_by, selection, until_empty=True, on_done=on_done)
         self._work(shift)
         if shift.fault:
             raise shift.fault
 
+    def limiting(self) -> Stage | None:
+        """The stage that the others have waited for so far; None where nothing was scored."""
+        return self._books.times.limiting()
+
     def _work(self, shift: _Shift) -> None:
-        fetchers = [threading.Thread(target=self._fetch, args=(shift,)) for _ in range(self._fetchers)]
-        over = Event()
-        keeper = threading.Thread(target=self._keep, args=(shift, over))
-        for thread in (*fetchers, keeper):
-            thread.start()
-        try:
-            self._score(shift, len(fetchers))
-        finally:
-            shift.broken = True  # for the fetchers, where scoring itself broke; else they have ended already
+        """Each stage ends when the one before it has, so that all that is in hand is finished."""
+        over, scorers_count = Event(), self._scoring.at_once
+        with ThreadPoolExecutor(self._fetchers + scorers_count + 2) as threads:
+            keeper = threads.submit(self._keep, shift, over)
+            storer = threads.submit(_or_break, self._store, shift)
+            scorers = [threads.submit(_or_break, self._score, shift) for _ in range(scorers_count)]
+            fetchers = [threads.submit(_or_break, self._fetch, shift) for _ in range(self._fetchers)]
+            wait(fetchers)
+            for _ in scorers:
+                shift.ready.put(None)
+            wait(scorers)
+            shift.outcomes.put(None)
+            wait([storer])
             over.set()
-            for thread in (*fetchers, keeper):
-                thread.join()
-            self._note_times()
+        self._note_times()
+        for thread in (*fetchers, *scorers, storer, keeper):
+            thread.result()  # raises what ended it
 
     def _fetch(self, shift: _Shift) -> None:
-        """One fetching thread; None in the queue says that it has ended."""
-        try:
-            while not shift.is_over():
-                if not self._fetch_next(shift):
-                    if shift.until_empty:
-                        return
-                    shift.stop.wait(IDLE_S)
-        finally:
-            shift.ready.put(None)
+        """One fetching thread."""
+        while not shift.is_over():
+            if shift.ready.qsize() >= BATCHES_READY * self._scoring.batch_exams * self._scoring.at_once:
+                shift.stop.wait(READY_POLL_S)
+            elif not self._fetch_next(shift):
+                if shift.until_empty:
+                    return
+                shift.stop.wait(IDLE_S)
 
     def _fetch_next(self, shift: _Shift) -> bool:
         """Claim and prepare one exam; False where there was none."""
         if not self._budget.reserve(STUDY_BYTES, shift.is_over):
             return False
-        job, ready = None, None
+        held = 0
         try:
-            job = self._worker.claim(shift.due_by, shift.selection)
-            if job is not None:
-                shift.in_hand[job.scoring_id] = job
-                ready = self._worker.prepare(job)
+            job = self._claimed(shift)
+            if job is None:
+                return False
+            outcome = self._preparing.prepared(job)
+            if isinstance(outcome, Ready):
+                held = outcome.exam.bytes_held
+                shift.ready.put(outcome)
+            else:
+                shift.outcomes.put(outcome)
+        finally:
+            self._budget.change(STUDY_BYTES, held)
+        return True
+
+    def _claimed(self, shift: _Shift) -> ScoringJob | None:
+        try:
+            job = self._books.claim(shift.due_by, shift.selection)
         except SQLAlchemyError as fault:
             self._store_failed(shift, fault)
-        self._budget.change(STUDY_BYTES, ready.exam.bytes_held if ready else 0)
-        if ready:
-            shift.ready.put(ready)
-        elif job:
-            self._done(shift, job)
-        return job is not None
+            return None
+        if job is not None:
+            shift.in_hand[job.scoring_id] = job
+        return job
 
-    def _score(self, shift: _Shift, fetchers: int) -> None:
-        while fetchers:
-            first = shift.ready.get()
-            if first is None:
-                fetchers -= 1
-                continue
-            batch = [first]
-            while len(batch) < self._worker.batch_exams and not shift.ready.empty():
-                another = shift.ready.get()
-                if another is None:
-                    fetchers -= 1
-                else:
-                    batch.append(another)
-            self._finish(shift, batch)
+    def _score(self, shift: _Shift) -> None:
+        """One scoring thread."""
+        while batch := self._batch(shift):
+            for outcome in self._scoring.scored(batch):
+                shift.outcomes.put(outcome)
+            for one in batch:
+                self._budget.change(one.exam.bytes_held, 0)
 
-    def _finish(self, shift: _Shift, batch: list[Ready]) -> None:
-        try:
-            self._worker.finish(batch)
-        except SQLAlchemyError as fault:
-            self._store_failed(shift, fault)
-        for one in batch:
-            self._budget.change(one.exam.bytes_held, 0)
-            self._done(shift, one.job)
+    def _batch(self, shift: _Shift) -> list[Ready]:
+        """What is ready, up to a batch of it; waits for the first. None in the queue ends one scoring thread."""
+        batch: list[Ready] = []
+        while len(batch) < self._scoring.batch_exams:
+            try:
+                one = shift.ready.get(block=not batch)
+            except Empty:
+                break
+            if one is None:
+                if batch:
+                    shift.ready.put(None)
+                break
+            batch.append(one)
+        return batch
 
-    def _done(self, shift: _Shift, job: ScoringJob) -> None:
-        shift.in_hand.pop(job.scoring_id, None)
-        shift.on_done()
+    def _store(self, shift: _Shift) -> None:
+        while (outcome := shift.outcomes.get()) is not None:
+            job = shift.in_hand[outcome.job.scoring_id]
+            try:
+                self._books.close(job, outcome)
+            except SQLAlchemyError as fault:
+                self._store_failed(shift, fault)
+            del shift.in_hand[job.scoring_id]
+            shift.on_done()
 
     def _store_failed(self, shift: _Shift, fault: SQLAlchemyError) -> None:
         """What was in hand comes back by itself when its lease ends."""
@@ -164,7 +222,7 @@ class ScoringPipeline:
         """Give a sign of life for what is in hand, so that nobody else takes it."""
         while not over.wait(self._keep_every_s):
             try:
-                self._worker.keep(list(shift.in_hand.values()))
+                self._books.keep(list(shift.in_hand.values()))
             except SQLAlchemyError as fault:
                 log.error("the store failed: %s", type(fault).__name__)
             self._note_times()
@@ -172,6 +230,15 @@ class ScoringPipeline:
     def _note_times(self) -> None:
         """Whoever is killed loses a minute of them; scoring never fails because of them."""
         try:
-            self._worker.note_times()
+            self._books.note_times()
         except SQLAlchemyError as fault:
             log.error("how long scoring took is not written down yet: %s", type(fault).__name__)
+
+
+def _or_break(work: Callable[[_Shift], None], shift: _Shift) -> None:
+    """A thread that ends by an unforeseen fault ends the others, too."""
+    try:
+        work(shift)
+    except BaseException:
+        shift.broken = True
+        raise

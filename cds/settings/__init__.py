@@ -8,7 +8,7 @@ from cds.settings.operations import OperationsSettings
 from cds.settings.orders import CodeSettings, OrderCodesSettings, OrderSettings
 from cds.settings.pages import PagesSettings
 from cds.settings.policy import CardsSettings, PolicySettings
-from cds.settings.processes import NightSettings, ScoringSettings, ServiceSettings
+from cds.settings.processes import ClusterSettings, NightSettings, ScoringSettings, ServiceSettings
 from cds.settings.retention import RetentionSettings
 from cds.settings.secret_values import read_secret, read_secret_variable
 from cds.settings.site import Settings, read_settings
@@ -16,6 +16,7 @@ from cds.settings.site import Settings, read_settings
 __all__ = [
     "CallerSettings",
     "CardsSettings",
+    "ClusterSettings",
     "CodeSettings",
     "EhrSettings",
     "ImagingSettings",

@@ -50,6 +50,8 @@ class ServiceSettings(Section):
 class ScoringSettings(Section):
     """What the worker computes on."""
 
+    engine: Literal["in-process", "ray"] = "in-process"
+    """`in-process`: on this machine. `ray`: on the Ray cluster of the section `cluster`."""
     device: str = Field(default="", pattern=r"^(cpu|cuda(:\d+)?)?$")
     """`cpu`, `cuda` or `cuda:1`; empty: CUDA where there is one."""
     precision: Precision = Precision.FLOAT32
@@ -58,6 +60,23 @@ class ScoringSettings(Section):
     """How many waiting exams are scored together; without it, what suits the device."""
     calibration: Path | None = None
     """The file of the site's own calibration, of `mammotrend study calibrate`: its scores are a class of their own."""
+
+
+class ClusterSettings(Section):
+    """What a Ray cluster is used for where `scoring.engine` is `ray`. Needs the extra `cluster`."""
+
+    address: Text = "auto"
+    """`auto`: the cluster of which this machine is a node; or a node's `host:port`."""
+    scorers: int = Field(default=0, ge=0, le=4096)
+    """How many processes hold the model; 0: one for each GPU, or, where the cluster has none, for each node."""
+    cores_a_scorer: int = Field(default=0, ge=0, le=1024)
+    """How many cores one of them computes on; 0: one beside a GPU, or, without GPUs, all cores shared among them."""
+    fetchers: int = Field(default=0, ge=0, le=4096)
+    """How many exams are under way at a time; 0: as many as there are cores for."""
+    cores_an_exam: float = Field(default=0.5, gt=0)
+    """How much of a core an exam takes that is fetched and prepared: half the time it waits for the archive."""
+    in_flight_megabytes: int = Field(default=16_384, ge=256)
+    """How much memory of the cluster exams may take that are not scored yet."""
 
 
 class NightSettings(Section):

@@ -20,7 +20,7 @@ from cds.settings.operations import OperationsSettings
 from cds.settings.orders import OrderCodesSettings, OrderSettings
 from cds.settings.pages import PagesSettings
 from cds.settings.policy import CardsSettings, PolicySettings
-from cds.settings.processes import NightSettings, ScoringSettings, ServiceSettings
+from cds.settings.processes import ClusterSettings, NightSettings, ScoringSettings, ServiceSettings
 from cds.settings.profiles import with_profile
 from cds.settings.retention import RetentionSettings
 from model.card import DEMO_MODEL
@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     order_codes: OrderCodesSettings = OrderCodesSettings()
     service: ServiceSettings = ServiceSettings()
     scoring: ScoringSettings = ScoringSettings()
+    cluster: ClusterSettings = ClusterSettings()
     night: NightSettings = NightSettings()
     operations: OperationsSettings = OperationsSettings()
     retention: RetentionSettings = RetentionSettings()

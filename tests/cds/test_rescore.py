@@ -22,9 +22,10 @@ from cds.outbox import Outbox
 from cds.pacs.archive import FoundStudy
 from cds.reporting import Priors, ReportedEhr, Reporter
 from cds.rescore import SiteRun, summary_lines
+from cds.scoring.books import LEASE
 from cds.scoring.budget import ByteBudget
-from cds.scoring.pipeline import STUDY_BYTES, ScoringPipeline
-from cds.scoring.worker import LEASE, Worker
+from cds.scoring.in_process import in_process
+from cds.scoring.pipeline import STUDY_BYTES
 from cds.store.assessments import AssessmentRecords
 from cds.store.outbox import Delivery, OutboxRecords
 from cds.store.runs import RunRecords, RunSummary
@@ -66,8 +67,8 @@ class Site:
         store, runs = Store(self.engine), RunRecords(self.engine)
         changes = EhrChanges([NightEhr(EHR, self.ehr.opening())], store, runs, MODEL.key, self.clock)
         night = Night([changes], store, runs, MODEL.key, self.clock, "this process")
-        worker = Worker(store, self.pacs, self.scorer, MODEL.key, self.clock)
-        pipeline = ScoringPipeline(worker, ByteBudget(2 * STUDY_BYTES))
+        budget, passed_s = ByteBudget(2 * STUDY_BYTES), self.clock.monotonic_s
+        pipeline = in_process(store, self.pacs, self.scorer, MODEL.key, self.clock, budget, clock_s=passed_s)
         told = {EHR: ReportedEhr(destinations=frozenset({Destination.CHART}))}
         reporter = Reporter(AssessmentRecords(self.engine), MODEL, join, told, self.clock, self.priors)
         outbox = Outbox(OutboxRecords(self.engine), {Destination.CHART: self._deliver}, self.clock)
@@ -217,6 +218,31 @@ def test_at_a_terminal_a_bar_shows_how_far_it_is(site: Site) -> None:
     assert "Scoring exams" in printed
     assert "2/2" in printed
     assert "an hour" in printed
+
+
+class SlowArchive(FakeArchive):
+    """An archive in which every study takes two seconds."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__({})
+        self.clock = clock
+
+    def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+        self.clock.sleep(2)
+        return super().retrieve_study(study_uid, root)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_stage_that_the_others_wait_for_is_named(
+    site: Site, terminal: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    site.pacs = SlowArchive(site.clock)
+    site.file("1.2.1")  # a second one would make the same clock go on while the first is in another stage
+
+    _, printed = site.run(terminal=terminal)
+
+    assert "limited by fetch" in (printed if terminal else caplog.text)
 
 
 def test_elsewhere_the_log_says_how_far_it_is(site: Site, caplog: pytest.LogCaptureFixture) -> None:

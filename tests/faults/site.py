@@ -31,8 +31,8 @@ from cds.pacs.dicomweb import DicomWebArchive
 from cds.reporting import ReportedEhr, Reporter
 from cds.rescore import SiteRun
 from cds.scoring.budget import ByteBudget
+from cds.scoring.in_process import in_process
 from cds.scoring.pipeline import STUDY_BYTES, ScoringPipeline
-from cds.scoring.worker import Worker
 from cds.services import NIGHT_PAGES, NIGHT_PATIENCE
 from cds.store.assessments import AssessmentRecords
 from cds.store.outbox import OutboxRecords
@@ -114,8 +114,10 @@ class Site:
             self.pacs.url, whole_timeout_s=STUDY_TIMEOUT_S, read_timeout_s=STUDY_TIMEOUT_S, retries=1, backoff_s=0
         )
         archive = Archives([DicomWebArchive(root)])
-        worker = Worker(Store(self.engine), archive, self.scorer, MODEL.key, self.clock)
-        return ScoringPipeline(worker, ByteBudget(2 * STUDY_BYTES), store_down_s=0.05)
+        budget = ByteBudget(2 * STUDY_BYTES)
+        return in_process(
+            Store(self.engine), archive, self.scorer, MODEL.key, self.clock, budget, fetchers=2, store_down_s=0.05
+        )
 
     def clerk(self) -> Clerk:
         """What writes."""

@@ -10,7 +10,7 @@ from cds.lease import LENGTH
 from cds.night import LEASE as NIGHT_LEASE
 from cds.night import RunUnderWay
 from cds.outbox import LEASE as DELIVERY_LEASE
-from cds.scoring.worker import LEASE
+from cds.scoring.books import LEASE
 from cds.store.arrivals import ArrivalRecords
 from cds.store.audit import Action
 from cds.store.outbox import OutboxRecords

@@ -13,9 +13,14 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from cds.errors import PacsUnreachable
+from cds.scoring.batches import BatchScoring
+from cds.scoring.books import Books
 from cds.scoring.budget import ByteBudget
+from cds.scoring.in_process import in_process
+from cds.scoring.outcomes import Done, Held, Ready
 from cds.scoring.pipeline import STUDY_BYTES, ScoringPipeline
-from cds.scoring.worker import Worker
+from cds.scoring.preparation import Preparation
+from cds.scoring.stages import StageTimes
 from cds.store.stage_times import Spent, sum_times
 from cds.store.store import EVERYTHING, ScoringJob, Selection, Store
 from cds.store.tables import ScoringState, Stage
@@ -40,8 +45,18 @@ def archive(*missing: str) -> FakeArchive:
 def pipeline(
     store: Store, pacs: FakeArchive, scorer: FakeScorer, budget: ByteBudget | None = None, fetchers: int = 3
 ) -> ScoringPipeline:
-    worker = Worker(store, pacs, scorer, MODEL.key, Clock())
-    return ScoringPipeline(worker, budget or ByteBudget(8 * STUDY_BYTES), fetchers=fetchers, store_down_s=0.01)
+    room = budget or ByteBudget(8 * STUDY_BYTES)
+    return in_process(store, pacs, scorer, MODEL.key, Clock(), room, fetchers=fetchers, store_down_s=0.01)
+
+
+def put_together(store: Store, scoring: type[BatchScoring] = BatchScoring, keep_every_s: float = 60) -> ScoringPipeline:
+    """A pipeline of parts of one's own."""
+    times = StageTimes()
+    books, preparation = Books(store, MODEL.key, Clock(), times), Preparation(archive(), FakeScorer(), Clock(), times)
+    budget = ByteBudget(2 * STUDY_BYTES)
+    return ScoringPipeline(
+        books, preparation, scoring(FakeScorer(), times), budget, fetchers=2, keep_every_s=keep_every_s
+    )
 
 
 def drain(line: ScoringPipeline, selection: Selection = EVERYTHING) -> int:
@@ -231,8 +246,7 @@ def test_what_the_stages_took_is_written_down_while_it_runs_and_after_the_store_
 ) -> None:
     store = ForgetfulStore(engine, failures=2)
     store.register([new_exam("1.2.1")], MODEL.key, NOW)
-    worker = Worker(store, archive(), FakeScorer(), MODEL.key, Clock())
-    line = ScoringPipeline(worker, ByteBudget(STUDY_BYTES), fetchers=1, keep_every_s=0.01)
+    line = put_together(store, keep_every_s=0.01)
     stop = Event()
     thread = Thread(target=line.run, args=(stop,))
     thread.start()
@@ -267,15 +281,13 @@ def test_told_to_stop_it_finishes_what_is_in_hand_and_takes_nothing_more(store: 
 
 
 def test_a_fault_of_scoring_itself_ends_the_run_and_every_thread(store: Store) -> None:
-    class Broken(Worker):
-        def finish(self, ready: object) -> None:
+    class Broken(BatchScoring):
+        def scored(self, ready: Sequence[Ready]) -> list[Done | Held]:
             raise RuntimeError("not foreseen")
 
     store.register([new_exam(uid) for uid in UIDS], MODEL.key, NOW)
     before = threading.active_count()
-    line = ScoringPipeline(
-        Broken(store, archive(), FakeScorer(), MODEL.key, Clock()), ByteBudget(2 * STUDY_BYTES), fetchers=2
-    )
+    line = put_together(store, Broken)
 
     with pytest.raises(RuntimeError, match="not foreseen"):
         drain(line)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds.scoring.stages import FETCHERS, StageTimes, limiting
+from cds.scoring.stages import StageTimes, limiting
 from cds.store.stage_times import Spent
 from cds.store.tables import Stage
 from tests.cds.builders import Clock
@@ -118,13 +118,35 @@ def spent(fetch: float, prepare: float, score: float, store: float) -> dict[Stag
         (spent(1, 9, 2, 1), Stage.PREPARE),
         (spent(1, 1, 2, 1), Stage.SCORE),
         (spent(1, 1, 2, 9), Stage.STORE),
-        (spent(5, 4, 4, 0), Stage.FETCH),  # none of the two takes as long as scoring, but together they do
-        (spent(3 * FETCHERS - 1, 0, 3, 0), Stage.SCORE),  # it takes longer, but several exams are fetched at a time
-        (spent(3 * FETCHERS + 1, 0, 3, 0), Stage.FETCH),
     ],
 )
-def test_the_stage_is_named_for_which_the_other_side_waits(times: dict[Stage, Spent], stage: Stage) -> None:
+def test_the_stage_is_named_for_which_the_others_wait(times: dict[Stage, Spent], stage: Stage) -> None:
     assert limiting(times) is stage
+
+
+def test_of_blocks_that_run_beside_each_other_each_counts_for_its_part() -> None:
+    clock, written = Clock(), Written()
+    times = StageTimes(clock.monotonic_s)
+    for _ in range(4):
+        with times.of(Stage.FETCH, lanes=4):
+            clock.advance(timedelta(seconds=6))
+    take(times, clock, Stage.SCORE, 5)
+
+    assert times.limiting() is Stage.FETCH  # a fourth of 24 s
+    take(times, clock, Stage.SCORE, 9)
+    assert times.limiting() is Stage.SCORE
+    times.write(written)
+    assert written.sum == {Stage.FETCH: Spent(6, 4), Stage.SCORE: Spent(14, 2)}
+
+
+def test_what_limits_is_told_of_all_the_time_also_of_what_was_written_down() -> None:
+    clock, written = Clock(), Written()
+    times = StageTimes(clock.monotonic_s)
+    take(times, clock, Stage.SCORE, 9)
+    times.write(written)
+    take(times, clock, Stage.STORE, 1)
+
+    assert times.limiting() is Stage.SCORE
 
 
 def test_where_nothing_was_scored_nothing_limits() -> None:

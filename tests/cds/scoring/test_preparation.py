@@ -1,4 +1,4 @@
-"""The worker: whatever an exam does, it is scored, refused with reasons or held with one, and the next is scored."""
+"""The way of an exam through preparation, network and books: scored, refused or held, and the next one after it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pydicom import Dataset
 
 from cds.errors import MammoTrendError, PacsUnreachable, StudyAmbiguous, StudyIncomplete, StudyNotFound
 from cds.pacs.archive import FoundStudy
-from cds.scoring.worker import LEASE, SETTLED, Worker
+from cds.scoring.books import LEASE
+from cds.scoring.preparation import SETTLED
 from cds.store.database import open_database
 from cds.store.stage_times import Spent, sum_times
 from cds.store.store import Store
@@ -21,6 +22,7 @@ from model.domain import Exclusion, ExclusionReason, PendingExam, RefusedExam, S
 from tests.builders import mammogram, screening_exam
 from tests.cds.builders import EHR, IDENTIFIER, MODEL, NOW, PATIENT, Clock, claimed, memory_store, new_exam, refused
 from tests.cds.scoring.fakes import FakePrepared, FakeScorer
+from tests.cds.scoring.parts import Parts
 from tests.fakes import FakeArchive
 
 TODAY = NOW.date()
@@ -42,10 +44,8 @@ def archive(first: Sequence[Dataset] | MammoTrendError | None = None) -> FakeArc
 def work(
     store: Store, archive: FakeArchive, scorer: FakeScorer | None = None, *, check_patient_id: bool = True
 ) -> None:
-    """Score all that is due."""
-    worker = Worker(store, archive, scorer or FakeScorer(), MODEL.key, Clock(), check_patient_id=check_patient_id)
-    while worker.score_next():
-        pass
+    """Try all that is due."""
+    Parts(store, archive, scorer, check_patient_id=check_patient_id).work()
 
 
 def outcomes(store: Store) -> list[ScoredExam | RefusedExam | PendingExam]:
@@ -69,9 +69,7 @@ def test_queued_exams_are_fetched_scored_and_stored_in_turn(store: Store) -> Non
 
 
 def test_with_nothing_due_there_is_nothing_to_do() -> None:
-    worker = Worker(memory_store(), FakeArchive({}), FakeScorer(), MODEL.key, Clock())
-
-    assert worker.score_next() is False
+    assert Parts(memory_store(), FakeArchive({})).books.claim() is None
 
 
 @pytest.mark.parametrize(
@@ -95,13 +93,12 @@ def test_an_exam_that_cannot_be_fetched_is_held_with_the_reason_and_the_next_is_
 
 def test_a_held_exam_is_scored_once_it_can_be(store: Store) -> None:
     pacs, clock = archive(first=PacsUnreachable("the archive does not answer")), Clock()
-    worker = Worker(store, pacs, FakeScorer(), MODEL.key, clock)
-    while worker.score_next():
-        pass
+    parts = Parts(store, pacs, now=clock)
+    parts.work()
     pacs.studies["1.2.1"] = screening_exam("1.2.1")
 
     clock.advance(timedelta(minutes=1))
-    worker.score_next()
+    parts.work()
 
     assert isinstance(outcomes(store)[0], ScoredExam)
 
@@ -193,16 +190,15 @@ def half_arrived(reason: ExclusionReason = ExclusionReason.MISSING_VIEW, day: da
 def test_an_exam_of_today_without_one_of_its_views_is_tried_again_until_it_has_settled(store: Store) -> None:
     clock = Clock()
     scorer = FakeScorer(s1_2_1=half_arrived())
-    worker = Worker(store, archive(first=screening_exam("1.2.1")[:3]), scorer, MODEL.key, clock)
-    while worker.score_next():
-        pass
+    parts = Parts(store, archive(first=screening_exam("1.2.1")[:3]), scorer, clock)
+    parts.work()
 
     held = outcomes(store)[0]
     assert isinstance(held, PendingExam)
     assert held.problem is not None
     assert "not all four standard views" in held.problem
     clock.advance(SETTLED)
-    worker.score_next()
+    parts.work()
     assert isinstance(outcomes(store)[0], RefusedExam)
 
 
@@ -250,10 +246,9 @@ def test_only_what_was_due_by_a_moment_is_scored_when_asked_so(store: Store) -> 
     clock = Clock()
     clock.advance(timedelta(hours=1))
     store.register([new_exam("1.2.3")], MODEL.key, clock())
-    worker = Worker(store, archive(), FakeScorer(), MODEL.key, clock)
+    parts = Parts(store, archive(), now=clock)
 
-    while worker.score_next(due_by=NOW):
-        pass
+    parts.work(NOW)
 
     assert all(isinstance(exam, ScoredExam) for exam in outcomes(store))
     assert claimed(store, clock()).study_uid == "1.2.3"
@@ -343,10 +338,9 @@ def times(pacs: FakeArchive, scorer: TimedScorer) -> dict[Stage, Spent]:
     store, scorer.clock = Store(engine), clock
     store.register([new_exam(f"1.2.{number}") for number in (1, 2, 3)], MODEL.key, NOW)
     pacs.studies["1.2.3"] = screening_exam("1.2.3")
-    worker = Worker(store, TimedArchive(pacs, clock), scorer, MODEL.key, clock, clock_s=clock.monotonic_s)
-    jobs = [worker.claim() for _ in range(3)]
-    worker.finish([ready for job in jobs if job and (ready := worker.prepare(job))])
-    worker.note_times()
+    parts = Parts(store, TimedArchive(pacs, clock), scorer, clock, clock_s=clock.monotonic_s)
+    parts.finish(*(parts.claimed() for _ in range(3)))
+    parts.books.note_times()
     return sum_times(engine, MODEL.key)
 
 
@@ -386,10 +380,9 @@ def test_of_exams_scored_together_the_one_whose_fault_it_is_is_held_and_the_othe
     store.register([new_exam("1.2.3")], MODEL.key, NOW)
     pacs = archive()
     pacs.studies["1.2.3"] = screening_exam("1.2.3")
-    worker = Worker(store, pacs, FakeScorer(fails={"1.2.2": RuntimeError("MRN-1")}), MODEL.key, Clock())
-    jobs = [worker.claim() for _ in range(3)]
+    parts = Parts(store, pacs, FakeScorer(fails={"1.2.2": RuntimeError("MRN-1")}), Clock())
 
-    worker.finish([ready for job in jobs if job and (ready := worker.prepare(job))])
+    parts.finish(*(parts.claimed() for _ in range(3)))
 
     found = store.outcomes(EHR, PATIENT, ["1.2.1", "1.2.2", "1.2.3"], MODEL.key)
     assert [type(found[uid]) for uid in ("1.2.1", "1.2.2", "1.2.3")] == [ScoredExam, PendingExam, ScoredExam]
@@ -397,33 +390,27 @@ def test_of_exams_scored_together_the_one_whose_fault_it_is_is_held_and_the_othe
 
 def test_an_exam_that_its_worker_keeps_is_not_handed_out_when_its_lease_would_have_ended(store: Store) -> None:
     clock = Clock()
-    worker = Worker(store, archive(), FakeScorer(), MODEL.key, clock)
-    first, second = worker.claim(), worker.claim()
-    assert first is not None
-    assert second is not None
+    parts = Parts(store, archive(), now=clock)
+    first, second = parts.claimed(), parts.claimed()
     clock.advance(LEASE * 2 / 3)
-    worker.keep([first])
+    parts.books.keep([first])
     clock.advance(LEASE * 2 / 3)
 
-    again = worker.claim()
+    again = parts.books.claim()
 
     assert again is not None
     assert again.scoring_id == second.scoring_id
-    assert worker.claim() is None
+    assert parts.books.claim() is None
 
 
 def test_a_late_worker_does_not_write_over_what_another_has_made_of_its_exam(store: Store) -> None:
     clock = Clock()
-    slow, quick = (Worker(store, archive(), FakeScorer(), MODEL.key, clock) for _ in range(2))
-    job = slow.claim()
-    assert job is not None
+    slow, quick = (Parts(store, archive(), now=clock) for _ in range(2))
+    job = slow.claimed()
     clock.advance(LEASE)
-    while quick.score_next():
-        pass
+    quick.work()
 
-    ready = slow.prepare(job)
-    assert ready is not None
-    slow.finish([ready])
+    slow.finish(job)
 
     assert isinstance(outcomes(store)[0], ScoredExam)
 
@@ -432,19 +419,18 @@ def test_an_exam_at_which_workers_end_one_after_the_other_is_held_with_that_and_
     store: Store,
 ) -> None:
     clock = Clock()
-    worker = Worker(store, archive(), FakeScorer(s1_2_2=refused("1.2.2")), MODEL.key, clock)
+    parts = Parts(store, archive(), FakeScorer(s1_2_2=refused("1.2.2")), clock)
     for _ in range(3):
-        worker.claim()
-        worker.claim()
+        parts.claimed()
+        parts.claimed()
         clock.advance(LEASE)
 
-    while worker.score_next():
-        pass
+    parts.work()
 
     held, _ = outcomes(store)
     assert isinstance(held, PendingExam)
     assert held.problem == "3 workers in a row ended while they had it; see whether memory ran out"
-    assert worker.claim() is None
+    assert parts.books.claim() is None
     clock.advance(timedelta(hours=6))
-    worker.score_next()
+    parts.work()
     assert isinstance(outcomes(store)[0], ScoredExam)

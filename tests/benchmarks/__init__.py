@@ -1,0 +1,1 @@
+"""What the benchmarks' figures are made into; nothing is measured here."""

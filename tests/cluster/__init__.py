@@ -1,0 +1,1 @@
+"""A Ray cluster of two nodes on this machine."""
