@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from zlib import crc32
 
 from model.phantom import PhantomExam, dicom_images, file_bytes
 
@@ -19,6 +20,8 @@ EXAM = PhantomExam(9_100_003, date(2026, 1, 1), 0.3, "bench", rows=3328, columns
 BOUNDARY = "an-image-follows"
 READS_S = 0.5
 """How long it takes to find a study on its disks, while which it leaves the processor to others."""
+SLOW, SLOWEST_S = "/slow", 4.0
+"""Below this path another archive answers, that takes up to so long, and longer for some studies than for others."""
 FIRST = 10_000_001
 """Studies are numbered from here on: all numbers are of one length, so that they can be written into ready files."""
 PLACE = f"1.2.3.{FIRST - 1}"
@@ -36,12 +39,13 @@ class _Handler(BaseHTTPRequestHandler):
     described: Sequence[dict[str, object]] = ()
 
     def do_GET(self) -> None:
-        _, _, uid, *what = self.path.partition("?")[0].split("/")
+        root, _, path = self.path.partition("?")[0].partition("/studies/")
+        uid, *what = path.split("/")
         if what:
             rows = json.dumps(list(self.described)).replace(PLACE, uid).encode()
             self._answer("application/dicom+json", [rows])
             return
-        time.sleep(READS_S)
+        time.sleep(SLOWEST_S * (crc32(uid.encode()) % 101) / 100 if root == SLOW else READS_S)
         kind = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
         self._answer(kind, list(_parts(self.files, uid.encode())))
 

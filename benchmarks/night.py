@@ -19,7 +19,7 @@ from threading import Event
 
 from pydicom import Dataset
 
-from benchmarks.endless_archive import READS_S, study_uid
+from benchmarks.endless_archive import READS_S, SLOW, SLOWEST_S, study_uid
 from benchmarks.scoring import full_size_model
 from benchmarks.timing import Row
 from cds.pacs.archives import Archives
@@ -64,6 +64,7 @@ def measured(long_night: int = 200) -> Night:
     with _archive() as root, full_size_model() as folder:
         full = _Site(root, folder)
         night.stages.update(full.against_its_stages("full size", night.rows, exams=8))
+        night.rows.append(full.with_a_slow_archive("full size", exams=8))
         demo = _Site(root, DEMO_MODEL)
         demo.against_its_stages("demo model", night.rows, exams=40)
         night.rows.append(demo.against_one_after_the_other(long_night))
@@ -76,7 +77,10 @@ class _Site:
     def __init__(self, root: str, model: Path) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self.store = Store(open_database(f"sqlite:///{Path(self._folder.name) / 'night.sqlite'}"))
-        self.scorer, self.archive = Scorer(model, "cpu"), Archives([DicomWebArchive(ArchiveRoot(root))])
+        self.scorer = Scorer(model, "cpu")
+        self.archive, self.slow_archive = (
+            Archives([DicomWebArchive(ArchiveRoot(url))]) for url in (root, f"{root}{SLOW}")
+        )
         self.model = self.scorer.card.version.key
         self._queued = 0
 
@@ -108,12 +112,26 @@ class _Site:
         what = f"a night of {exams} exams, demo model, an archive that takes {READS_S} s to begin, each"
         return Row(what, seconds, in_turn, "fetch, decode and score in turn", _told(memory))
 
-    def _in_the_pipeline(self, exams: int, on_done: Callable[[], None] = lambda: None) -> float:
+    def with_a_slow_archive(self, name: str, exams: int) -> Row:
+        """The pipeline with an archive that takes its time, and not the same for every study, beside a quicker one."""
+        quick, slow = self._in_the_pipeline(exams), self._in_the_pipeline(exams, archive=self.slow_archive)
+        what = f"{name}: the pipeline, an archive that takes up to {SLOWEST_S:.0f} s to begin, in any order, an exam"
+        return Row(what, slow, quick, f"the pipeline, an archive that takes {READS_S} s")
+
+    def _in_the_pipeline(
+        self, exams: int, on_done: Callable[[], None] = lambda: None, archive: Archives | None = None
+    ) -> float:
         """Seconds an exam."""
         before = self._scored()
         self._queue(exams)
         line = in_process(
-            self.store, self.archive, self.scorer, self.model, _now, ByteBudget(BUDGET), check_patient_id=False
+            self.store,
+            archive or self.archive,
+            self.scorer,
+            self.model,
+            _now,
+            ByteBudget(BUDGET),
+            check_patient_id=False,
         )
         began_s = time.perf_counter()
         line.drain(Event(), _now(), on_done=on_done)

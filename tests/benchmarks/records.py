@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.capacity import plans_of
 from benchmarks.kept_results import Record
-from benchmarks.plan import Plan
+from benchmarks.scale.capacity import plans_of
+from benchmarks.scale.plan import Plan
 
 SYNTAXES = {
     "Explicit VR Little Endian": 0.005,

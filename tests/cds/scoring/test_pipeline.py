@@ -18,7 +18,7 @@ from cds.scoring.books import Books
 from cds.scoring.budget import ByteBudget
 from cds.scoring.in_process import in_process
 from cds.scoring.outcomes import Done, Held, Ready
-from cds.scoring.pipeline import STUDY_BYTES, ScoringPipeline
+from cds.scoring.pipeline import BATCHES_READY, STUDY_BYTES, ScoringPipeline
 from cds.scoring.preparation import Preparation
 from cds.scoring.stages import StageTimes
 from cds.store.stage_times import Spent, sum_times
@@ -125,6 +125,62 @@ def test_exams_that_are_ready_are_scored_together_up_to_the_batch(store: Store) 
     assert sum(scorer.batches) == len(UIDS)
     assert max(scorer.batches) == 4
     assert len(scorer.batches) < len(UIDS)
+
+
+def test_as_many_exams_are_fetched_at_the_same_time_as_there_are_fetchers(store: Store) -> None:
+    store.register([new_exam(uid) for uid in UIDS], MODEL.key, NOW)
+    together = threading.Barrier(4)
+
+    class Meeting(FakeArchive):
+        """Answers nobody before four have asked."""
+
+        def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+            together.wait(20)
+            return super().retrieve_study(study_uid, root)
+
+    assert drain(pipeline(store, Meeting(archive().studies), FakeScorer(), fetchers=4)) == len(UIDS)
+    assert store.count(MODEL.key, ScoringState.SCORED) == len(UIDS)
+
+
+def test_a_study_that_does_not_come_keeps_no_other_waiting(store: Store) -> None:
+    store.register([new_exam(uid) for uid in UIDS], MODEL.key, NOW)
+    all_others = Event()
+
+    class Waiting(FakeArchive):
+        """Gives the first study only when all others have been given, as an archive that recalls it from a tape."""
+
+        def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+            if study_uid == UIDS[0]:
+                assert all_others.wait(20)
+            elif len(self.asked) == len(UIDS) - 2:
+                all_others.set()
+            return super().retrieve_study(study_uid, root)
+
+    assert drain(pipeline(store, Waiting(archive().studies), FakeScorer(), fetchers=2)) == len(UIDS)
+    assert store.count(MODEL.key, ScoringState.SCORED) == len(UIDS)
+
+
+def test_no_more_exams_get_ready_than_the_network_will_take_soon_so_that_an_urgent_one_does_not_wait_long(
+    store: Store,
+) -> None:
+    store.register([new_exam(uid) for uid in UIDS], MODEL.key, NOW)
+    urgent = new_exam("1.2.0")
+    order: list[str] = []
+
+    class Slow(FakeScorer):
+        """Is busy with its first exam until no other gets ready any more; then a clinician asks for one."""
+
+        def score(self, exams: Sequence[FakePrepared]) -> list[ScoredExam | RefusedExam]:
+            if not order:
+                while len(self.asked) < 1 + BATCHES_READY:
+                    Event().wait(0.01)
+                store.register([urgent], MODEL.key, NOW, urgent=True)
+            order.extend(exam.study_uid for exam in exams)
+            return super().score(exams)
+
+    drain(pipeline(store, archive(), Slow(), ByteBudget(99 * STUDY_BYTES), fetchers=1))
+
+    assert order.index("1.2.0") <= 1 + BATCHES_READY + 1  # those that were ready, and one that was being fetched
 
 
 class CountingArchive(FakeArchive):

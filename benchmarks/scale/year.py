@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.plan import CALENDAR_DAYS, HOURS_A_YEAR, Plan, capacity
+from benchmarks.scale.plan import CALENDAR_DAYS, HOURS_A_YEAR, Plan, capacity
 from cds.store.waiting import LONGEST_RETRY
 
 Counts = NDArray[np.int64]

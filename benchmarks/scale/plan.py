@@ -9,7 +9,7 @@ from typing import Any
 
 from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1
 
-from benchmarks.stage_costs import UNCOMPRESSED, Stage, StageCosts
+from benchmarks.scale.stage_costs import UNCOMPRESSED, Stage, StageCosts
 
 OURS = "our assumption"
 HOUR_S = 3600.0

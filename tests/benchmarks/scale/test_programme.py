@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.capacity import PROGRAMMES, plans_of
 from benchmarks.kept_results import kept_records
-from benchmarks.page_tables import on_page
-from benchmarks.plan import capacity
-from benchmarks.programme import DRAWING, DRAWN, EVERYTHING, SEED, main, scenarios, tables, year_svg
-from benchmarks.year import Site, Told, arrivals, simulate, told
+from benchmarks.scale.capacity import PROGRAMMES, plans_of
+from benchmarks.scale.page_tables import on_page
+from benchmarks.scale.plan import capacity
+from benchmarks.scale.programme import DRAWING, DRAWN, EVERYTHING, SEED, main, scenarios, tables, year_svg
+from benchmarks.scale.year import Site, Told, arrivals, simulate, told
 from tests.benchmarks.records import plan, written
 from tests.servers import CHECKOUT
 

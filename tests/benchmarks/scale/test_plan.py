@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.plan import HOURS_A_YEAR, Capacity, Plan, Programme, capacity, pipeline_seconds
-from benchmarks.stage_costs import Stage
+from benchmarks.scale.plan import HOURS_A_YEAR, Capacity, Plan, Programme, capacity, pipeline_seconds
+from benchmarks.scale.stage_costs import Stage
 from tests.benchmarks.records import plan
 
 SIZES = st.integers(100, 20_000_000)

@@ -1,4 +1,4 @@
-"""What programmes of all sizes need: `python -m benchmarks.capacity [--exams-a-year N] [--set NAME=VALUE]`.
+"""What programmes of all sizes need: `python -m benchmarks.scale.capacity [--exams-a-year N] [--set NAME=VALUE]`.
 
 Every cost of an exam was measured and is in a kept record; everything else is an assumption with a name.
 """
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.kept_results import RESULTS, NothingKept, Record, kept_records, newest_row
-from benchmarks.page_tables import into_page, markdown
-from benchmarks.plan import OURS, Assumptions, Capacity, Plan, Programme, capacity, pipeline_seconds
-from benchmarks.stage_costs import UNCOMPRESSED, StageCosts, calls_told, processes_told, stages_told
+from benchmarks.scale.page_tables import into_page, markdown
+from benchmarks.scale.plan import OURS, Assumptions, Capacity, Plan, Programme, capacity, pipeline_seconds
+from benchmarks.scale.stage_costs import UNCOMPRESSED, StageCosts, calls_told, processes_told, stages_told
 
 PROGRAMMES = {
     "one clinic": 5_000,
@@ -186,7 +186,7 @@ def tables(plans: Mapping[str, Plan], records: Sequence[Record]) -> dict[str, st
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables, or put them into a page."""
-    parser = argparse.ArgumentParser("python -m benchmarks.capacity", description="What a programme needs.")
+    parser = argparse.ArgumentParser("python -m benchmarks.scale.capacity", description="What a programme needs.")
     parser.add_argument("--exams-a-year", type=int, help="of one programme, in place of the five of the page")
     parser.add_argument("--into", type=Path, metavar="PAGE", help="put the tables into a page")
     add_changes(parser)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.kept_results import NothingKept
-from benchmarks.stage_costs import Stage, StageCosts, stages_told
+from benchmarks.scale.stage_costs import Stage, StageCosts, stages_told
 from tests.benchmarks.records import SYNTAXES, records, row
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.plan import HOURS_A_YEAR
-from benchmarks.year import MORNING, Counts, ModelChange, Scenario, Site, Trouble, Year, arrivals, simulate, told
+from benchmarks.scale.plan import HOURS_A_YEAR
+from benchmarks.scale.year import MORNING, Counts, ModelChange, Scenario, Site, Trouble, Year, arrivals, simulate, told
 from tests.benchmarks.records import plan
 
 WEEK = 7 * 24

@@ -1,6 +1,6 @@
-"""Years of a programme: `python -m benchmarks.programme [--exams-a-year N] [--seed N] [--into docs/scale.md]`.
+"""Years of a programme: `python -m benchmarks.scale.programme [--exams-a-year N] [--seed N] [--into docs/scale.md]`.
 
-What scores is what `benchmarks.plan` gives the programme; every number follows from the seed.
+What scores is what `benchmarks.scale.plan` gives the programme; every number follows from the seed.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from benchmarks.capacity import PROGRAMMES, add_changes, plans_of
 from benchmarks.kept_results import NothingKept, kept_records
-from benchmarks.page_tables import into_page, markdown
-from benchmarks.plan import CALENDAR_DAYS, Plan, capacity
-from benchmarks.year import (
+from benchmarks.scale.capacity import PROGRAMMES, add_changes, plans_of
+from benchmarks.scale.page_tables import into_page, markdown
+from benchmarks.scale.plan import CALENDAR_DAYS, Plan, capacity
+from benchmarks.scale.year import (
     FIRST_DAY,
     MORNING,
     Counts,
@@ -150,7 +150,7 @@ def _draw(axes: Axes, year: Year, troubles: Sequence[Trouble]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables, or put them into a page and the drawing beside it."""
-    parser = argparse.ArgumentParser("python -m benchmarks.programme", description="A year of a programme.")
+    parser = argparse.ArgumentParser("python -m benchmarks.scale.programme", description="A year of a programme.")
     parser.add_argument("--exams-a-year", type=int, default=PROGRAMMES[DRAWN], help="of the scenarios, each by itself")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--into", type=Path, metavar="PAGE", help="put the tables into a page, the drawing beside it")

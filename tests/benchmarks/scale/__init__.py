@@ -1,0 +1,1 @@
+"""Tests of the plan and of the simulated year."""
