@@ -41,6 +41,8 @@ ENCODED_BY: dict[UID, Callable[[Pixels], bytes | bytearray]] = {
     HTJ2KLossless: lambda stored: imagecodecs.htj2k_encode(stored, reversible=True),
 }
 
+SYNTAXES: tuple[UID, ...] = (ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, RLELossless, *ENCODED_BY)
+
 OTHER_CODECS: dict[UID, dict[str, Frame]] = {
     RLELossless: {"imagecodecs dicomrle": lambda frame: imagecodecs.dicomrle_decode(frame, dtype="<u2")},
     JPEGLosslessSV1: {
@@ -57,8 +59,8 @@ def rows(rounds: int) -> Iterator[Row]:
     original = next(dicom_images(FULL_SIZE))
     stored = stored_pixels(original)
     floor = copy_seconds(stored.nbytes)
-    for syntax in (ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, RLELossless, *ENCODED_BY):
-        file = file_bytes(_in_syntax(original, stored, syntax))
+    for syntax in SYNTAXES:
+        file = file_bytes(in_syntax(original, stored, syntax))
         for decoder, decode in _decoders(file, syntax).items():
             seconds = median_seconds(decode, rounds)
             yield Row(f"decode one picture, {syntax.name}: {decoder}", seconds, floor, "one copy in memory")
@@ -85,7 +87,8 @@ def _of_frame(decode: Frame, frame: bytes) -> Callable[[], object]:
     return lambda: decode(frame)
 
 
-def _in_syntax(original: pydicom.FileDataset, stored: Pixels, syntax: UID) -> pydicom.FileDataset:
+def in_syntax(original: pydicom.FileDataset, stored: Pixels, syntax: UID) -> pydicom.FileDataset:
+    """An image with these pixels in another transfer syntax."""
     image = pydicom.dcmread(BytesIO(file_bytes(original)))
     if syntax == RLELossless:
         image.compress(syntax, encoding_plugin="pydicom", generate_instance_uid=False)

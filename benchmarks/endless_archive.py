@@ -1,6 +1,7 @@
 """An archive that has every study it is asked for: full-size images of one phantom under other UIDs.
 
-It takes next to no processor time, because it shares the machine with what is measured.
+At its root they are uncompressed, below the UID of a transfer syntax they are in that, and below `/slow` they take longer.
+It needs next to no processor time, because it shares the machine with what is measured.
 """
 
 from __future__ import annotations
@@ -10,18 +11,24 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import date
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from zlib import crc32
 
+from pydicom import FileDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from benchmarks.decoding import in_syntax
+from model.decoding import stored_pixels
 from model.phantom import PhantomExam, dicom_images, file_bytes
 
 EXAM = PhantomExam(9_100_003, date(2026, 1, 1), 0.3, "bench", rows=3328, columns=2560)
 BOUNDARY = "an-image-follows"
 READS_S = 0.5
 """How long it takes to find a study on its disks, while which it leaves the processor to others."""
-SLOW, SLOWEST_S = "/slow", 4.0
-"""Below this path another archive answers, that takes up to so long, and longer for some studies than for others."""
+SLOW, SLOWEST_S = "slow", 4.0
+"""Below this path it takes up to so long, and longer for some studies than for others."""
 FIRST = 10_000_001
 """Studies are numbered from here on: all numbers are of one length, so that they can be written into ready files."""
 PLACE = f"1.2.3.{FIRST - 1}"
@@ -35,19 +42,16 @@ def study_uid(number: int) -> str:
 class _Handler(BaseHTTPRequestHandler):
     """QIDO-RS instances and WADO-RS studies for any study UID."""
 
-    files: Sequence[bytes] = ()
-    described: Sequence[dict[str, object]] = ()
-
     def do_GET(self) -> None:
-        root, _, path = self.path.partition("?")[0].partition("/studies/")
+        root, _, path = self.path.partition("?")[0].strip("/").partition("studies/")
         uid, *what = path.split("/")
         if what:
-            rows = json.dumps(list(self.described)).replace(PLACE, uid).encode()
-            self._answer("application/dicom+json", [rows])
+            self._answer("application/dicom+json", [_listed(uid).encode()])
             return
-        time.sleep(SLOWEST_S * (crc32(uid.encode()) % 101) / 100 if root == SLOW else READS_S)
+        time.sleep(SLOWEST_S * (crc32(uid.encode()) % 101) / 100 if root.startswith(SLOW) else READS_S)
         kind = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
-        self._answer(kind, list(_parts(self.files, uid.encode())))
+        files = _files(UID(root.strip("/")) if root.startswith("1.") else ExplicitVRLittleEndian)
+        self._answer(kind, list(_parts(files, uid.encode())))
 
     def _answer(self, kind: str, parts: Sequence[bytes | memoryview]) -> None:
         self.send_response(200)
@@ -61,6 +65,33 @@ class _Handler(BaseHTTPRequestHandler):
         """A request is no news."""
 
 
+@cache
+def _images() -> list[FileDataset]:
+    images = list(dicom_images(EXAM))
+    for number, image in enumerate(images):
+        image.StudyInstanceUID, image.SOPInstanceUID = PLACE, f"{PLACE}.{number}"
+        image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+    return images
+
+
+@cache
+def _files(syntax: UID) -> list[bytes]:
+    return [file_bytes(in_syntax(image, stored_pixels(image), syntax)) for image in _images()]
+
+
+def _listed(study_uid: str) -> str:
+    rows = [
+        {
+            "00080018": {"vr": "UI", "Value": [str(image.SOPInstanceUID).replace(PLACE, study_uid)]},
+            "00080016": {"vr": "UI", "Value": [str(image.SOPClassUID)]},
+            "00080060": {"vr": "CS", "Value": ["MG"]},
+            "0020000E": {"vr": "UI", "Value": [str(image.SeriesInstanceUID)]},
+        }
+        for image in _images()
+    ]
+    return json.dumps(rows)
+
+
 def _parts(files: Sequence[bytes], uid: bytes) -> Iterator[bytes | memoryview]:
     """The ready files with another study UID; the pixels, which come last, are not touched."""
     for file in files:
@@ -71,26 +102,10 @@ def _parts(files: Sequence[bytes], uid: bytes) -> Iterator[bytes | memoryview]:
     yield f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
-def _handler(exam: PhantomExam) -> type[BaseHTTPRequestHandler]:
-    files, described = [], []
-    for number, image in enumerate(dicom_images(exam)):
-        image.StudyInstanceUID, image.SOPInstanceUID = PLACE, f"{PLACE}.{number}"
-        image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
-        files.append(file_bytes(image))
-        described.append(
-            {
-                "00080018": {"vr": "UI", "Value": [str(image.SOPInstanceUID)]},
-                "00080016": {"vr": "UI", "Value": [str(image.SOPClassUID)]},
-                "00080060": {"vr": "CS", "Value": ["MG"]},
-                "0020000E": {"vr": "UI", "Value": [str(image.SeriesInstanceUID)]},
-            }
-        )
-    return type("Handler", (_Handler,), {"files": files, "described": described})
-
-
 def main() -> None:
     """Print the root and serve until standard input ends."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _handler(EXAM)) as server:
+    _files(ExplicitVRLittleEndian)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         sys.stdout.write(f"http://127.0.0.1:{server.server_address[1]}\n")
         sys.stdout.flush()

@@ -17,8 +17,10 @@ from pathlib import Path
 from statistics import median
 from threading import Event
 
+import torch
 from pydicom import Dataset
 
+from benchmarks.decoding import SYNTAXES
 from benchmarks.endless_archive import READS_S, SLOW, SLOWEST_S, study_uid
 from benchmarks.scoring import full_size_model
 from benchmarks.timing import Row
@@ -68,18 +70,24 @@ def measured(long_night: int = 200) -> Night:
         demo = _Site(root, DEMO_MODEL)
         demo.against_its_stages("demo model", night.rows, exams=40)
         night.rows.append(demo.against_one_after_the_other(long_night))
+        if torch.cuda.is_available():
+            for syntax in SYNTAXES:
+                if syntax.is_deflated:
+                    continue  # whole files are, and nobody stores them so
+                on_gpu = _Site(f"{root}/{syntax}", folder, "cuda")
+                on_gpu.against_its_stages(f"GPU, {syntax.name}", night.rows, exams=64)
     return night
 
 
 class _Site:
     """A store, the archive and a scorer, put together as the worker does it."""
 
-    def __init__(self, root: str, model: Path) -> None:
+    def __init__(self, root: str, model: Path, device: str = "cpu") -> None:
         self._folder = tempfile.TemporaryDirectory()
         self.store = Store(open_database(f"sqlite:///{Path(self._folder.name) / 'night.sqlite'}"))
-        self.scorer = Scorer(model, "cpu")
+        self.scorer = Scorer(model, device)
         self.archive, self.slow_archive = (
-            Archives([DicomWebArchive(ArchiveRoot(url))]) for url in (root, f"{root}{SLOW}")
+            Archives([DicomWebArchive(ArchiveRoot(url))]) for url in (root, f"{root}/{SLOW}")
         )
         self.model = self.scorer.card.version.key
         self._queued = 0
