@@ -1,6 +1,6 @@
 """An archive that has every study it is asked for: full-size images of one phantom under other UIDs.
 
-At its root they are uncompressed, below the UID of a transfer syntax they are in that, and below `/slow` they take longer.
+At its root they are uncompressed, below the UID of a transfer syntax they are in that; below `/slow` they take longer.
 It needs next to no processor time, because it shares the machine with what is measured.
 """
 

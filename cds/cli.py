@@ -123,6 +123,8 @@ def rescore(
 ) -> None:
     """Do the nightly run now: find the site's exams, try all that have no score, say why any is held.
 
+    With another model than the site's only what is known is scored, and the site's own nights go on meanwhile.
+
     It can be ended and begun again at any time. Exit status 1: an exam is held, or something could not be looked at.
     """
     from cds.rescore import SiteRun

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
-from cds.errors import DatabaseUnreachable, MammoTrendError
+from cds.errors import ClusterUnreachable, DatabaseUnreachable, MammoTrendError
 from model.errors import ModelError
 
 Config = Annotated[
@@ -33,7 +33,7 @@ def plain_errors() -> Iterator[None]:
         yield
     except (MammoTrendError, ModelError) as problem:
         sys.stderr.write(f"mammotrend: {problem}\n")
-        raise typer.Exit(TRY_AGAIN if isinstance(problem, DatabaseUnreachable) else 2) from None
+        raise typer.Exit(TRY_AGAIN if isinstance(problem, DatabaseUnreachable | ClusterUnreachable) else 2) from None
     except SQLAlchemyError as fault:
         sys.stderr.write(f"mammotrend: the database failed ({type(fault).__name__})\n")
         raise typer.Exit(2) from None

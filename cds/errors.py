@@ -26,6 +26,8 @@ MammoTrendError
 ├── SettingsError             the settings file or the environment
 │   └── DatabaseUnreachable   the database that they name does not answer at the moment
 ├── ModelNotUsable            no checkpoint, a damaged one, or one not allowed in this mode
+├── ClusterNotUsable          the cluster that scores is too small, or one of its nodes is not set up
+│   └── ClusterUnreachable    none answers at the moment
 ├── StudyNotPossible          a study's files or numbers do not allow what was asked of it
 ├── HookRequestError          a CDS Hooks call that breaks its contract (400)
 │   └── BodyTypeUnknown       its body is not said to be JSON (415)
@@ -216,7 +218,11 @@ class ModelNotUsable(MammoTrendError):
 
 
 class ClusterNotUsable(MammoTrendError):
-    """The cluster that is to score cannot be joined, is too small, or one of its nodes is not set up."""
+    """The cluster that is to score is too small, or one of its nodes is not set up."""
+
+
+class ClusterUnreachable(ClusterNotUsable):
+    """No cluster can be joined: it may be starting, or the settings are wrong; starting again later may help."""
 
 
 class StudyNotPossible(MammoTrendError):

@@ -11,7 +11,7 @@ from functools import partial
 from cds.ehr.prefetch import complete
 from cds.errors import RequiredDataMissing
 from cds.services import CallingEhr, WebServices
-from cds.store.tables import ShownCard
+from cds.store.tables import NewCard
 from fhir_mappings.access_events import AccessEvent, Action, Read, WebCall
 from fhir_mappings.chart import Chart, read_chart
 from fhir_mappings.errors import ResourceProblem
@@ -79,9 +79,9 @@ def _page_of(ehr: CallingEhr, parts: WebServices) -> PageOf | None:
     return partial(parts.pages.link, ehr=ehr) if parts.pages else None
 
 
-def _record(card: Card, service: Service, ehr: CallingEhr, patient_id: str, now: datetime) -> ShownCard:
+def _record(card: Card, service: Service, ehr: CallingEhr, patient_id: str, now: datetime) -> NewCard:
     """What is on record of a card, so that feedback on it means something."""
-    return ShownCard(
+    return NewCard(
         uuid=card.uuid,
         ehr=ehr.name,
         patient_id=patient_id,

@@ -16,11 +16,14 @@ from cds.store.store import EVERYTHING, Selection, Store
 
 log = logging.getLogger(__name__)
 
-LEASE = "night"
+
+def lease_of(model: str) -> str:
+    """The lease of a model's runs: another model's may take weeks, and the site's own nights go on beside it."""
+    return f"night {model}"
 
 
 class RunUnderWay(MammoTrendError):
-    """Another process is at the same run."""
+    """Another process is at a run with the same model."""
 
 
 @dataclass
@@ -50,7 +53,10 @@ Clear = Callable[[Event], dict[str, int]]
 
 @dataclass(frozen=True)
 class Night:
-    """One run over the site at a time, across all processes; what a killed one had done stays done."""
+    """One run over the site at a time with each model, across all processes; what a killed one had done stays done.
+
+    The site's own looks and clears away. That of another model has no `looks` and no `clear`: it queues what is known.
+    """
 
     looks: Sequence[Look]
     store: Store
@@ -66,11 +72,12 @@ class Night:
         """Find, `settle`, sum up; raises RunUnderWay where another process is at it. Once `stop` is set it ends soon.
 
         `settle` is given the moment at which the run began, and returns once every exam of the selection that was
-        queued has been tried since, and what came of it is on its way.
+        queued has been tried since, and what came of it is on its way; whether it waits for the backlog, too, is for
+        it to decide.
         """
-        with held(self.runs, LEASE, self.holder, self.now) as alone:
+        with held(self.runs, lease_of(self.model), self.holder, self.now) as alone:
             if not alone:
-                raise RunUnderWay("another process is at the nightly run; wait for its end")
+                raise RunUnderWay("another process is at a run with this model; wait for its end")
             started = self.now()
             run_id = self.runs.start(self.model, started)
             found = self._find(stop or Event())

@@ -84,19 +84,23 @@ class SiteRun:
             self._score(started, selection, stop)
             while not stop.is_set() and self._clerk.work_next():
                 pass
-            if not self._night.store.untried(self._night.model, started, selection):
+            # What the site's own nights have found in these weeks, if this is another model.
+            self._night.store.queue_known(self._night.model, selection, self._night.now())
+            if not self._untried(started, selection):
                 return  # else the clerk has found earlier exams, which are scored before anything is concluded
 
     def _score(self, started: datetime, selection: Selection, stop: Event) -> None:
         """Until every exam has been tried: also those that a worker, dead or alive, had at the beginning."""
-        night = self._night
-        total = night.store.untried(night.model, started, selection)
+        night, total = self._night, self._untried(started, selection)
         with _progress(self._console, total, self._pipeline.limiting) as advance:
             while not stop.is_set():
                 self._pipeline.drain(stop, night.now(), selection, advance)
-                if not night.store.untried(night.model, started, selection):
+                if not self._untried(started, selection):
                     return
                 stop.wait(ELSEWHERE_S)
+
+    def _untried(self, started: datetime, selection: Selection) -> int:
+        return self._night.store.untried(self._night.model, started, selection, backlog=True)
 
     def _left(self, selection: Selection) -> int:
         return sum(self._night.store.queued(self._night.model, selection).values())

@@ -97,11 +97,12 @@ def list_runs(config: Config = None) -> None:
         table.add_column(heading, no_wrap=True)
     for heading in ("Found", "Scored", "Refused", "Failed", "Written", "Problems"):
         table.add_column(heading, justify="right")
+    table.add_column("Model", overflow="fold")
     for run in runs:
         ended = f"{run.finished_at:%Y-%m-%d %H:%M}" if run.finished_at else "not ended"
         refused, failed = sum(run.refused.values()), sum(run.failed.values())
         counts = (run.found, run.scored, refused, failed, run.written, len(run.problems))
-        table.add_row(f"{run.started_at:%Y-%m-%d %H:%M}", ended, *map(str, counts))
+        table.add_row(f"{run.started_at:%Y-%m-%d %H:%M}", ended, *map(str, counts), run.model)
     console().print(table if runs else "no run yet")
 
 

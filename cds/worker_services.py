@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -69,11 +69,13 @@ def kept_for(days: RetentionSettings) -> dict[Kind, timedelta]:
 def worker_services(settings: Settings, now: Clock = utc_now, *, writes: bool = True) -> WorkerServices:
     """The parts of a site's worker, with the weights loaded on the best device there is and checked.
 
-    Unless it `writes`, what it concludes stays in the store: it works with a model that is not the site's yet.
+    Unless it `writes`, what it concludes stays in the store, and what is new or old enough to go it leaves to others:
+    it works with a model that is not the site's yet.
     """
     site = _Site.of(settings, now)
     poll = site.poll()
-    night, clerk = site.night([poll] if poll else []), Clerk(site.reporter(writes), site.outbox())
+    night = site.night([poll] if poll else []) if writes else site.rescoring()
+    clerk = Clerk(site.reporter(writes), site.outbox())
     schedule = Schedule(night, clerk, settings.night, poll, timedelta(minutes=settings.imaging.poll_minutes))
     # What it says is so once the pipeline is made: its scorer has passed the self-check.
     pipeline, sign = site.pipeline(), SignOfLife(night.runs, site.model, night.holder, now)
@@ -127,10 +129,13 @@ class _Site:
         return [NightEhr(name, open_ehr) for name, open_ehr in self.ehrs.items()]
 
     def night(self, further: Sequence[Look]) -> Night:
-        runs = RunRecords(self.engine)
-        changes = EhrChanges(self.night_ehrs, self.store, runs, self.model, self.now)
+        changes = EhrChanges(self.night_ehrs, self.store, RunRecords(self.engine), self.model, self.now)
         clear = Retention(self.engine, kept_for(self.settings.retention), self.now).clear
-        return Night([changes, *further], self.store, runs, self.model, self.now, holder_name(), clear)
+        return replace(self.rescoring(), looks=[changes, *further], clear=clear)
+
+    def rescoring(self) -> Night:
+        """The run of another model: it looks nowhere, or the site's own would not see what it has found."""
+        return Night([], self.store, RunRecords(self.engine), self.model, self.now, holder_name())
 
     def poll(self) -> ArchivePoll | None:
         imaging = self.settings.imaging
@@ -166,7 +171,8 @@ class _Site:
             ehr.name: ReportedEhr(self.sites[ehr.name], _destinations(ehr, settings) if writes else frozenset())
             for ehr in settings.ehrs
         }
-        priors = ArchivePriors(self.archive, self.store, self.model, self.now) if settings.imaging.find_priors else None
+        finds = settings.imaging.find_priors and writes
+        priors = ArchivePriors(self.archive, self.store, self.model, self.now) if finds else None
         join = join_by(settings, self.card)
         return Reporter(AssessmentRecords(self.engine), self.card.version, join, told, self.now, priors)
 

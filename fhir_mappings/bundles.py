@@ -29,7 +29,7 @@ def bundle_resources(bundle: object, resource_type: str, *, whole: bool = True) 
     """
     members = _members(bundle)
     found = tuple(member for member in members if member.get("resourceType") == resource_type)
-    error = outcome_problem(bundle) or _first_outcome_problem(members)
+    error = _first_outcome_problem(members)
     if error and not found:
         raise ResourceProblem(error)
     problems = (error, _unreadable_part(members), _missing_part(bundle, members) if whole else None)

@@ -119,13 +119,14 @@ def _which(
 
 def _history(resources: Mapping[str, object], patient_id: str, sets: CodeSets) -> BreastHistory | Unread:
     conditions, procedures = _value(resources, "conditions"), _value(resources, "procedures")
+    whole = _read_history(conditions, procedures, patient_id, sets)
+    if isinstance(whole, BreastHistory):
+        return whole
     without_conditions = _read_history(_NOTHING, procedures, patient_id, sets)
     without_procedures = _read_history(conditions, _NOTHING, patient_id, sets)
     if isinstance(without_procedures, Unread):
         return _if_it_decides(without_conditions, without_procedures)
-    if isinstance(without_conditions, Unread):
-        return _if_it_decides(without_procedures, without_conditions)
-    return read_history(conditions, procedures, patient_id, sets)
+    return _if_it_decides(without_procedures, whole)
 
 
 def _read_history(conditions: object, procedures: object, patient_id: str, sets: CodeSets) -> BreastHistory | Unread:

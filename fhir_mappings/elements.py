@@ -62,7 +62,7 @@ def codes_of(value: object) -> frozenset[str]:
     members = value if isinstance(value, list) else [value]
     plain = {text(member) for member in members}
     written = [coding for element in objects(value) for coding in [element, *objects(element.get("coding"))]]
-    return frozenset(plain | {_coding(coding).code for coding in written}) - {""}
+    return frozenset(plain | {_code(coding) for coding in written}) - {""}
 
 
 def counted(count: int, singular: str, plural: str) -> str:
@@ -71,7 +71,11 @@ def counted(count: int, singular: str, plural: str) -> str:
 
 
 def _coding(written: Json) -> Coding:
-    code = written.get("code")
     system = text(written.get("system"))
+    return Coding(SYSTEM_ALIASES.get(system, system), _code(written), text(written.get("display")))
+
+
+def _code(written: Json) -> str:
+    code = written.get("code")
     number = str(code) if isinstance(code, int) and not isinstance(code, bool) else ""
-    return Coding(SYSTEM_ALIASES.get(system, system), text(code) or number, text(written.get("display")))
+    return text(code) or number

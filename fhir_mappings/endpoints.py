@@ -25,8 +25,11 @@ def dicomweb_root(element: Json, study: Json, known: Mapping[str, Json]) -> str 
 
     Endpoints are contained in the study or came with it; only active ones of type dicom-wado-rs are used.
     """
+    references = objects(element.get("endpoint"))
+    if not references:
+        return None
     contained = {f"#{text(resource.get('id'))}": resource for resource in objects(study.get("contained"))}
-    for reference in objects(element.get("endpoint")):
+    for reference in references:
         root = _root(_resolve(reference, {**known, **contained}))
         if root:
             return root

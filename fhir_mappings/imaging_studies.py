@@ -80,21 +80,21 @@ def _is_mammography(study: Json) -> bool:
 
 def _exam(study: Json, patient_id: str, known: Mapping[str, Json]) -> ExamReference:
     started = parse_partial_date(study.get("started"))
+    mammograms = [series for series in objects(study.get("series")) if _may_be_mammography(series)]
     return ExamReference(
         patient_id=patient_id,
         study_uid=study_uid(study),
         accession_number=accession_number(study),
         performed_on=started.earliest if started and started.is_exact else None,
-        dicomweb_root=_root(study, known),
+        dicomweb_root=_root(study, mammograms, known),
         resource=own_reference(study),
-        images=_images(study),
+        images=_images(study, mammograms),
     )
 
 
-def _images(study: Json) -> str | None:
+def _images(study: Json, mammograms: Iterable[Json]) -> str | None:
     """A digest of the instances that are listed, or of their numbers; reports beside the mammograms do not count."""
-    listed = [_listed(series) for series in objects(study.get("series")) if _may_be_mammography(series)]
-    said = sorted(listed) if listed else [str(study.get("numberOfInstances") or "")]
+    said = sorted(map(_listed, mammograms)) or [str(study.get("numberOfInstances") or "")]
     return sha256("\n".join(said).encode()).hexdigest()[:16] if any(said) else None
 
 
@@ -103,9 +103,8 @@ def _listed(series: Json) -> str:
     return " ".join((text(series.get("uid")), str(series.get("numberOfInstances") or ""), *instances)).strip()
 
 
-def _root(study: Json, known: Mapping[str, Json]) -> str | None:
+def _root(study: Json, mammograms: Iterable[Json], known: Mapping[str, Json]) -> str | None:
     """A series' endpoint overrides the study's (R4 ImagingStudy.series.endpoint); differing ones give None."""
-    mammograms = [series for series in objects(study.get("series")) if _may_be_mammography(series)]
     of_series = {root for series in mammograms if (root := dicomweb_root(series, study, known))}
     if of_series:
         return of_series.pop() if len(of_series) == 1 else None

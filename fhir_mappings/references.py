@@ -13,6 +13,7 @@ _REFERENCE = re.compile(rf"(?:https?://[^\s?#]+/)?([A-Za-z]+)/({_ID})(?:/_histor
 # DICOM PS3.5 section 9.1: numbers joined by dots, at most 64 characters. It forbids leading zeros, but archives hold
 # studies that have them.
 _UID = re.compile(r"[0-2](?:\.[0-9]+)+")
+_ACCESSION = Coding(*ACCESSION_NUMBER)
 _LONGEST_REFERENCE = 2048
 _OID_PREFIX = "urn:oid:"
 # In QIDO-RS `*` and `?` are wildcards (PS3.18 section 8.3.4), and `\` separates values (PS3.5 section 6.2).
@@ -93,6 +94,6 @@ def accession_number(resource: object) -> str | None:
 
 def _is_accession(identifier: Json) -> bool:
     kinds = codings(identifier.get("type"))
-    if Coding(*ACCESSION_NUMBER).key in {kind.key for kind in kinds}:
-        return True
-    return not kinds and ACCESSION_NUMBER[1] in codes_of(identifier.get("type"))
+    if kinds:
+        return _ACCESSION.key in {kind.key for kind in kinds}
+    return _ACCESSION.code in codes_of(identifier.get("type"))

@@ -24,6 +24,8 @@ def exams_newest_first(assessment: Assessment) -> tuple[Exam, ...]:
 
 def apart(trajectory: Trajectory) -> tuple[ScoredExam, ...]:
     """The exams that have a score, but none that may be joined to the line or to what came before it."""
+    if not trajectory.apart:
+        return ()
     comparable = {exam.study_uid for exam in (*trajectory.older, *trajectory.points)}
     return tuple(exam for exam in trajectory.apart if exam.study_uid not in comparable)
 

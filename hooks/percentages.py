@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 
 _MOST_DECIMALS = 20  # more than a float's shortest text can hold, so rounding always stops hiding something before
 
@@ -55,7 +56,9 @@ def _beside(fraction: float, limit: float) -> str:
     return f"{exact:.{decimals}f}"
 
 
+@lru_cache
 def _in_full(fraction: float) -> str:
+    """Of limits, which a site has few of."""
     exact = _percent(fraction).normalize()
     return f"{exact:.{max(1, -int(exact.as_tuple().exponent))}f}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 
@@ -30,7 +30,8 @@ class Reasoning:
 
     def to_json(self) -> dict[str, Any]:
         """All of it in plain JSON."""
-        answers = [asdict(answer) for answer in self.answers]
+        # Not `asdict`, which copies deeply what needs no copy: every card's reasoning is kept.
+        answers = [dict(vars(answer)) for answer in self.answers]
         return {"answers": answers, "unknowns": list(self.unknowns), "ages": dict(self.ages)}
 
     @classmethod

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
 
+import numpy as np
 import torch
 from pydicom import Dataset
 from torch import Tensor
@@ -85,7 +86,8 @@ class Scorer:
         """The network's input of one view, (1, rows, columns)."""
         if isinstance(picture, Windowed):
             return finished_on(self.processor.device, picture, self._preparer.format)
-        return torch.from_numpy(picture).to(self.processor.device)
+        # Pictures that came from another machine are in memory that nobody may write to, which torch will not have.
+        return torch.from_numpy(np.require(picture, requirements="W")).to(self.processor.device)
 
     def _calibrated(self, raw: tuple[float, ...]) -> RiskScore:
         return RiskScore(self.card.calibration.risks(raw), raw, self.card.version)

@@ -58,8 +58,8 @@ class Trouble:
 class ModelChange:
     """At an hour of the year so many old exams are to be scored by another model.
 
-    `beside`: by `rescore --model`, while new exams go first and are scored by both models until the old ones are done.
-    Otherwise the setting was changed at once: the old ones were queued first, and new ones wait for all of them.
+    New exams go first either way. `beside`: by `rescore --model`, while new ones are scored by both models until the old
+    ones are done. Otherwise the setting was changed at once, and the new model alone scores them.
     """
 
     begins: int
@@ -139,9 +139,7 @@ def simulate(exams: Counts, site: Site, scenario: Scenario) -> Year:
     arrived: Counts = np.cumsum(exams)
     found = _found(arrived, site, scenario)
     can = _can(len(exams), site, scenario)
-    change = scenario.change or ModelChange(len(exams), 0)
-    serve = _beside if change.beside else _in_one_queue
-    scored, old_waiting = serve(found, can, change)
+    scored, old_waiting = _new_first(found, can, scenario.change or ModelChange(len(exams), 0))
     return Year(arrived, scored, old_waiting)
 
 
@@ -169,7 +167,7 @@ def _can(hours: int, site: Site, scenario: Scenario) -> Counts:
     return np.diff(np.floor(np.cumsum(site.exams_an_hour * speed)), prepend=0).astype(np.int64)
 
 
-def _beside(found: Counts, can: Counts, change: ModelChange) -> tuple[Counts, Counts]:
+def _new_first(found: Counts, can: Counts, change: ModelChange) -> tuple[Counts, Counts]:
     """New exams first; what is left of an hour is for the old ones."""
     scored, old_waiting = np.zeros_like(found), np.zeros_like(found)
     done, old, is_under_way = 0, 0, False
@@ -179,24 +177,11 @@ def _beside(found: Counts, can: Counts, change: ModelChange) -> tuple[Counts, Co
         new = min(free, known - done)
         done += new
         if is_under_way:
-            # Scored by the model that there is, so the new one has to score them, too.
-            old += new - min(free - new, old)
+            # Beside the model that there is, which has scored the new ones, the new model has to score them, too.
+            old += new * change.beside - min(free - new, old)
             is_under_way = old > 0
         scored[hour], old_waiting[hour] = done, old
     return scored, old_waiting
-
-
-def _in_one_queue(found: Counts, can: Counts, change: ModelChange) -> tuple[Counts, Counts]:
-    """Whoever was queued first is scored first, old or new."""
-    begun = np.arange(len(found)) >= change.begins
-    queued = found + change.exams * begun
-    served, done = np.zeros_like(found), 0
-    for hour, (known, free) in enumerate(zip(queued.tolist(), can.tolist(), strict=True)):
-        done += min(free, known - done)
-        served[hour] = done
-    before = found[change.begins - 1] if change.begins else 0
-    old_done = np.clip(served - before, 0, change.exams) * begun
-    return served - old_done, change.exams * begun - old_done
 
 
 def told(year: Year, scenario: Scenario) -> Told:

@@ -44,7 +44,7 @@ class Operations:
         return count_errands(self._engine, self.model)
 
     def oldest_queued_at(self) -> datetime | None:
-        """Since when the exam that has waited longest has been queued."""
+        """Since when the exam that has waited longest has been queued, but for the backlog of a new model."""
         return oldest_queued_at(self._engine, self.model)
 
     def letters(self) -> dict[tuple[str, str], int]:
@@ -64,8 +64,8 @@ class Operations:
         return count_cards(self._engine, since)
 
     def runs(self, count: int = 10) -> list[Run]:
-        """The last runs over the site, newest first."""
-        return RunRecords(self._engine).last(count)
+        """The last runs over the site with its model, newest first: another model's is none of its nights."""
+        return RunRecords(self._engine).last(count, self.model)
 
     def spread(self) -> list[ScoreSpread]:
         """How the scores of each unit's exams lie, month by month over a year; up to a quarter of an hour old."""

@@ -1,16 +1,19 @@
-"""What runs on the nodes of a cluster: a function that prepares an exam, and an object that holds a network."""
+"""What runs on the nodes of a cluster: a check, a function that prepares an exam, an object that holds a network."""
 
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 import torch
 
+from cds.command_line import set_up_logging
 from cds.errors import ClusterNotUsable, MammoTrendError, ModelNotUsable
+from cds.operations.safety import refuse_unsafe
 from cds.scoring.batches import BatchScoring
 from cds.scoring.outcomes import Done, Held, Prepared, Ready
 from cds.scoring.preparation import Preparation
@@ -21,31 +24,59 @@ from cds.settings import Settings, read_settings
 from cds.store.stage_times import Spent
 from cds.store.store import ScoringJob
 from cds.store.tables import Stage
+from model.errors import ModelError
+from model.prepared import PreparedExam
 from model.preparer import Preparer
+from model.provenance import software
 
 CONFIG = "MAMMOTREND_CONFIG"
 
 
+class ClusterFault(MammoTrendError):
+    """The cluster lost an exam more often than it tries again."""
+
+
 @dataclass(frozen=True)
 class Told:
-    """What a node says of exams, and how long it was at them. `bytes_held` is what the pictures of a ready one take."""
+    """What a node says of exams, and how long it was at them. `bytes_held` is what the pictures of a ready one take.
 
-    outcomes: Sequence[Done | Held]
-    spent: Mapping[Stage, Spent]
+    With a `problem` the node itself cannot work, and has looked at no exam.
+    """
+
+    outcomes: Sequence[Done | Held] = ()
+    spent: Mapping[Stage, Spent] = field(default_factory=dict)
     ready: ScoringJob | None = None
     bytes_held: int = 0
+    problem: str = ""
+
+
+def program() -> str:
+    """The version of this program. That of torch may differ where GPUs score and other nodes have none."""
+    return software().partition(",")[0]
+
+
+def problem(model: str, wanted: str) -> str:
+    """Why this node cannot prepare exams for a model, with this version of the program; empty where it can."""
+    try:
+        if program() != wanted:
+            raise ClusterNotUsable(f"it has {program()}, and the worker {wanted}; install the same on all")
+        _preparation(model, scored_on_gpu=False)
+    except Exception as fault:  # noqa: BLE001 # whatever it is, it is the node's
+        return _in_words(fault)
+    return ""
 
 
 def prepare(model: str, scored_on_gpu: bool, job: ScoringJob) -> tuple[Told, Prepared | None]:
     """What comes of an exam, and apart from it its pictures; where GPUs score, it is they that make them."""
-    times = _times()
     try:
-        outcome = _preparation(model, scored_on_gpu).prepared(job)
-    except MammoTrendError as fault:
-        outcome = Held.because_of(job, fault)
+        preparation = _preparation(model, scored_on_gpu)
+    except Exception as fault:  # noqa: BLE001 # it would take all exams that there are, and hold them one by one
+        return Told(problem=_in_words(fault)), None
+    outcome = preparation.prepared(job)
+    spent = _times().taken()
     if isinstance(outcome, Ready):
-        return Told([], times.taken(), outcome.job, outcome.exam.bytes_held), outcome.exam
-    return Told([outcome], times.taken()), None
+        return Told((), spent, outcome.job, outcome.exam.bytes_held), outcome.exam
+    return Told([outcome], spent), None
 
 
 class NodeScorer:
@@ -54,31 +85,35 @@ class NodeScorer:
     def __init__(self, model: str, cores: int) -> None:
         """Computes on so many cores, or on a GPU.
 
-        What is wrong with the node is kept to be told: who cannot be made at all would be made again for ever.
+        What is wrong with the node is kept to be told: of who cannot be made at all nobody hears why.
         """
         torch.set_num_threads(cores)
         self._times, self.problem = StageTimes(), ""
         try:
             scorer = site_scorer(_settings())
             _require(model, scorer.card.version.key)
-        except MammoTrendError as fault:
-            self.problem = str(fault)
+        except Exception as fault:  # noqa: BLE001 # whatever it is, it is told
+            self.problem = _in_words(fault)
             return
         self._scoring = BatchScoring(scorer, self._times)
 
     def batch_exams(self) -> int:
-        """How many exams are best scored together; raises ModelNotUsable where it can score none."""
+        """How many exams are best scored together; raises ClusterNotUsable where it can score none."""
         if self.problem:
-            raise ModelNotUsable(self.problem)
+            raise ClusterNotUsable(self.problem)
         return self._scoring.batch_exams
 
-    def score(self, jobs: Sequence[ScoringJob], *pictures: Prepared) -> Told:
-        """What comes of exams whose pictures are given."""
-        if self.problem:
-            fault = ModelNotUsable(self.problem)
-            return Told([Held.because_of(job, fault) for job in jobs], {})
-        ready = [Ready(job, exam) for job, exam in zip(jobs, pictures, strict=True)]
-        return Told(self._scoring.scored(ready), self._times.taken())
+    def score(self, jobs: Sequence[ScoringJob], *pictures: PreparedExam | None) -> Told:
+        """What comes of exams whose pictures are given, in their order.
+
+        Pictures that were lost with their node were made again, and that may have come to something else.
+        """
+        given = zip(jobs, pictures, strict=True)
+        ready = [Ready(job, exam) for job, exam in given if exam is not None and exam.study_uid == job.study_uid]
+        outcomes = {one.job.scoring_id: one for one in self._scoring.scored(ready)} if ready else {}
+        gone = ClusterFault("its pictures were lost with a node, and could not be made again; it is tried again")
+        told = [outcomes.get(job.scoring_id) or Held.because_of(job, gone) for job in jobs]
+        return Told(told, self._times.taken())
 
 
 @cache
@@ -99,13 +134,23 @@ def _preparation(model: str, scored_on_gpu: bool) -> Preparation:
 
 
 def _settings() -> Settings:
-    """Those of the node: secrets do not travel."""
+    """Those of the node: secrets do not travel. With them its logs, which Ray keeps in files, become quiet."""
+    set_up_logging("WARNING")
     file = os.environ.get(CONFIG)
     if not file:
-        raise ClusterNotUsable(f"{CONFIG} was not set where `ray start` was called on a node: name its settings file")
-    return read_settings(Path(file))
+        raise ClusterNotUsable(f"{CONFIG} was not set where `ray start` was called: name its settings file")
+    settings = read_settings(Path(file))
+    refuse_unsafe(settings)
+    return settings
 
 
 def _require(wanted: str, found: str) -> None:
     if found != wanted:
-        raise ModelNotUsable("a node of the cluster has another model than this process; install the same on all")
+        raise ModelNotUsable("its settings name another model than the worker's; install the same on all")
+
+
+def _in_words(fault: Exception) -> str:
+    """What is wrong with this node. Only our own errors are quoted."""
+    ours = isinstance(fault, MammoTrendError | ModelError)
+    said = str(fault) if ours else f"an unforeseen fault ({type(fault).__name__})"
+    return f"the node {platform.node()!r} of the cluster cannot work: {said}"

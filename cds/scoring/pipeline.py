@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
 from queue import Empty, SimpleQueue
-from threading import Event
+from threading import Event, Lock
 from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -69,6 +71,8 @@ class _Shift:
     ready: SimpleQueue[Ready | None] = field(default_factory=SimpleQueue)
     outcomes: SimpleQueue[Done | Held | None] = field(default_factory=SimpleQueue)
     in_hand: dict[int, ScoringJob] = field(default_factory=dict)
+    lookout: Lock = field(default_factory=Lock)
+    claimed_s: float = -math.inf
     fault: SQLAlchemyError | None = None
     broken: bool = False
 
@@ -141,11 +145,18 @@ class ScoringPipeline:
     def _fetch(self, shift: _Shift) -> None:
         """One fetching thread."""
         while not shift.is_over():
+            began_s = time.monotonic()
             if shift.ready.qsize() >= BATCHES_READY * self._scoring.batch_exams * self._scoring.at_once:
                 shift.stop.wait(READY_POLL_S)
             elif not self._fetch_next(shift):
                 if shift.until_empty:
                     return
+                self._wait_for_more(shift, began_s)
+
+    def _wait_for_more(self, shift: _Shift, since_s: float) -> None:
+        """One idle thread at a time asks the store, however many there are; what it finds calls the others, too."""
+        with shift.lookout:
+            if shift.claimed_s < since_s:
                 shift.stop.wait(IDLE_S)
 
     def _fetch_next(self, shift: _Shift) -> bool:
@@ -175,15 +186,22 @@ class ScoringPipeline:
             return None
         if job is not None:
             shift.in_hand[job.scoring_id] = job
+            shift.claimed_s = time.monotonic()
         return job
 
     def _score(self, shift: _Shift) -> None:
         """One scoring thread."""
-        while batch := self._batch(shift):
-            for outcome in self._scoring.scored(batch):
-                shift.outcomes.put(outcome)
-            for one in batch:
-                self._budget.change(one.exam.bytes_held, 0)
+        while self._score_next(shift):
+            pass
+
+    def _score_next(self, shift: _Shift) -> bool:
+        """Score a batch; False where there is nothing more. No picture is held on to while the next is waited for."""
+        batch = self._batch(shift)
+        for outcome in self._scoring.scored(batch) if batch else []:
+            shift.outcomes.put(outcome)
+        for one in batch:
+            self._budget.change(one.exam.bytes_held, 0)
+        return bool(batch)
 
     def _batch(self, shift: _Shift) -> list[Ready]:
         """What is ready, up to a batch of it; waits for the first. None in the queue ends one scoring thread."""

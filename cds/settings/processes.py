@@ -75,8 +75,8 @@ class ClusterSettings(Section):
     """How many exams are under way at a time; 0: as many as there are cores for."""
     cores_an_exam: float = Field(default=0.5, gt=0)
     """How much of a core an exam takes that is fetched and prepared: half the time it waits for the archive."""
-    in_flight_megabytes: int = Field(default=16_384, ge=256)
-    """How much memory of the cluster exams may take that are not scored yet."""
+    in_flight_megabytes: int = Field(default=0, ge=0)
+    """How much memory of the cluster exams may take that are not scored yet; 0: 512 for each that is under way."""
 
 
 class NightSettings(Section):

@@ -41,6 +41,7 @@ _TRAIL, _HEAD = (SQLModel.metadata.tables[str(table.__tablename__)] for table in
 _RAISE_HEAD = (
     _HEAD.update().values(number=_HEAD.c.number + sa.bindparam("entries")).returning(_HEAD.c.number, _HEAD.c.digest)
 )
+_ADD = _TRAIL.insert()
 _SEAL_HEAD = _HEAD.update().values(digest=sa.bindparam("last"))
 
 
@@ -93,7 +94,7 @@ def append(connection: sa.Connection, events: Sequence[AccessEvent]) -> None:
     rows = [_row(event) for event in events]
     number, digest = connection.execute(_RAISE_HEAD, {"entries": len(rows)}).one()
     entries = list(chained(rows, Head(number - len(rows), digest)))
-    connection.execute(_TRAIL.insert(), entries)
+    connection.execute(_ADD, entries)
     connection.execute(_SEAL_HEAD, {"last": entries[-1]["digest"]})
 
 

@@ -13,7 +13,7 @@ from sqlmodel import Session, SQLModel, col, select
 from cds.store.audit import note
 from cds.store.database import insert_into
 from cds.store.shared_commit import SharedCommit
-from cds.store.tables import Feedback, ShownCard
+from cds.store.tables import Feedback, NewCard, ShownCard
 from fhir_mappings.access_events import AccessEvent, Action, WebCall
 from hooks.earlier_cards import EarlierCard
 
@@ -26,8 +26,8 @@ class Accepted:
     study_uid: str | None = field(repr=False)
 
 
-_CARDS = SQLModel.metadata.tables[str(ShownCard.__tablename__)]
 # Made once: to put a statement together takes longer than to run it, and a hook waits.
+_KEEP = SQLModel.metadata.tables[str(ShownCard.__tablename__)].insert()
 _OVERRIDDEN = (
     (col(Feedback.card) == ShownCard.uuid)
     & (col(Feedback.outcome) == "overridden")
@@ -52,10 +52,10 @@ class CardRecords:
         self._engine = engine
         self._shared = SharedCommit(engine)
 
-    def save(self, cards: Sequence[ShownCard], answered: AccessEvent) -> None:
+    def save(self, cards: Sequence[NewCard], answered: AccessEvent) -> None:
         """Keep the cards of one answer, and in the audit trail whom it was given to."""
-        rows = [card.model_dump() for card in cards]
-        self._shared.write(lambda connection: rows and connection.execute(_CARDS.insert(), rows), answered)
+        rows = [dict(card) for card in cards]
+        self._shared.write(lambda connection: rows and connection.execute(_KEEP, rows), answered)
 
     def find(self, uuid: str, ehr: str) -> ShownCard | None:
         """A card that an EHR was shown; None for one that is not known, is another EHR's, or was withheld."""

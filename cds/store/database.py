@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlmodel import Session, SQLModel
@@ -16,6 +16,8 @@ from sqlmodel import Session, SQLModel
 from cds.errors import DatabaseUnreachable, SettingsError
 from cds.store.upgrade import DATABASES, prepare
 
+MOST_CONNECTIONS = 15
+"""Of one process to a PostgreSQL. All are kept: a new one takes it longer than all that a hook asks."""
 BUSY_TIMEOUT_MS = 10_000
 BUSY_POLL_S = 0.02
 WRITE_POLL_S = 0.001
@@ -43,7 +45,7 @@ def connect(url: str) -> Engine:
     """An engine for the database as it is; raises SettingsError for an address that cannot be used."""
     try:
         # Without hide_parameters every error would quote the values of its statement.
-        engine = create_engine(url, hide_parameters=True, pool_pre_ping=True)
+        engine = create_engine(url, hide_parameters=True, **_pool(url))
         if engine.dialect.name not in DATABASES:
             raise SettingsError(f"database_url: {engine.dialect.name!r} is not supported; use sqlite or postgresql")
         if engine.dialect.name == "sqlite":
@@ -57,6 +59,13 @@ def connect(url: str) -> Engine:
     except (SQLAlchemyError, ImportError) as e:
         raise _not_opened(e) from e
     return engine
+
+
+def _pool(url: str) -> dict[str, Any]:
+    if make_url(url).get_backend_name() == "sqlite":
+        return {}
+    # A server may be gone since the last question; a file never is.
+    return {"pool_pre_ping": True, "pool_size": MOST_CONNECTIONS, "max_overflow": 0}
 
 
 def _not_opened(error: Exception) -> SettingsError:

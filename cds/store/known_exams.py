@@ -34,7 +34,7 @@ class StoredErrand(NamedTuple):
 
     id: int
     state: str
-    urgent: bool
+    priority: int
     due_at: datetime
     claimed_until: datetime | None
     problem: str | None

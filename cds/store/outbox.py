@@ -140,12 +140,15 @@ class OutboxRecords:
         # Not by the database: SQLite would read every letter there is in that order.
         return sorted(letters, key=lambda letter: letter.id)
 
-    def count_written(self, since: datetime) -> int:
-        """How many assessments were brought into charts since a moment."""
+    def count_written(self, model: str, since: datetime) -> int:
+        """How many assessments by a model were brought into charts since a moment."""
+        # Not joined: SQLite would begin with all assessments by the model.
+        made_by = select(Assessment.model).where(Assessment.id == Outbox.assessment_id).correlate(Outbox)
         query = select(func.count()).where(
             Outbox.state == OutboxState.DELIVERED,
             Outbox.destination == Destination.CHART,
             col(Outbox.finished_at) >= since,
+            made_by.scalar_subquery() == model,
         )
         with Session(self._engine) as session:
             return session.exec(query).one()

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, fields
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, bindparam, delete, update
+from sqlalchemy import ColumnElement, Engine, bindparam, case, delete, update
 from sqlmodel import Session, col, select
 
 from cds.store.assessments import retract
 from cds.store.audit import AccessEvent, Action, note
 from cds.store.database import insert_into, lock_before_reading
 from cds.store.known_exams import KnownExam, StoredExam, by_key, query, read
-from cds.store.tables import Exam, ExamSource, Scoring, ScoringState
+from cds.store.tables import Exam, ExamSource, Priority, Scoring, ScoringState
 
 _CORRECTABLE = ("accession_number", "imaging_study", "performed_on", "dicomweb_root", "patient_identifiers", "images")
 _SCORING_ASKS_FOR = frozenset({"performed_on", "dicomweb_root", "patient_identifiers"})
@@ -63,8 +63,10 @@ def register(engine: Engine, exams: Sequence[NewExam], model: str, now: datetime
     if news:
         with Session(engine) as session:
             for row, exam in _locked(session, news, now):
-                _put(session, row, exam, model, now, urgent)
+                _put(session, row, exam, model, now, Priority.URGENT if urgent else Priority.NEW)
             session.commit()
+        for ehr, patient_id in sorted({(exam.ehr, exam.patient_id) for exam in news}):
+            _bring_forward(engine, ehr, patient_id, model)
     return len({(exam.ehr, exam.key) for exam in news} - known.keys())
 
 
@@ -103,10 +105,10 @@ def is_news(exam: NewExam, known: Mapping[tuple[str, str], KnownExam], now: date
         return False
     ended = errand.finished_at if errand.claimed_until is None else None
     waits = errand.due_at > now and ended is not None and ended <= now - SHORTEST_WAIT
-    return waits or not errand.urgent
+    return waits or errand.priority != Priority.URGENT
 
 
-def _put(session: Session, row: Exam, exam: NewExam, model: str, now: datetime, urgent: bool) -> None:
+def _put(session: Session, row: Exam, exam: NewExam, model: str, now: datetime, priority: Priority) -> None:
     if not _may_take_over(row, exam) and (row.patient_id != exam.patient_id or not row.listed):
         return  # on record for another patient, or withdrawn by the EHR
     if row.patient_id == exam.patient_id:
@@ -115,7 +117,22 @@ def _put(session: Session, row: Exam, exam: NewExam, model: str, now: datetime, 
         _move(session, row, exam, now)
     row.listed = True
     session.flush()
-    _queue(session, [row.id or 0], model, now, urgent=urgent)
+    _queue(session, [row.id or 0], model, now, priority)
+
+
+def _bring_forward(engine: Engine, ehr: str, patient_id: str, model: str) -> None:
+    """Have what a patient has in the backlog scored with what is new of her: her assessment waits for all of it."""
+    errands = select(Scoring.id, Scoring.state, Scoring.priority).join(Exam, col(Exam.id) == Scoring.exam_id)
+    hers = errands.where(Exam.ehr == ehr, Exam.patient_id == patient_id, col(Exam.listed), Scoring.model == model)
+    with Session(engine) as session:
+        # Chosen here: SQLite would look for hers among all that are in the backlog.
+        ids = [found for found, *why in session.exec(hers) if why == [ScoringState.QUEUED, Priority.BACKLOG]]
+        if ids:
+            # In the order in which a hook writes them, too, or two could wait for each other for ever.
+            these = select(Scoring.id).where(col(Scoring.id).in_(ids)).order_by(col(Scoring.exam_id))
+            forward = update(Scoring).where(col(Scoring.id).in_(these.with_for_update()))
+            session.execute(forward.where(col(Scoring.priority) == Priority.BACKLOG).values(priority=Priority.NEW))
+            session.commit()
 
 
 def _may_take_over(row: Exam | StoredExam, exam: NewExam) -> bool:
@@ -206,11 +223,15 @@ def reopen_study(engine: Engine, study_uid: str, now: datetime) -> int:
     with Session(engine) as session:
         count = reopen(session, col(Scoring.exam_id).in_(exams), list(ScoringState), now)
         session.commit()
-        return count
+        whose = select(Exam.ehr, Exam.patient_id, Scoring.model).join(Scoring, col(Scoring.exam_id) == Exam.id)
+        owners = session.exec(whose.where(Exam.study_uid == study_uid, col(Exam.listed))).all()
+    for ehr, patient_id, model in sorted(owners):
+        _bring_forward(engine, ehr, patient_id, model)
+    return count
 
 
 def reopen(session: Session, which: ColumnElement[bool], states: Sequence[ScoringState], now: datetime) -> int:
-    """Queue errands again, due at once, that are in one of these states.
+    """Queue errands again, due at once, that are in one of these states; they are then new, if not urgent.
 
     The attempt is counted, which takes the exam from a worker that has it under the old particulars.
     """
@@ -220,6 +241,7 @@ def reopen(session: Session, which: ColumnElement[bool], states: Sequence[Scorin
         "finished_at": None,
         "claimed_until": None,
         "exclusions": [],
+        "priority": case((col(Scoring.priority) == Priority.BACKLOG, Priority.NEW), else_=col(Scoring.priority)),
         "due_at": now,
     }
     changed = session.execute(
@@ -231,11 +253,11 @@ def reopen(session: Session, which: ColumnElement[bool], states: Sequence[Scorin
 
 
 def queue_known(engine: Engine, which: ColumnElement[bool], model: str, now: datetime) -> int:
-    """Queue those of the known exams that a model has no errand for; how many those were."""
+    """Queue those of the known exams that a model has no errand for, behind all others; how many those were."""
     queued, last = 0, 0
     while ids := _unseen(engine, which, model, last):
         with Session(engine) as session:
-            queued += _queue(session, ids, model, now, urgent=False)
+            queued += _queue(session, ids, model, now, Priority.BACKLOG)
             session.commit()
         last = ids[-1]
     return queued
@@ -249,8 +271,8 @@ def _unseen(engine: Engine, which: ColumnElement[bool], model: str, last: int) -
         return [found or 0 for found in session.exec(these.order_by(col(Exam.id)).limit(AT_A_TIME)).all()]
 
 
-def _queue(session: Session, exam_ids: Sequence[int], model: str, now: datetime, *, urgent: bool) -> int:
-    """Queue exams for a model; those that it has an errand for already stay as they are, but for their urgency.
+def _queue(session: Session, exam_ids: Sequence[int], model: str, now: datetime, priority: Priority) -> int:
+    """Queue exams for a model; those that it has an errand for already stay as they are, unless this is urgent.
 
     Returns how many were queued.
     Every EHR's exam goes through the worker, also where the study has a score: the patient is checked there.
@@ -258,7 +280,7 @@ def _queue(session: Session, exam_ids: Sequence[int], model: str, now: datetime,
     values = {
         "model": model,
         "state": ScoringState.QUEUED,
-        "urgent": urgent,
+        "priority": priority,
         "queued_at": now,
         "due_at": now,
         "attempts": 0,
@@ -267,9 +289,9 @@ def _queue(session: Session, exam_ids: Sequence[int], model: str, now: datetime,
     }
     rows = [{"exam_id": exam_id, **values} for exam_id in exam_ids]
     queued = session.execute(insert_into(session, Scoring).values(rows).on_conflict_do_nothing())
-    if urgent:
+    if priority is Priority.URGENT:
         these = col(Scoring.exam_id).in_(exam_ids) & (col(Scoring.model) == model)
-        session.execute(update(Scoring).where(these).values(urgent=True))
+        session.execute(update(Scoring).where(these).values(priority=priority))
         # Somebody asks for it, and its fault may be repaired by now.
         rested = these & is_backing_off(now) & (col(Scoring.finished_at) <= now - SHORTEST_WAIT)
         session.execute(update(Scoring).where(rested).values(due_at=now))

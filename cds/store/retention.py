@@ -115,11 +115,18 @@ def _replaced_letters(before: datetime) -> ColumnElement[bool]:
     return is_over & (col(Outbox.queued_at) < before) & replaced.exists()
 
 
+def _old_runs(before: datetime) -> ColumnElement[bool]:
+    """Also those that were killed, but for one that may still be under way: each model has one at a time."""
+    newer = aliased(Run)
+    later = select(newer.id).where(newer.model == Run.model, col(newer.id) > col(Run.id)).correlate(Run)
+    return (col(Run.started_at) < before) & (col(Run.finished_at).is_not(None) | later.exists())
+
+
 _ROWS = {
     Kind.CARDS: _Rows(ShownCard, col(ShownCard.uuid), _old_cards),
     Kind.ANSWERED_CARDS: _Rows(ShownCard, col(ShownCard.uuid), _old_answered_cards),
     Kind.LETTERS: _Rows(Outbox, col(Outbox.id), _replaced_letters),
-    Kind.RUNS: _Rows(Run, col(Run.id), lambda before: col(Run.started_at) < before),
+    Kind.RUNS: _Rows(Run, col(Run.id), _old_runs),
     Kind.ARRIVALS: _Rows(
         Arrival, col(Arrival.study_uid), lambda before: (col(Arrival.unchanged_since) < before) & col(Arrival.taken)
     ),

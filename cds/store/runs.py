@@ -121,10 +121,11 @@ class RunRecords:
             session.execute(update(Run).where(col(Run.id) == run_id).values(**values, finished_at=now))
             session.commit()
 
-    def last(self, count: int = 10) -> list[Run]:
-        """The last runs, newest first."""
+    def last(self, count: int = 10, model: str | None = None) -> list[Run]:
+        """The last runs with a model, or with any, newest first."""
+        query = select(Run) if model is None else select(Run).where(Run.model == model)
         with Session(self._engine, expire_on_commit=False) as session:
-            return list(session.exec(select(Run).order_by(col(Run.id).desc()).limit(count)).all())
+            return list(session.exec(query.order_by(col(Run.id).desc()).limit(count)).all())
 
     def sum_up(self, model: str, since: datetime, found: int, problems: tuple[str, ...]) -> RunSummary:
         """What happened to exams of this model since a moment, whoever did it."""
@@ -139,7 +140,7 @@ class RunRecords:
                 refused.update([exclusions[0]["reason"] if exclusions else NO_REASON])
             problems_of = select(Scoring.problem).where(_ended(model, since, ScoringState.QUEUED))
             failed = Counter(problem for problem in session.exec(problems_of) if problem)
-        written = OutboxRecords(self._engine).count_written(since)
+        written = OutboxRecords(self._engine).count_written(model, since)
         return RunSummary(found, scored, dict(refused), dict(failed), written, problems)
 
 

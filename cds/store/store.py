@@ -17,7 +17,7 @@ from cds.store.outcomes import BELONGS_TO_ANOTHER, Outcome
 from cds.store.records import exclusion_rows, images_digest, score_values
 from cds.store.registration import NewExam, is_backing_off
 from cds.store.stage_times import Spent
-from cds.store.tables import Exam, Score, Scoring, ScoringState, Stage
+from cds.store.tables import Exam, Priority, Score, Scoring, ScoringState, Stage
 from cds.store.waiting import longest_due, wait_after
 from model.domain import RefusedExam, ScoredExam
 
@@ -75,8 +75,8 @@ class Store:
 
         Registering again changes nothing but urgency and what the EHR says better now: then a held or refused exam
         is tried again at once, and one whose images changed is scored again. An urgent one that waits for its next
-        attempt is tried at once too, at most once a minute. A study that the EHR lists under another patient stays
-        as it is.
+        attempt is tried at once too, at most once a minute. What the patient has in the backlog comes forward with
+        what is new of her. A study that the EHR lists under another patient stays as it is.
         """
         return registration.register(self._engine, exams, model, now, urgent=urgent)
 
@@ -89,7 +89,7 @@ class Store:
         return registration.reopen_study(self._engine, study_uid, now)
 
     def queue_known(self, model: str, selection: Selection, now: datetime) -> int:
-        """Queue every known exam of the selection for a model that has not seen it; how many those were."""
+        """Queue every known exam of the selection for a model that has not seen it, as backlog; how many those were."""
         return registration.queue_known(self._engine, selection.exams(), model, now)
 
     def other_owners(self, ehr: str, patient_id: str, keys: Collection[str]) -> set[str]:
@@ -163,7 +163,7 @@ class Store:
         due_by: datetime | None = None,
         selection: Selection = EVERYTHING,
     ) -> ScoringJob | None:
-        """Take the next due exam: urgent ones first, then in the order they were queued. None when nothing is due.
+        """Take the next due exam: by priority, then in the order they were queued. None when nothing is due.
 
         The claim counts as an attempt and is due again after `lease`, so an exam whose worker died is not lost.
         With `due_by` only what was due by then is taken, and of a selection only its exams.
@@ -172,8 +172,10 @@ class Store:
         waits = and_(col(Scoring.model) == model, col(Scoring.state) == ScoringState.QUEUED, *_of(selection))
         due = [
             question
-            for urgent in (True, False)
-            for question in longest_due(select(Scoring.id).where(waits, Scoring.urgent == urgent), Scoring, latest, now)
+            for priority in Priority
+            for question in longest_due(
+                select(Scoring.id).where(waits, Scoring.priority == priority), Scoring, latest, now
+            )
         ]
         # A claim that is still there is of a worker that has ended without a word.
         lost = case((col(Scoring.claimed_until).is_not(None), col(Scoring.lost) + 1), else_=0)
@@ -251,11 +253,15 @@ class Store:
         with Session(self._engine) as session:
             return dict(session.exec(query).all())
 
-    def untried(self, model: str, since: datetime, selection: Selection = EVERYTHING) -> int:
-        """How many exams are queued of which no attempt has ended since a moment, whoever is at them."""
+    def untried(self, model: str, since: datetime, selection: Selection = EVERYTHING, *, backlog: bool = False) -> int:
+        """How many exams are queued of which no attempt has ended since a moment, whoever is at them.
+
+        Those of the backlog are only counted if asked for: a model that is new may need weeks for them.
+        """
         query = select(func.count()).where(
             Scoring.model == model,
             Scoring.state == ScoringState.QUEUED,
+            col(Scoring.priority) <= (Priority.BACKLOG if backlog else Priority.NEW),
             col(Scoring.finished_at).is_(None) | (col(Scoring.finished_at) < since),
             *_of(selection),
         )

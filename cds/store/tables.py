@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, Column, DateTime, ForeignKey, Index, TypeDecorator, UniqueConstraint, text
+from sqlalchemy import JSON, Column, DateTime, ForeignKey, Index, Integer, TypeDecorator, UniqueConstraint, text
 from sqlalchemy.engine import Dialect
 from sqlmodel import AutoString, Field, SQLModel
 
@@ -81,6 +81,17 @@ class ScoringState(StrEnum):
     REFUSED = "refused"
 
 
+class Priority(IntEnum):
+    """Which exams that wait are scored first: those of a lower number."""
+
+    URGENT = 0
+    """A hook asks for it."""
+    NEW = 1
+    """It came by itself, or was changed."""
+    BACKLOG = 2
+    """It was known before, and only the model is new."""
+
+
 class Scoring(SQLModel, table=True):
     """The errand of scoring one exam with one model: the queue, and why an exam has no score.
 
@@ -92,7 +103,7 @@ class Scoring(SQLModel, table=True):
     __tablename__ = "scoring"
     __table_args__ = (
         UniqueConstraint("exam_id", "model", name="scoring_exam_id_model_key"),
-        Index("scoring_queue", "model", "state", "urgent", "due_at", "id"),
+        Index("scoring_queue", "model", "state", "priority", "due_at", "id"),
         Index("scoring_finished", "model", "finished_at"),
         _where("scoring_unassessed", "model", "exam_id", condition="assessed_at IS NULL AND state <> 'queued'"),
     )
@@ -101,7 +112,7 @@ class Scoring(SQLModel, table=True):
     exam_id: int = Field(sa_column=Column(ForeignKey("exam.id"), nullable=False))
     model: str
     state: ScoringState = Field(default=ScoringState.QUEUED, sa_type=AutoString)
-    urgent: bool = False
+    priority: Priority = Field(default=Priority.NEW, sa_type=Integer)
     queued_at: datetime = Field(sa_type=UtcDateTime)
     due_at: datetime = Field(sa_type=UtcDateTime)
     attempts: int = 0
@@ -249,14 +260,11 @@ class Outbox(SQLModel, table=True):
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class ShownCard(SQLModel, table=True):
+class NewCard(SQLModel):
     """A card as a call was answered, or would have been: `withheld` says why the EHR did not get it.
 
     `kind`, `detail` and `reasoning` are empty for cards from before they were kept.
     """
-
-    __tablename__ = "card"
-    __table_args__ = (Index("card_of_patient", "ehr", "patient_id"), Index("card_made", "made_at"))
 
     uuid: str = Field(primary_key=True)
     ehr: str
@@ -271,6 +279,13 @@ class ShownCard(SQLModel, table=True):
     suggestions: list[dict[str, Any]] = _json_list()
     reasoning: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     made_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class ShownCard(NewCard, table=True):
+    """A card that is kept. A call does not make one, as SQLAlchemy would follow each of its changes."""
+
+    __tablename__ = "card"
+    __table_args__ = (Index("card_of_patient", "ehr", "patient_id"), Index("card_made", "made_at"))
 
 
 class Feedback(SQLModel, table=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from itertools import chain
+from collections.abc import Iterable
 from typing import Any
 
 from flask import request
@@ -59,11 +59,15 @@ _STRICT = json.JSONDecoder(object_pairs_hook=_with_each_name_once, parse_float=_
 
 def _is_deeper_than(levels: int, value: object) -> bool:
     # Layer by layer, because a function that calls itself would need a stack as deep as what it looks for.
-    layer: list[Any] = [value]
+    layer = [value]
     for _ in range(levels):
-        objects = [part for part in layer if isinstance(part, dict)]
-        arrays = [part for part in layer if isinstance(part, list)]
-        layer = [*chain.from_iterable(map(dict.values, objects)), *chain.from_iterable(arrays)]
+        layer = [part for whole in layer for part in _parts(whole) if isinstance(part, (dict, list))]
         if not layer:
             return False
-    return any(isinstance(part, (dict, list)) for part in layer)
+    return True
+
+
+def _parts(whole: object) -> Iterable[object]:
+    if isinstance(whole, dict):
+        return whole.values()
+    return whole if isinstance(whole, list) else ()

@@ -11,10 +11,13 @@ import pytest
 from sqlalchemy import Engine
 
 from cds.lease import held
-from cds.night import LEASE, Found, Look, Night, RunUnderWay
+from cds.night import Found, Look, Night, RunUnderWay, lease_of
+from cds.store.assessments import AssessmentRecords
+from cds.store.outbox import OutboxRecords
 from cds.store.runs import RunRecords, RunSummary
 from cds.store.store import EVERYTHING, NewExam, Selection, Store
-from tests.cds.builders import MODEL, NOW, Clock, new_exam, refused, scored
+from cds.store.tables import Destination
+from tests.cds.builders import EHR, MODEL, NOW, Clock, conclusion, new_exam, refused, scored
 
 MINUTE = timedelta(minutes=1)
 
@@ -63,12 +66,47 @@ def test_a_run_finds_settles_and_sums_up_and_the_summary_is_kept(engine: Engine,
 
 
 def test_a_second_run_at_the_same_time_is_refused_and_the_first_goes_on(engine: Engine, store: Store) -> None:
-    elsewhere = held(RunRecords(engine), LEASE, "another process", Clock())
+    elsewhere = held(RunRecords(engine), lease_of(MODEL.key), "another process", Clock())
     with elsewhere, pytest.raises(RunUnderWay, match="wait for its end"):
         night(engine).run(lambda _: None)
 
     assert RunRecords(engine).last() == []
     assert night(engine).run(lambda _: None) == RunSummary()
+
+
+def test_a_run_with_another_model_neither_stops_the_sites_own_nor_is_stopped_by_it(
+    engine: Engine, store: Store
+) -> None:
+    store.register([new_exam("1.2.1")], MODEL.key, NOW)
+    summaries: list[RunSummary] = []
+
+    def meanwhile(_: datetime) -> None:
+        summaries.append(night(engine, Finds(store, new_exam("1.2.2"))).run(lambda _: None))
+        with pytest.raises(RunUnderWay, match="a run with this model"):
+            night(engine, model="another").run(lambda _: None)
+
+    summary = replace(night(engine, model="another"), holder="another process").run(meanwhile)
+
+    assert ([one.found for one in summaries], summary.found) == ([1], 0)
+    assert [run.finished_at for run in RunRecords(engine).last()] == [NOW, NOW]
+    assert store.queued("another") == {None: 1}
+
+
+def test_what_the_runs_of_two_models_came_to_is_told_apart(engine: Engine, store: Store) -> None:
+    store.register([new_exam(f"1.2.{number}", f"p{number}") for number in range(3)], MODEL.key, NOW)
+    records, outbox = AssessmentRecords(engine), OutboxRecords(engine)
+    own: list[RunSummary] = []
+
+    def of_the_site(_: datetime) -> None:
+        settle(store)
+        records.assess(EHR, "p2", MODEL.key, NOW, lambda *_: conclusion("1.2.2"), {Destination.CHART})
+        letter = outbox.claim(NOW, MINUTE)
+        assert letter is not None
+        outbox.delivered(letter, "RiskAssessment/1", NOW)
+
+    other = night(engine, model="another").run(lambda _: own.append(night(engine).run(of_the_site)))
+
+    assert [(one.scored, one.written) for one in (*own, other)] == [(1, 1), (0, 0)]
 
 
 def test_what_waits_for_its_next_attempt_is_tried_in_a_run(engine: Engine, store: Store) -> None:
@@ -128,7 +166,7 @@ def test_a_selection_leaves_what_else_is_queued_to_others(store: Store) -> None:
 def test_a_run_that_was_killed_is_taken_up_by_the_next_one(engine: Engine, store: Store) -> None:
     exams = [new_exam(f"1.2.{number}") for number in range(4)]
     runs = RunRecords(engine)
-    runs.take_lease(LEASE, "the killed process", NOW, timedelta(minutes=5))
+    runs.take_lease(lease_of(MODEL.key), "the killed process", NOW, timedelta(minutes=5))
     runs.start(MODEL.key, NOW)
     Finds(store, *exams)(Found())
     assert store.claim(MODEL.key, NOW, timedelta(minutes=3)) is not None

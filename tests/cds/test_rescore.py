@@ -17,7 +17,7 @@ from cds.arrivals import ArchivePriors
 from cds.clerk import Clerk
 from cds.ehr_changes import EhrChanges, NightEhr
 from cds.errors import EhrRefused
-from cds.night import Night
+from cds.night import Look, Night
 from cds.outbox import Outbox
 from cds.pacs.archive import FoundStudy
 from cds.reporting import Priors, ReportedEhr, Reporter
@@ -48,6 +48,9 @@ class Site:
         self.ehr, self.pacs, self.scorer = ChartEhr("p1"), pacs or FakeArchive({}), FakeScorer()
         self.written: list[Delivery] = []
         self.priors: Priors | None = None
+        self.looks: Sequence[Look] = [
+            EhrChanges([NightEhr(EHR, self.ehr.opening())], Store(engine), RunRecords(engine), MODEL.key, self.clock)
+        ]
 
     def file(self, *study_uids: str) -> None:
         """Exams in the chart and in the archive."""
@@ -65,8 +68,7 @@ class Site:
 
     def _site_run(self, console: Console) -> SiteRun:
         store, runs = Store(self.engine), RunRecords(self.engine)
-        changes = EhrChanges([NightEhr(EHR, self.ehr.opening())], store, runs, MODEL.key, self.clock)
-        night = Night([changes], store, runs, MODEL.key, self.clock, "this process")
+        night = Night(self.looks, store, runs, MODEL.key, self.clock, "this process")
         budget, passed_s = ByteBudget(2 * STUDY_BYTES), self.clock.monotonic_s
         pipeline = in_process(store, self.pacs, self.scorer, MODEL.key, self.clock, budget, clock_s=passed_s)
         told = {EHR: ReportedEhr(destinations=frozenset({Destination.CHART}))}
@@ -106,6 +108,33 @@ def test_earlier_exams_that_an_archive_has_are_scored_in_the_same_run(site: Site
 
     assert (summary.scored, summary.written) == (2, 1)
     assert "0 still queued" in printed
+
+
+def test_with_a_new_model_it_waits_for_the_backlog_too(site: Site, store: Store) -> None:
+    site.file("1.2.1", "1.2.2")
+    store.register([new_exam("1.2.1"), new_exam("1.2.2")], "the old model", NOW)
+
+    summary, printed = site.run()
+
+    assert (summary.scored, "0 still queued" in printed) == (2, True)
+
+
+def test_exams_that_come_while_another_model_scores_the_archive_are_scored_by_it_in_the_same_run(
+    site: Site, store: Store
+) -> None:
+    site.file("1.2.1", "1.2.2")
+    store.register([new_exam("1.2.1")], "the site's model", NOW)
+
+    class Slow(FakeArchive):
+        """While an exam is fetched, the site's own night finds another."""
+
+        def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+            store.register([new_exam("1.2.2")], "the site's model", NOW)
+            return super().retrieve_study(study_uid, root)
+
+    site.pacs, site.looks = Slow(site.pacs.studies), []
+
+    assert (site.run()[0].scored, store.count(MODEL.key, ScoringState.SCORED)) == (2, 2)
 
 
 def test_a_second_run_does_nothing_twice(site: Site) -> None:

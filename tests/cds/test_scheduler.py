@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from cds.clerk import Clerk
 from cds.errors import SettingsError
-from cds.night import Found, Look, Night
+from cds.night import Found, Look, Night, lease_of
 from cds.outbox import Outbox
 from cds.reporting import Reporter
 from cds.scheduler import Schedule
@@ -137,13 +137,24 @@ def test_a_run_ends_once_the_worker_beside_it_has_scored_what_was_found(
     assert lines(caplog)[0].startswith("the night: Found 1 new exams. Scored 1,")
 
 
-def test_a_run_that_another_process_is_at_is_left_out(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_run_does_not_wait_for_the_backlog_of_a_new_model(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    RunRecords(engine).take_lease("night", "another", NOW, timedelta(minutes=5))
+    Store(engine).register([new_exam()], "the old model", NOW)
 
     run_now(schedule(engine, NightSettings()), "night", lambda: bool(lines(caplog)))
 
-    assert lines(caplog) == ["the nightly run is left out: another process is at the nightly run; wait for its end"]
+    assert lines(caplog)[0].endswith("Scored 0, refused 0, failed 0; wrote 0 assessments. 1 still queued.")
+
+
+def test_a_run_that_another_process_is_at_is_left_out(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    RunRecords(engine).take_lease(lease_of(MODEL.key), "another", NOW, timedelta(minutes=5))
+
+    run_now(schedule(engine, NightSettings()), "night", lambda: bool(lines(caplog)))
+
+    assert lines(caplog) == [
+        "the nightly run is left out: another process is at a run with this model; wait for its end"
+    ]
 
 
 def test_what_a_look_into_the_archives_could_not_take_is_logged(

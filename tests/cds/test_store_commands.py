@@ -47,10 +47,10 @@ def conclude(engine: Engine, patient_id: str = PATIENT, five_year: float = 0.066
 def test_an_empty_database_is_set_up_when_asked(file: Path) -> None:
     assert run("db", "status", "--config", file)[:2] == (
         1,
-        "layout none: the database is empty; this program needs 0007\n",
+        "layout none: the database is empty; this program needs 0008\n",
     )
-    assert run("db", "upgrade", "--config", file)[:2] == (0, "the database was empty; it now has 0007\n")
-    assert run("db", "status", "--config", file)[:2] == (0, "layout 0007; this program needs 0007\n")
+    assert run("db", "upgrade", "--config", file)[:2] == (0, "the database was empty; it now has 0008\n")
+    assert run("db", "status", "--config", file)[:2] == (0, "layout 0008; this program needs 0008\n")
 
 
 def test_an_older_database_is_named_by_every_command_and_upgraded_by_one(file: Path, tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_an_older_database_is_named_by_every_command_and_upgraded_by_one(file: P
 
     status, _, err = run("worklist", "--config", file)
     assert (status, "run `mammotrend db upgrade`" in err) == (2, True)
-    assert run("db", "upgrade", "--config", file)[1] == "the database had the layout 0001; it now has 0007\n"
+    assert run("db", "upgrade", "--config", file)[1] == "the database had the layout 0001; it now has 0008\n"
     assert run("worklist", "--config", file)[0] == 0
 
 

@@ -15,7 +15,15 @@ from cds.demo.loopback import serve
 from cds.errors import ModelNotUsable, SettingsError
 from cds.operations.sign_of_life import LASTS, SCHEDULE, checked_model
 from cds.services import utc_now
-from cds.settings import EhrSettings, ImagingSettings, NightSettings, PacsSettings, Settings, read_settings
+from cds.settings import (
+    EhrSettings,
+    ImagingSettings,
+    NightSettings,
+    PacsSettings,
+    RetentionSettings,
+    Settings,
+    read_settings,
+)
 from cds.store.database import open_database
 from cds.store.retention import Kind
 from cds.store.runs import RunRecords, RunSummary
@@ -62,6 +70,21 @@ def test_the_archives_are_looked_into_only_where_the_site_says_so(tmp_path: Path
 
     assert (plain.schedule.jobs, len(plain.night.looks)) == (["night"], 1)
     assert (polling.schedule.jobs, len(polling.night.looks)) == (["poll"], 2)
+
+
+def test_another_model_than_the_sites_only_scores_what_is_known_and_leaves_the_rest_to_the_sites_own(
+    tmp_path: Path,
+) -> None:
+    site = settings(
+        tmp_path,
+        imaging=ImagingSettings(poll=True, find_priors=True),
+        retention=RetentionSettings(runs_days=400),
+    )
+
+    own, other = worker_services(site).night, worker_services(site, writes=False).night
+
+    assert (len(own.looks), own.clear is not None) == (2, True)
+    assert (len(other.looks), other.clear) == (0, None)
 
 
 def test_a_worker_says_that_it_is_there_with_the_model_of_the_settings(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from tests.cluster.ray_cluster import ray_cluster
 
 pytestmark = pytest.mark.slow
 
-EXAMS = [PhantomExam(7_000_001 + n, date(2024, 1 + n % 12, 1 + n), 0.05 * (n % 10)) for n in range(14)]
+EXAMS = [PhantomExam(7_000_001 + n, date(2024, 1 + n % 12, 1 + n), 0.05 * (n % 10)) for n in range(10)]
 BROKEN = EXAMS[3]
 """An exam of which the archive has only one view."""
 

@@ -33,6 +33,7 @@ NOT_RUN = {
     "make test": "it is what runs this test",
     "mammotrend serve": "it does not end by itself; tests/cds/test_cli.py runs it",
     "mammotrend worker": "it does not end by itself; tests/cds/test_cli.py runs it",
+    "ray": "it needs a cluster; tests/cluster/test_page.py starts one by these commands",
     "curl": "it asks a service that runs; tests/cds/web/test_health.py and test_metrics.py ask one",
     "mammotrend model import": "the published release is not here; tests/model/release runs it on files of its form",
     "mammotrend audit verify --expect": "that head is invented; tests/cds/test_audit_commands.py runs it with another",

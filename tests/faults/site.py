@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -39,9 +39,9 @@ from cds.store.outbox import OutboxRecords
 from cds.store.runs import RunRecords, RunSummary
 from cds.store.store import Store
 from cds.store.tables import Destination
-from model.domain import STANDARD_VIEWS, Provenance, RefusedExam, ScoredExam, SourceImage
+from model.domain import STANDARD_VIEWS, ModelVersion, Provenance, RefusedExam, ScoredExam, SourceImage
 from tests.builders import screening_exam
-from tests.cds.builders import EHR, MODEL, Clock, join, scored
+from tests.cds.builders import EHR, MODEL, Clock, join, scored, scored_by
 from tests.cds.scoring.fakes import FakePrepared, FakeScorer
 from tests.faults.books import scored_everything, unbalanced
 from tests.faults.front import Front
@@ -92,6 +92,18 @@ class Site:
         night, pipeline, clerk = self._night(), self.pipeline(), self.clerk()
         return SiteRun(night, pipeline, clerk, Console(file=StringIO())).run(Event())
 
+    def rescore(self, model: ModelVersion, meanwhile: Callable[[], None] = lambda: None) -> RunSummary:
+        """The run of a model that is not the site's, as `mammotrend rescore --model` does it: it looks nowhere.
+
+        What happens `meanwhile` does so while its first exam is scored.
+        """
+        runs, process = RunRecords(self.engine), f"another process with {model.key}"
+        night = Night([], Store(self.engine), runs, model.key, self.clock, process)
+        reporter = Reporter(AssessmentRecords(self.engine), model, join, {EHR: ReportedEhr()}, self.clock)
+        pipeline = self.pipeline(model.key, _AnotherModel(self.scorer, model, meanwhile))
+        clerk = Clerk(reporter, self._outbox())
+        return SiteRun(night, pipeline, clerk, Console(file=StringIO())).run(Event())
+
     def work(self) -> None:
         """What worker and clerk have to do now, without any night."""
         self.pipeline().drain(Event(), self.clock())
@@ -108,7 +120,7 @@ class Site:
         self.clock.advance(by)
         self.work()
 
-    def pipeline(self) -> ScoringPipeline:
+    def pipeline(self, model: str = MODEL.key, scorer: FakeScorer | None = None) -> ScoringPipeline:
         """The scoring."""
         root = ArchiveRoot(
             self.pacs.url, whole_timeout_s=STUDY_TIMEOUT_S, read_timeout_s=STUDY_TIMEOUT_S, retries=1, backoff_s=0
@@ -116,15 +128,25 @@ class Site:
         archive = Archives([DicomWebArchive(root)])
         budget = ByteBudget(2 * STUDY_BYTES)
         return in_process(
-            Store(self.engine), archive, self.scorer, MODEL.key, self.clock, budget, fetchers=2, store_down_s=0.05
+            Store(self.engine),
+            archive,
+            scorer or self.scorer,
+            model,
+            self.clock,
+            budget,
+            fetchers=2,
+            store_down_s=0.05,
         )
 
     def clerk(self) -> Clerk:
         """What writes."""
         told = {EHR: ReportedEhr(destinations=frozenset({Destination.CHART}))}
         reporter = Reporter(AssessmentRecords(self.engine), MODEL, join, told, self.clock)
+        return Clerk(reporter, self._outbox())
+
+    def _outbox(self) -> Outbox:
         chart = ChartDelivery({EHR: self._open_ehr})
-        return Clerk(reporter, Outbox(OutboxRecords(self.engine), {Destination.CHART: chart}, self.clock))
+        return Outbox(OutboxRecords(self.engine), {Destination.CHART: chart}, self.clock)
 
     def _night(self) -> Night:
         store, runs = Store(self.engine), RunRecords(self.engine)
@@ -169,6 +191,19 @@ def open_site(engine: Engine, folder: Path, tokens: Sequence[str] = (TOKEN,)) ->
     finally:
         ehr.stop()
         pacs.stop()
+
+
+class _AnotherModel(FakeScorer):
+    """Refuses what a scorer refuses, and scores with a model of its own."""
+
+    def __init__(self, scorer: FakeScorer, model: ModelVersion, meanwhile: Callable[[], None]) -> None:
+        super().__init__()
+        self.answers, self._model, self._meanwhile = scorer.answers, model, [meanwhile]
+
+    def score(self, exams: Sequence[FakePrepared]) -> list[ScoredExam | RefusedExam]:
+        while self._meanwhile:
+            self._meanwhile.pop()()
+        return [scored_by(self._model, exam.study_uid, 0.04, scored_at=exam.at) for exam in exams]
 
 
 class _OtherImages(FakeScorer):

@@ -7,8 +7,7 @@ from datetime import timedelta
 import pytest
 
 from cds.lease import LENGTH
-from cds.night import LEASE as NIGHT_LEASE
-from cds.night import RunUnderWay
+from cds.night import RunUnderWay, lease_of
 from cds.outbox import LEASE as DELIVERY_LEASE
 from cds.scoring.books import LEASE
 from cds.store.arrivals import ArrivalRecords
@@ -97,7 +96,7 @@ def test_a_night_that_was_killed_while_the_clock_was_wrong_does_not_keep_the_nex
     site: Site, jump: timedelta
 ) -> None:
     site.clock.advance(jump)
-    assert RunRecords(site.engine).take_lease(NIGHT_LEASE, "a killed process", site.clock(), LENGTH)
+    assert RunRecords(site.engine).take_lease(lease_of(MODEL.key), "a killed process", site.clock(), LENGTH)
     with pytest.raises(RunUnderWay):
         site.night()
     site.clock.advance(LENGTH - jump if jump > timedelta() else LENGTH)

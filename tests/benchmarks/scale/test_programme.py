@@ -78,8 +78,11 @@ def test_a_new_model_is_done_when_the_plan_says_and_nobody_new_waits_for_it() ->
     assert found.longest == told_of("a usual year").longest
 
 
-def test_a_setting_that_is_changed_at_once_makes_new_exams_wait() -> None:
-    assert told_of("a new model in March, the setting changed at once").longest > 24 * 30
+def test_of_a_setting_that_is_changed_at_once_no_new_exam_waits_either_and_the_old_ones_are_done_sooner() -> None:
+    at_once = told_of("a new model in March, the setting changed at once")
+
+    assert at_once.longest == told_of("a usual year").longest
+    assert (at_once.change_days or 0) < (told_of("a new model in March, beside the old one").change_days or 0)
 
 
 def told_of(name: str) -> Told:

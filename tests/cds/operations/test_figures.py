@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from cds.operations.figures import REFUSALS_KEPT_S, SPREAD_KEPT_S, Operations
 from cds.store.audit import AuditTrail
 from cds.store.cards import CardRecords
+from cds.store.runs import RunRecords, RunSummary
 from cds.store.store import Store
 from cds.web.app import Front, create_app
 from cds.web.monitors import Monitors
@@ -42,6 +43,14 @@ def test_the_spread_is_of_a_year_and_the_whole_of_its_first_month(engine: Engine
         store.save_score(claimed(store), scored(f"1.2.{number}", day=clock().fromisoformat(day).date()))
 
     assert [one.month for one in Operations(engine, MODEL.key, clock).spread()] == ["2025-05", "2026-05"]
+
+
+def test_only_the_runs_of_the_sites_model_are_its_nights(engine: Engine) -> None:
+    runs, clock = RunRecords(engine), Clock()
+    own, other = runs.start(MODEL.key, clock()), runs.start("another model", clock())
+    runs.finish(other, RunSummary(scored=9), clock())
+
+    assert [run.id for run in Operations(engine, MODEL.key, clock).runs()] == [own]
 
 
 def test_every_metric_that_the_alerts_of_the_documentation_use_is_told(engine: Engine) -> None:

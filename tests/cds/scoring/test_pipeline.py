@@ -18,7 +18,7 @@ from cds.scoring.books import Books
 from cds.scoring.budget import ByteBudget
 from cds.scoring.in_process import in_process
 from cds.scoring.outcomes import Done, Held, Ready
-from cds.scoring.pipeline import BATCHES_READY, STUDY_BYTES, ScoringPipeline
+from cds.scoring.pipeline import BATCHES_READY, IDLE_S, STUDY_BYTES, ScoringPipeline
 from cds.scoring.preparation import Preparation
 from cds.scoring.stages import StageTimes
 from cds.store.stage_times import Spent, sum_times
@@ -212,6 +212,62 @@ def test_a_budget_smaller_than_one_study_still_lets_one_at_a_time_through(store:
     store.register([new_exam(uid) for uid in UIDS], MODEL.key, NOW)
 
     assert drain(pipeline(store, archive(), FakeScorer(), ByteBudget(1))) == len(UIDS)
+
+
+class CountedStore(Store):
+    """A store that counts how often it is asked for an exam, and says when it has been asked in vain."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.asked, self.in_vain = 0, Event()
+
+    def claim(
+        self,
+        model: str,
+        now: datetime,
+        lease: timedelta,
+        due_by: datetime | None = None,
+        selection: Selection = EVERYTHING,
+    ) -> ScoringJob | None:
+        """As a store does."""
+        self.asked += 1
+        job = super().claim(model, now, lease, due_by, selection)
+        if job is None:
+            self.in_vain.set()
+        return job
+
+
+def test_with_nothing_to_do_the_store_is_asked_as_often_as_by_one_thread_and_what_comes_wakes_all(
+    engine: Engine,
+) -> None:
+    store, together = CountedStore(engine), threading.Barrier(8)
+
+    class Meeting(FakeArchive):
+        """Answers nobody before all eight threads have asked."""
+
+        def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+            together.wait(20)
+            return super().retrieve_study(study_uid, root)
+
+    line = pipeline(store, Meeting(archive().studies), FakeScorer(), ByteBudget(99 * STUDY_BYTES), fetchers=8)
+    stop = Event()
+    thread = Thread(target=line.run, args=(stop,))
+    thread.start()
+    try:
+        assert store.in_vain.wait(20)
+        stop.wait(5 * IDLE_S)
+        idle = store.asked
+        store.register([new_exam(uid) for uid in UIDS[:8]], MODEL.key, NOW)
+        for _ in range(2000):
+            if store.count(MODEL.key, ScoringState.SCORED) == 8:
+                break
+            stop.wait(0.01)
+    finally:
+        stop.set()
+        thread.join(20)
+
+    assert store.count(MODEL.key, ScoringState.SCORED) == 8
+    assert idle <= 8 + 8  # eight at the beginning, then one in every fifth of a second
 
 
 class BrokenStore(Store):

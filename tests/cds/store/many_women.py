@@ -25,6 +25,7 @@ _AFTER = "'.' || CAST(woman.n AS VARCHAR)"
 _STATES = (
     "UPDATE scoring SET assessed_at = finished_at WHERE exam_id % 1000 > 0",
     "UPDATE scoring SET state = 'queued', score_id = NULL, finished_at = NULL WHERE exam_id % 7 = 3",
+    "UPDATE scoring SET priority = 2 WHERE exam_id % 14 = 3",
     "UPDATE scoring SET state = 'refused', score_id = NULL WHERE exam_id % 50 = 4",
     "UPDATE card SET made_at = '2020-01-01 00:00:00' WHERE uuid NOT LIKE '%7'",
     "UPDATE audit_head SET number = (SELECT MAX(number) FROM audit)",

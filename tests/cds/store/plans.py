@@ -18,7 +18,7 @@ _DEAR = 100.0
 _EXPLAINED = ("SELECT", "INSERT", "UPDATE", "DELETE")
 _TABLES = SQLModel.metadata.tables
 _LARGE = {SORTED, *_TABLES} - {"audit_head", "lease", "run", "seen_token", "stage_time", "watermark"}
-_ALIKE = {"ehr", "model", "state", "urgent"}
+_ALIKE = {"destination", "ehr", "model", "priority", "state"}
 """Columns of few values: what an index finds by them alone may be all there is, unless it is an index of few rows."""
 _OF_FEW = {
     index.name

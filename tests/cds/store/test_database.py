@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,10 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlmodel import Session
 
 from cds.errors import DatabaseUnreachable, SettingsError
-from cds.store.database import open_database
+from cds.store.database import MOST_CONNECTIONS, open_database
 from cds.store.tables import Exam
 from tests.cds.builders import NOW
+from tests.postgresql import PostgresqlServer
 
 OPEN = """
 import sys
@@ -119,6 +120,22 @@ def test_sqlite_keeps_a_write_ahead_log_and_holds_references(tmp_path: Path) -> 
         assert connection.execute(text("PRAGMA foreign_keys")).scalar_one() == 1
         assert connection.execute(text("PRAGMA busy_timeout")).scalar_one() >= 5000
     engine.dispose()
+
+
+@pytest.mark.integration
+def test_a_process_keeps_all_its_connections_to_a_server(postgresql_server: PostgresqlServer) -> None:
+    engine = open_database(postgresql_server.new_database())
+    used = [backends(engine, MOST_CONNECTIONS) for _ in range(2)]
+    assert len(used[0]) == MOST_CONNECTIONS
+    assert used[0] == used[1]
+    engine.dispose()
+
+
+def backends(engine: Engine, count: int) -> set[int]:
+    """The server's processes that so many connections at once are of."""
+    with ExitStack() as stack:
+        opened = [stack.enter_context(engine.connect()) for _ in range(count)]
+        return {connection.execute(text("SELECT pg_backend_pid()")).scalar_one() for connection in opened}
 
 
 def test_errors_do_not_quote_the_values_of_their_statement(engine: Engine) -> None:

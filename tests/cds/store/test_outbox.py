@@ -55,8 +55,9 @@ def test_what_is_delivered_is_not_handed_out_again(engine: Engine, outbox: Outbo
     outbox.delivered(claimed(outbox), "RiskAssessment/1", NOW)
 
     assert outbox.claim(NOW + timedelta(days=9), LEASE) is None
-    assert outbox.count_written(NOW) == 1
-    assert outbox.count_written(NOW + SECOND) == 0
+    assert outbox.count_written(MODEL.key, NOW) == 1
+    assert outbox.count_written(MODEL.key, NOW + SECOND) == 0
+    assert outbox.count_written("another model", NOW) == 0
 
 
 def test_each_delivery_goes_to_exactly_one_of_many_threads(engine: Engine, outbox: OutboxRecords) -> None:

@@ -1,4 +1,4 @@
-"""A PostgreSQL that is killed under a question fails it as the driver fails, whatever the socket says."""
+"""Questions and answers over pg8000 as this program uses it, and a PostgreSQL that is killed under a question."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
 from pg8000 import InterfaceError
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from cds.store.database import connect
 from cds.store.pg8000_driver import _Connection
@@ -21,7 +22,8 @@ from tests.cds.https_server import self_signed
 from tests.postgresql import PostgresqlServer
 
 NO_TLS = b"N"
-WELCOME = b"R\0\0\0\x08\0\0\0\0" + b"Z\0\0\0\x05I"
+READY = b"Z\0\0\0\x05I"
+WELCOME = b"R\0\0\0\x08\0\0\0\0" + READY
 """AuthenticationOk and ReadyForQuery (PostgreSQL, Message Formats)."""
 
 
@@ -88,6 +90,84 @@ def test_a_value_that_cannot_be_written_spoils_no_other_question(postgresql_serv
         with engine.connect() as connection:
             assert connection.execute(text("SELECT CAST(:value AS VARCHAR)"), {"value": "a"}).scalar() == "a"
     engine.dispose()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("told", "read"),
+    [
+        ("DATE '2026-03-01'", date(2026, 3, 1)),
+        ("TIMESTAMP '2026-03-01 08:05:09'", datetime.fromisoformat("2026-03-01T08:05:09")),
+        ("TIMESTAMP '2026-03-01 08:05:09.25'", datetime.fromisoformat("2026-03-01T08:05:09.250")),
+        ("TIMESTAMP 'infinity'", "infinity"),
+        ("DATE '0044-03-15 BC'", "0044-03-15 BC"),
+    ],
+)
+def test_a_day_and_a_moment_are_read_as_pg8000_reads_them(
+    told: str, read: object, postgresql_server: PostgresqlServer
+) -> None:
+    engine = connect(postgresql_server.new_database())
+    with engine.connect() as connection:
+        assert connection.execute(text(f"SELECT {told}")).scalar_one() == read
+    engine.dispose()
+
+
+@pytest.mark.integration
+def test_each_value_stands_where_its_question_names_it(postgresql_server: PostgresqlServer) -> None:
+    engine = connect(postgresql_server.new_database())
+    question = text("SELECT CAST(:a AS VARCHAR) || ' %s $1 % ' || CAST(:b AS VARCHAR), CAST(:b AS VARCHAR)")
+    with engine.connect() as connection:
+        for a, b in (("x", "y"), (None, "y"), ("%s", "$2")):
+            whole = None if a is None else f"{a} %s $1 % {b}"
+            assert tuple(connection.execute(question, {"a": a, "b": b}).one()) == (whole, b)
+    engine.dispose()
+
+
+@pytest.mark.integration
+def test_a_question_with_a_fault_is_answered_once_and_the_next_one_is_answered_too(
+    postgresql_server: PostgresqlServer,
+) -> None:
+    engine = connect(postgresql_server.new_database())
+    question = text("SELECT 6 / CAST(:n AS INTEGER)")
+    with engine.connect() as connection:
+        with pytest.raises(DBAPIError, match="division by zero"):
+            connection.execute(question, {"n": 0})
+        connection.rollback()
+        assert connection.execute(question, {"n": 2}).scalar_one() == 3
+    engine.dispose()
+
+
+def test_all_of_a_question_is_sent_before_the_first_answer(tmp_path: Path) -> None:
+    heard: list[bytes] = []
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "s"))
+        server.listen()
+        thread = threading.Thread(target=_hear_one_question, args=(server, heard))
+        thread.start()
+        connection = _Connection("u", database="d", unix_sock=str(tmp_path / "s"))
+        connection.autocommit = True
+        connection.cursor().execute("SELECT %s", ("1",))
+        connection.close()
+        thread.join()
+    assert [tag for tag in _tags(heard[0]) if tag != "H"] == ["P", "B", "D", "E", "S"]
+
+
+def _hear_one_question(server: socket.socket, heard: list[bytes]) -> None:
+    connection, _ = server.accept()
+    with connection:
+        for answer in (NO_TLS, WELCOME):
+            connection.recv(1 << 16)
+            connection.sendall(answer)
+        heard.append(connection.recv(1 << 16))
+        connection.sendall(READY)
+        connection.recv(1 << 16)
+
+
+def _tags(messages: bytes) -> Iterator[str]:
+    """The kinds of the messages: each begins with a letter and the length of all that follows it."""
+    while messages:
+        yield chr(messages[0])
+        messages = messages[1 + int.from_bytes(messages[1:5]) :]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy import Engine
 
 from cds.store.queue_counts import NO_REASON, count_errands, count_refusals, oldest_queued_at
-from cds.store.store import Store
+from cds.store.store import EVERYTHING, Store
 from model.domain import RefusedExam
 from tests.cds.builders import MODEL, NOW, claimed, new_exam, refused, scored
 
@@ -35,3 +35,18 @@ def test_what_has_waited_longest_is_told_and_what_is_held_does_not_count(engine:
     store.save_failure(claimed(store), "no answer", NOW)
     assert oldest_queued_at(engine, MODEL.key) == LATER
     assert count_errands(engine, MODEL.key) == {"held": 1, "queued": 1}
+
+
+def test_the_backlog_of_a_new_model_is_counted_by_itself_and_does_not_count_as_waiting(
+    engine: Engine, store: Store
+) -> None:
+    store.register([new_exam(f"1.2.{number}", f"p{number}") for number in range(3)], "the old model", NOW)
+    store.queue_known(MODEL.key, EVERYTHING, NOW)
+    assert oldest_queued_at(engine, MODEL.key) is None
+
+    store.register([new_exam("1.2.9", "p9")], MODEL.key, LATER)
+    store.register([new_exam("1.2.0", "p0")], MODEL.key, LATER, urgent=True)
+    store.save_failure(claimed(store, LATER), "no answer", LATER)
+
+    assert count_errands(engine, MODEL.key) == {"held": 1, "queued": 1, "backlog": 2}
+    assert oldest_queued_at(engine, MODEL.key) == LATER

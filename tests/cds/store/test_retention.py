@@ -16,7 +16,7 @@ from cds.store.audit import AccessEvent, Action, AuditTrail, WebCall
 from cds.store.cards import CardRecords
 from cds.store.outbox import OutboxRecords
 from cds.store.retention import AT_A_TIME, Kind, Retention
-from cds.store.runs import RunRecords
+from cds.store.runs import RunRecords, RunSummary
 from cds.store.tables import Arrival, Destination, Feedback, Outbox, Run, ShownCard
 from tests.cds.builders import EHR, LEASE, MODEL, NOW, PATIENT, conclusion
 
@@ -184,13 +184,25 @@ def test_assessments_and_their_revisions_stay(engine: Engine) -> None:
 def test_runs_and_arrivals_go_by_their_age(engine: Engine) -> None:
     runs, arrivals = RunRecords(engine), ArrivalRecords(engine)
     for begun in (LONG_AGO, JUST_NOT):
-        runs.start(MODEL.key, begun)
+        runs.finish(runs.start(MODEL.key, begun), RunSummary(), begun)
         for name in ("taken", "not taken"):
             arrivals.see(f"{name} {begun:%d}", 4, begun, timedelta())
         arrivals.take(f"taken {begun:%d}", "digest")
 
     assert clear(engine, Kind.RUNS, Kind.ARRIVALS) == {"runs": 1, "arrivals": 1}
     assert (rows(engine, Run), rows(engine, Arrival)) == (1, 3)
+
+
+def test_a_run_that_has_not_ended_goes_only_where_its_model_has_a_newer_one(engine: Engine) -> None:
+    runs = RunRecords(engine)
+    killed, under_way = runs.start(MODEL.key, LONG_AGO), runs.start("another model, for weeks", LONG_AGO)
+    newer = runs.start(MODEL.key, LONG_AGO)
+
+    assert clear(engine, Kind.RUNS) == {"runs": 1}
+    assert killed not in {run.id for run in runs.last()}
+
+    runs.finish(under_way, RunSummary(scored=5), NOW)
+    assert {run.id: run.scored for run in runs.last()} == {newer: 0, under_way: 5}
 
 
 @pytest.mark.parametrize("kind", Kind)

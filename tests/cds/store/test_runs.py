@@ -79,6 +79,14 @@ def test_a_run_is_kept_with_its_summary_and_a_killed_one_without(runs: RunRecord
     assert (older.id, older.finished_at) == (killed, None)
 
 
+def test_the_last_runs_may_be_asked_for_by_their_model(runs: RunRecords) -> None:
+    for number in range(4):
+        runs.start("another" if number % 2 else MODEL.key, NOW + number * SECOND)
+
+    assert [run.started_at for run in runs.last(model=MODEL.key)] == [NOW + 2 * SECOND, NOW]
+    assert len(runs.last()) == 4
+
+
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ends=st.lists(st.sampled_from(["scored", "refused", "failed", "untried"]), max_size=8))
 def test_the_books_balance_whatever_came_of_each_exam(engine: Engine, runs: RunRecords, ends: list[str]) -> None:

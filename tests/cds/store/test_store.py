@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import date, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from sqlalchemy import Engine, event
 
 from cds.store.database import open_database
 from cds.store.registration import AT_A_TIME
-from cds.store.store import EVERYTHING, ScoringJob, Store
-from cds.store.tables import Score, ScoringState
+from cds.store.store import EVERYTHING, ScoringJob, Selection, Store
+from cds.store.tables import Priority, Score, ScoringState
 from model.domain import STANDARD_VIEWS, PendingExam, Provenance, ScoredExam, SourceImage
 from tests.cds.builders import EHR, LEASE, MODEL, NOW, claimed, new_exam, refused, scored
 from tests.cds.store.asking import all_at_once, count, jobs, outcome
@@ -41,6 +41,78 @@ def test_urgent_exams_come_first_then_those_that_waited_longest(store: Store) ->
     store.register([new_exam("1.2.4")], MODEL.key, NOW, urgent=False)
 
     assert [job.study_uid for job in jobs(store)] == ["1.2.3", "1.2.4", "1.2.2", "1.2.1"]
+
+
+def test_what_is_queued_only_because_the_model_is_new_comes_last_however_long_it_waits(store: Store) -> None:
+    store.register([new_exam(f"1.2.{number}", f"p{number}") for number in (1, 2, 3)], MODEL.key, NOW)
+    store.queue_known("new", EVERYTHING, NOW - 3 * MINUTE)
+    store.register([new_exam("1.2.4", "p4")], "new", NOW - MINUTE)
+    store.register([new_exam("1.2.5", "p5")], "new", NOW - 2 * MINUTE)
+    store.register([new_exam("1.2.3", "p3")], "new", NOW, urgent=True)
+
+    assert [job.study_uid for job in jobs(store, "new")] == ["1.2.3", "1.2.5", "1.2.4", "1.2.1", "1.2.2"]
+
+
+@dataclass
+class Expected:
+    """The queue as it should be: each exam, why it waits and since when. Exams of one remainder are one patient's."""
+
+    known: dict[int, None] = field(default_factory=dict)
+    priority: dict[int, Priority] = field(default_factory=dict)
+    due: dict[int, datetime] = field(default_factory=dict)
+
+    def step(self, what: str, exam: int, now: datetime) -> None:
+        if what == "the model is new":
+            for one in self.known.keys() - self.due.keys():
+                self.priority[one] = Priority.BACKLOG
+            self.due.update((one, now) for one in self.known if one not in self.due)
+            return
+        if what != "its images change":
+            self.known[exam] = None
+        if what == "another model knew it" or (what == "its images change" and exam not in self.due):
+            return
+        priority = Priority.URGENT if what == "a hook asks" else Priority.NEW
+        is_news = exam not in self.due or what == "its images change" or priority < self.priority[exam]
+        if is_news and (what != "it comes" or exam not in self.due):
+            self.priority[exam] = min(self.priority.get(exam, priority), priority)
+            self.due[exam] = now if what == "its images change" else self.due.get(exam, now)
+            for hers in self.due:
+                if hers % PATIENTS == exam % PATIENTS:
+                    self.priority[hers] = min(self.priority[hers], Priority.NEW)
+
+    def order(self) -> list[int]:
+        return sorted(self.due, key=lambda exam: (self.priority[exam], self.due[exam]))
+
+
+PATIENTS = 3
+STEPS = ["it comes", "another model knew it", "the model is new", "a hook asks", "its images change"]
+
+
+@PROPERTY
+@given(steps=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 8)), max_size=20))
+def test_whatever_happened_why_an_exam_waits_orders_the_queue_and_then_since_when(
+    store: Store, steps: list[tuple[str, int]]
+) -> None:
+    example, now, expected = next(NUMBERS), NOW, Expected()
+    model, ehr, uid = f"model-{example}", f"ehr-{example}", f"1.{example}."
+    day = NOW.date() + timedelta(days=example)  # so that a new model finds no exams of earlier examples
+    for what, number in steps:
+        now += MINUTE
+        exam = new_exam(f"{uid}{number}", f"p{number % PATIENTS}", ehr, performed_on=day)
+        if what == "the model is new":
+            store.queue_known(model, Selection(since=day), now)
+        elif what == "its images change":
+            store.reopen_study(exam.key, now)
+        else:
+            queued_for = f"before {model}" if what == "another model knew it" else model
+            store.register([exam], queued_for, now, urgent=what == "a hook asks")
+        expected.step(what, number, now)
+
+    found = []
+    while job := store.claim(model, now, LEASE):
+        found.append(job.study_uid or "")
+
+    assert found == [f"{uid}{number}" for number in expected.order()]
 
 
 def test_each_job_goes_to_exactly_one_of_many_threads(store: Store) -> None:

@@ -23,7 +23,7 @@ from cds.store.tables import ScoringState, Stage
 from cds.store.upgrade import MIGRATIONS, database_revision, newest_revision, upgrade_database
 from model.domain import PendingExam, RefusedExam, ScoredExam
 from tests.cds.builders import MODEL, NOW, new_exam
-from tests.cds.store.asking import outcome
+from tests.cds.store.asking import jobs, outcome
 
 EXAM = (
     "INSERT INTO exam (id, ehr, patient_id, study_uid, patient_identifiers, first_seen_at) "
@@ -146,6 +146,46 @@ def test_a_run_from_before_anything_was_cleared_away_has_cleared_nothing(databas
 
     (run,) = RunRecords(engine).last()
     assert (run.found, run.cleared) == (5, {})
+    engine.dispose()
+
+
+KNOWN_EXAM = (
+    "INSERT INTO exam (id, ehr, patient_id, key, study_uid, patient_identifiers, source, listed, first_seen_at) "
+    "VALUES ({0}, 'ehr-1', 'p{0}', '1.2.{0}', '1.2.{0}', '[]', 'ehr', {1}, '2026-05-20 23:30:00')"
+)
+ERRAND = (
+    "INSERT INTO scoring (id, exam_id, model, state, urgent, queued_at, due_at, attempts, lost, exclusions) "
+    "VALUES ({0}, {1}, '{2}', '{3}', {4}, '2026-05-20 2{5}:00:00', '2026-05-20 2{5}:00:00', 0, 0, '[]')"
+)
+
+
+def test_what_waited_for_a_new_model_before_comes_after_what_is_new_from_then_on(database_url: str) -> None:
+    engine = connect(database_url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0007")
+        no, yes = ("false", "true") if engine.dialect.name == "postgresql" else (0, 1)
+        for exam in (1, 2, 3, 4):
+            connection.exec_driver_sql(KNOWN_EXAM.format(exam, yes))
+        for errand in (
+            (1, 1, "the old model", "scored", yes, 0),
+            (2, 2, "the old model", "scored", no, 0),
+            (3, 1, MODEL.key, "queued", no, 1),
+            (4, 2, MODEL.key, "queued", yes, 2),
+            (5, 3, MODEL.key, "queued", no, 3),
+            (6, 3, "the old model", "queued", no, 3),  # of a process that had the old settings
+            (7, 4, MODEL.key, "queued", yes, 1),
+        ):
+            connection.exec_driver_sql(ERRAND.format(*errand))
+
+    assert upgrade_database(engine) == "0007"
+
+    assert [job.study_uid for job in jobs(Store(engine))] == ["1.2.4", "1.2.2", "1.2.3", "1.2.1"]
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, SQLModel.metadata) == []
     engine.dispose()
 
 
