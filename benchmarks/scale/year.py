@@ -58,8 +58,8 @@ class Trouble:
 class ModelChange:
     """At an hour of the year so many old exams are to be scored by another model.
 
-    New exams go first either way. `beside`: by `rescore --model`, and new ones are scored by both models until the old ones
-    are done. Otherwise the setting was changed at once, and the new model alone scores them.
+    New exams go first either way. `beside`: by `rescore --model`; until the old ones are done both models score the new
+    ones. Otherwise the setting was changed at once, and the new model alone scores them.
     """
 
     begins: int

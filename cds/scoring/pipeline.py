@@ -71,6 +71,7 @@ class _Shift:
     ready: SimpleQueue[Ready | None] = field(default_factory=SimpleQueue)
     outcomes: SimpleQueue[Done | Held | None] = field(default_factory=SimpleQueue)
     in_hand: dict[int, ScoringJob] = field(default_factory=dict)
+    over: Event = field(default_factory=Event)
     lookout: Lock = field(default_factory=Lock)
     claimed_s: float = -math.inf
     fault: SQLAlchemyError | None = None
@@ -125,9 +126,9 @@ class ScoringPipeline:
 
     def _work(self, shift: _Shift) -> None:
         """Each stage ends when the one before it has, so that all that is in hand is finished."""
-        over, scorers_count = Event(), self._scoring.at_once
+        scorers_count = self._scoring.at_once
         with ThreadPoolExecutor(self._fetchers + scorers_count + 2) as threads:
-            keeper = threads.submit(self._keep, shift, over)
+            keeper = threads.submit(_or_break, self._keep, shift)
             storer = threads.submit(_or_break, self._store, shift)
             scorers = [threads.submit(_or_break, self._score, shift) for _ in range(scorers_count)]
             fetchers = [threads.submit(_or_break, self._fetch, shift) for _ in range(self._fetchers)]
@@ -137,7 +138,7 @@ class ScoringPipeline:
             wait(scorers)
             shift.outcomes.put(None)
             wait([storer])
-            over.set()
+            shift.over.set()
         self._note_times()
         for thread in (*fetchers, *scorers, storer, keeper):
             thread.result()  # raises what ended it
@@ -220,12 +221,13 @@ class ScoringPipeline:
 
     def _store(self, shift: _Shift) -> None:
         while (outcome := shift.outcomes.get()) is not None:
-            job = shift.in_hand[outcome.job.scoring_id]
+            # Once its lease was over it may have been claimed here a second time, and the first time it was closed.
+            claimed = shift.in_hand.get(outcome.job.scoring_id, outcome.job)
             try:
-                self._books.close(job, outcome)
+                self._books.close(claimed, outcome)
             except SQLAlchemyError as fault:
                 self._store_failed(shift, fault)
-            del shift.in_hand[job.scoring_id]
+            shift.in_hand.pop(outcome.job.scoring_id, None)
             shift.on_done()
 
     def _store_failed(self, shift: _Shift, fault: SQLAlchemyError) -> None:
@@ -236,9 +238,9 @@ class ScoringPipeline:
         else:
             shift.stop.wait(self._store_down_s)
 
-    def _keep(self, shift: _Shift, over: Event) -> None:
+    def _keep(self, shift: _Shift) -> None:
         """Give a sign of life for what is in hand, so that nobody else takes it."""
-        while not over.wait(self._keep_every_s):
+        while not shift.over.wait(self._keep_every_s):
             try:
                 self._books.keep(list(shift.in_hand.values()))
             except SQLAlchemyError as fault:

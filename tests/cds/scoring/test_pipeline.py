@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from cds.errors import PacsUnreachable
 from cds.scoring.batches import BatchScoring
-from cds.scoring.books import Books
+from cds.scoring.books import LEASE, Books
 from cds.scoring.budget import ByteBudget
 from cds.scoring.in_process import in_process
 from cds.scoring.outcomes import Done, Held, Ready
@@ -212,6 +212,46 @@ def test_a_budget_smaller_than_one_study_still_lets_one_at_a_time_through(store:
     store.register([new_exam(uid) for uid in UIDS], MODEL.key, NOW)
 
     assert drain(pipeline(store, archive(), FakeScorer(), ByteBudget(1))) == len(UIDS)
+
+
+def test_an_exam_that_was_claimed_again_after_its_lease_was_over_ends_nothing(store: Store) -> None:
+    store.register([new_exam("1.2.1")], MODEL.key, NOW)
+    clock, again = Clock(), Event()
+
+    class Slow(FakeArchive):
+        """Gives the study only when it has been claimed a second time."""
+
+        def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+            if self.asked:
+                again.set()
+            else:
+                self.asked.append((study_uid, root))
+                clock.advance(LEASE)
+                assert again.wait(20)
+            return super().retrieve_study(study_uid, root)
+
+    line = in_process(
+        store, Slow(archive().studies), FakeScorer(), MODEL.key, clock, ByteBudget(9 * STUDY_BYTES), fetchers=2
+    )
+    stop = Event()
+    thread = Thread(target=line.run, args=(stop,))
+    thread.start()
+    try:
+        for _ in range(2000):
+            if store.count(MODEL.key, ScoringState.SCORED) == 1:
+                break
+            stop.wait(0.01)
+        store.register([new_exam("1.2.2")], MODEL.key, clock(), urgent=True)
+        for _ in range(2000):
+            if store.count(MODEL.key, ScoringState.SCORED) == 2:
+                break
+            stop.wait(0.01)
+        assert thread.is_alive()
+    finally:
+        stop.set()
+        thread.join(20)
+
+    assert store.count(MODEL.key, ScoringState.SCORED) == 2
 
 
 class CountedStore(Store):
