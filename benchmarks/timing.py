@@ -64,13 +64,15 @@ def machine() -> dict[str, str]:
 
 def matrix_rate(
     size: int = 2048,
-    rounds: int = 5,
+    rounds: int = 20,
     device: torch.device = torch.device("cpu"),  # noqa: B008 - a device is a value and never changes
     kind: torch.dtype = torch.float32,
 ) -> float:
-    """Floating point operations a second of a matrix product here: what no network can beat."""
+    """Floating point operations a second of the fastest matrix product here: what no network can beat."""
     a = torch.randn(size, size, device=device, dtype=kind)
-    return 2 * size**3 / median_seconds(waiting(device, lambda: a @ a), rounds)
+    product = waiting(device, lambda: a @ a)
+    product()
+    return 2 * size**3 / min(_seconds(product) for _ in range(rounds))
 
 
 def waiting(device: torch.device, work: Callable[[], Any]) -> Callable[[], None]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.kept_results import RESULTS, NothingKept, Record, kept_records, newest_row
-from benchmarks.scale.page_tables import into_page, markdown
+from benchmarks.page_tables import into_page, markdown
 from benchmarks.scale.plan import OURS, Assumptions, Capacity, Plan, Programme, capacity, pipeline_seconds
 from benchmarks.scale.stage_costs import UNCOMPRESSED, StageCosts, calls_told, processes_told, stages_told
 

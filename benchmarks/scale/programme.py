@@ -17,8 +17,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from benchmarks.kept_results import NothingKept, kept_records
+from benchmarks.page_tables import into_page, markdown
 from benchmarks.scale.capacity import PROGRAMMES, add_changes, plans_of
-from benchmarks.scale.page_tables import into_page, markdown
 from benchmarks.scale.plan import CALENDAR_DAYS, Plan, capacity
 from benchmarks.scale.year import (
     FIRST_DAY,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.kept_results import NothingKept, kept_records
+from benchmarks.page_tables import on_page
 from benchmarks.scale.capacity import PROGRAMMES, check_table, main, number, plans_of, tables
-from benchmarks.scale.page_tables import on_page
 from tests.benchmarks.records import plan, records, written
 from tests.servers import CHECKOUT
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.kept_results import kept_records
+from benchmarks.page_tables import on_page
 from benchmarks.scale.capacity import PROGRAMMES, plans_of
-from benchmarks.scale.page_tables import on_page
 from benchmarks.scale.plan import capacity
 from benchmarks.scale.programme import DRAWING, DRAWN, EVERYTHING, SEED, main, scenarios, tables, year_svg
 from benchmarks.scale.year import Site, Told, arrivals, simulate, told

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.scale.page_tables import into_page, markdown, on_page
+from benchmarks.page_tables import into_page, markdown, on_page
 
 PAGE = "before\n\n<!-- one -->\n\nold\n\n<!-- end -->\n\nbetween\n\n<!-- two -->\n\n<!-- end -->\nafter\n"
 
