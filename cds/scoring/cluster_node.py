@@ -110,9 +110,9 @@ class NodeScorer:
         """
         given = zip(jobs, pictures, strict=True)
         ready = [Ready(job, exam) for job, exam in given if exam is not None and exam.study_uid == job.study_uid]
-        outcomes = {one.job.scoring_id: one for one in self._scoring.scored(ready)} if ready else {}
+        outcomes = {one.job: one for one in self._scoring.scored(ready)} if ready else {}
         gone = ClusterFault("its pictures were lost with a node, and could not be made again; it is tried again")
-        told = [outcomes.get(job.scoring_id) or Held.because_of(job, gone) for job in jobs]
+        told = [outcomes.get(job) or Held.because_of(job, gone) for job in jobs]
         return Told(told, self._times.taken())
 
 

@@ -70,7 +70,7 @@ class _Shift:
     on_done: Callable[[], None] = lambda: None
     ready: SimpleQueue[Ready | None] = field(default_factory=SimpleQueue)
     outcomes: SimpleQueue[Done | Held | None] = field(default_factory=SimpleQueue)
-    in_hand: dict[int, ScoringJob] = field(default_factory=dict)
+    in_hand: dict[tuple[int, int], ScoringJob] = field(default_factory=dict)
     over: Event = field(default_factory=Event)
     lookout: Lock = field(default_factory=Lock)
     claimed_s: float = -math.inf
@@ -157,7 +157,7 @@ class ScoringPipeline:
     def _wait_for_more(self, shift: _Shift, since_s: float) -> None:
         """One idle thread at a time asks the store, however many there are; what it finds calls the others, too."""
         with shift.lookout:
-            if shift.claimed_s < since_s:
+            if shift.claimed_s < since_s and not shift.is_over():
                 shift.stop.wait(IDLE_S)
 
     def _fetch_next(self, shift: _Shift) -> bool:
@@ -186,7 +186,7 @@ class ScoringPipeline:
             self._store_failed(shift, fault)
             return None
         if job is not None:
-            shift.in_hand[job.scoring_id] = job
+            shift.in_hand[_attempt(job)] = job
             shift.claimed_s = time.monotonic()
         return job
 
@@ -221,13 +221,12 @@ class ScoringPipeline:
 
     def _store(self, shift: _Shift) -> None:
         while (outcome := shift.outcomes.get()) is not None:
-            # Once its lease was over it may have been claimed here a second time, and the first time it was closed.
-            claimed = shift.in_hand.get(outcome.job.scoring_id, outcome.job)
+            attempt = _attempt(outcome.job)
             try:
-                self._books.close(claimed, outcome)
+                self._books.close(shift.in_hand[attempt], outcome)
             except SQLAlchemyError as fault:
                 self._store_failed(shift, fault)
-            shift.in_hand.pop(outcome.job.scoring_id, None)
+            del shift.in_hand[attempt]
             shift.on_done()
 
     def _store_failed(self, shift: _Shift, fault: SQLAlchemyError) -> None:
@@ -253,6 +252,11 @@ class ScoringPipeline:
             self._books.note_times()
         except SQLAlchemyError as fault:
             log.error("how long scoring took is not written down yet: %s", type(fault).__name__)
+
+
+def _attempt(job: ScoringJob) -> tuple[int, int]:
+    """An exam may be in hand twice: its lease was over, or it was corrected meanwhile. Only the last attempt counts."""
+    return job.scoring_id, job.attempts
 
 
 def _or_break(work: Callable[[_Shift], None], shift: _Shift) -> None:

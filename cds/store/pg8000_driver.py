@@ -51,11 +51,12 @@ def _numbered(operation: str) -> str:
 
 
 class _Connection(Connection):  # type: ignore[misc] # pg8000 publishes no types
-    """pg8000 1.31, but for three faults of it, and quicker.
+    """pg8000 1.31, but for four faults of it, and quicker.
 
     It lets the socket's error through where a killed server resets the connection under a read. A value that it
-    cannot write leaves half a question behind, which the next one's on this connection would follow. And where the
-    server is gone it leaves the socket open until the garbage is collected.
+    cannot write leaves half a question behind, which the next one's on this connection would follow; one that it
+    cannot read leaves half an answer, which the next question would get. And where the server is gone it leaves the
+    socket open until the garbage is collected.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -108,7 +109,9 @@ class _Connection(Connection):  # type: ignore[misc] # pg8000 publishes no types
     def handle_messages(self, context: Any) -> None:
         try:
             super().handle_messages(context)
-        except OSError as error:
+        except Error:
+            raise
+        except Exception as error:
             raise InterfaceError(LOST) from error
 
 

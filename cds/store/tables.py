@@ -106,6 +106,8 @@ class Scoring(SQLModel, table=True):
         Index("scoring_queue", "model", "state", "priority", "due_at", "id"),
         Index("scoring_finished", "model", "finished_at"),
         _where("scoring_unassessed", "model", "exam_id", condition="assessed_at IS NULL AND state <> 'queued'"),
+        # Errands are deleted, also while a worker has them: by itself SQLite would give the last one's id to the next.
+        {"sqlite_autoincrement": True},
     )
 
     id: int | None = Field(default=None, primary_key=True)

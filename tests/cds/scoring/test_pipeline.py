@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Event, Thread
 
@@ -13,6 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from cds.errors import PacsUnreachable
+from cds.pacs.archive import FoundStudy
 from cds.scoring.batches import BatchScoring
 from cds.scoring.books import LEASE, Books
 from cds.scoring.budget import ByteBudget
@@ -22,11 +24,11 @@ from cds.scoring.pipeline import BATCHES_READY, IDLE_S, STUDY_BYTES, ScoringPipe
 from cds.scoring.preparation import Preparation
 from cds.scoring.stages import StageTimes
 from cds.store.stage_times import Spent, sum_times
-from cds.store.store import EVERYTHING, ScoringJob, Selection, Store
+from cds.store.store import EVERYTHING, NewExam, ScoringJob, Selection, Store
 from cds.store.tables import ScoringState, Stage
 from model.domain import RefusedExam, ScoredExam
 from tests.builders import screening_exam
-from tests.cds.builders import MODEL, NOW, Clock, new_exam, refused
+from tests.cds.builders import EHR, IDENTIFIER, MODEL, NOW, PATIENT, Clock, new_exam, refused
 from tests.cds.scoring.fakes import FakePrepared, FakeScorer
 from tests.fakes import FakeArchive
 
@@ -49,10 +51,16 @@ def pipeline(
     return in_process(store, pacs, scorer, MODEL.key, Clock(), room, fetchers=fetchers, store_down_s=0.01)
 
 
-def put_together(store: Store, scoring: type[BatchScoring] = BatchScoring, keep_every_s: float = 60) -> ScoringPipeline:
+def put_together(
+    store: Store,
+    scoring: type[BatchScoring] = BatchScoring,
+    keep_every_s: float = 60,
+    pacs: FakeArchive | None = None,
+) -> ScoringPipeline:
     """A pipeline of parts of one's own."""
     times = StageTimes()
-    books, preparation = Books(store, MODEL.key, Clock(), times), Preparation(archive(), FakeScorer(), Clock(), times)
+    preparation = Preparation(pacs or archive(), FakeScorer(), Clock(), times)
+    books = Books(store, MODEL.key, Clock(), times)
     budget = ByteBudget(2 * STUDY_BYTES)
     return ScoringPipeline(
         books, preparation, scoring(FakeScorer(), times), budget, fetchers=2, keep_every_s=keep_every_s
@@ -252,6 +260,101 @@ def test_an_exam_that_was_claimed_again_after_its_lease_was_over_ends_nothing(st
         thread.join(20)
 
     assert store.count(MODEL.key, ScoringState.SCORED) == 2
+
+
+class Twice(FakeArchive):
+    """Has an exam that is claimed a second time while it is looked at, which `change` sees to; the other one waits."""
+
+    def __init__(self, change: Callable[[], object]) -> None:
+        super().__init__(archive("1.2.2").studies)
+        self.change, self.closed = change, 0
+        self.changed, self.again, self.first_is_closed = Event(), Event(), Event()
+
+    def on_done(self) -> None:
+        """To be called after each exam."""
+        self.closed += 1
+        if self.closed == 2:
+            self.first_is_closed.set()
+
+    def keep_other_waiting(self) -> None:
+        """Until there is something to be claimed a second time."""
+        assert self.changed.wait(20)
+
+    def be_first(self) -> None:
+        """Until it was claimed a second time."""
+        self.change()
+        self.changed.set()
+        assert self.again.wait(20)
+
+    def be_second(self) -> None:
+        """Until the first claim was closed."""
+        self.again.set()
+        assert self.first_is_closed.wait(20)
+
+
+class KeptStore(Store):
+    """A store that says when it was asked to keep an exam that was claimed for at least the third time."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.keeps = Event()
+
+    def renew(self, jobs: Sequence[ScoringJob], now: datetime, lease: timedelta) -> None:
+        """As a store does."""
+        super().renew(jobs, now, lease)
+        if any(job.attempts >= 3 for job in jobs):
+            self.keeps.set()
+
+
+def test_an_exam_that_is_claimed_again_stays_with_the_second_when_the_first_is_closed(engine: Engine) -> None:
+    store, was_kept = KeptStore(engine), []
+    store.register([new_exam("1.2.1"), new_exam("1.2.2")], MODEL.key, NOW)
+
+    class Changing(Twice):
+        def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+            if study_uid == "1.2.2":
+                self.keep_other_waiting()
+            elif not self.changed.is_set():
+                self.be_first()
+            else:
+                self.be_second()
+                store.keeps.clear()
+                was_kept.append(store.keeps.wait(5))
+            return super().retrieve_study(study_uid, root)
+
+    pacs = Changing(lambda: store.reopen_study("1.2.1", NOW))  # which counts as an attempt
+    put_together(store, keep_every_s=0.01, pacs=pacs).drain(Event(), NOW, on_done=pacs.on_done)
+
+    assert was_kept == [True]
+    assert store.count(MODEL.key, ScoringState.SCORED) == 1
+
+
+def test_what_was_found_by_particulars_that_the_ehr_has_corrected_since_is_not_taken_for_the_exam(store: Store) -> None:
+    wrong = NewExam(EHR, PATIENT, "accession:A1", accession_number="A1", patient_identifiers=("MRN-2",))
+    right = replace(wrong, patient_identifiers=(IDENTIFIER,))
+    store.register([wrong, new_exam("1.2.2")], MODEL.key, NOW)
+
+    class Correcting(Twice):
+        def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+            if study_uid == "1.2.2":
+                self.keep_other_waiting()
+            return super().retrieve_study(study_uid, root)
+
+        def find_by_accession(self, accession_number: str, patient_ids: Sequence[str]) -> FoundStudy:
+            if "MRN-2" in patient_ids:
+                self.be_first()
+                return FoundStudy("1.2.1", "http://other", "MRN-2", "A1", None, 4)
+            self.be_second()
+            raise PacsUnreachable("no answer")
+
+    pacs = Correcting(lambda: store.register([right], MODEL.key, NOW))
+    put_together(store, pacs=pacs).drain(Event(), NOW, on_done=pacs.on_done)
+
+    found = [store.claim(MODEL.key, NOW + timedelta(hours=1), LEASE) for _ in range(2)]
+    assert pacs.first_is_closed.is_set()
+    assert [
+        (job.study_uid, job.dicomweb_root) for job in found if job is not None and job.accession_number == "A1"
+    ] == [(None, None)]
 
 
 class CountedStore(Store):

@@ -8,7 +8,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import date, datetime
+from datetime import date, datetime, time
 from pathlib import Path
 
 import pytest
@@ -89,6 +89,18 @@ def test_a_value_that_cannot_be_written_spoils_no_other_question(postgresql_serv
             connection.execute(text("SELECT CAST(:value AS VARCHAR)"), {"value": "\ud800"})
         with engine.connect() as connection:
             assert connection.execute(text("SELECT CAST(:value AS VARCHAR)"), {"value": "a"}).scalar() == "a"
+    engine.dispose()
+
+
+@pytest.mark.integration
+def test_a_value_that_cannot_be_read_spoils_no_other_question(postgresql_server: PostgresqlServer) -> None:
+    engine = connect(postgresql_server.new_database())
+    question = text("SELECT CAST(:value AS TIME)")
+    for _ in range(3):
+        with pytest.raises(SQLAlchemyError), engine.connect() as connection:
+            connection.execute(question, {"value": "24:00"})  # Python knows no such time
+        with engine.connect() as connection:
+            assert connection.execute(question, {"value": "23:59"}).scalar() == time(23, 59)
     engine.dispose()
 
 

@@ -278,6 +278,20 @@ def brought(study_uid: str, patient_id: str = PATIENT) -> NewExam:
     return new_exam(study_uid, patient_id, source=ExamSource.PACS)
 
 
+def test_what_comes_of_an_exam_that_is_no_longer_listed_is_never_taken_for_the_next_ones(store: Store) -> None:
+    store.register([new_exam("1.2.1")], MODEL.key, NOW)
+    first = claimed(store)
+    store.unlist(EHR, PATIENT, [], NOW)
+    store.register([new_exam("1.2.2", "p2")], MODEL.key, NOW)
+    second = claimed(store)
+
+    store.save_score(first, scored("1.2.1"))
+
+    assert outcome(store, "1.2.2", "p2") == PendingExam("1.2.2", None)
+    store.save_score(second, scored("1.2.2"))
+    assert isinstance(outcome(store, "1.2.2", "p2"), ScoredExam)
+
+
 def test_an_exam_that_an_archive_brought_is_told_with_those_that_are_asked_for(store: Store) -> None:
     store.register([new_exam("1.2.1"), brought("1.2.2"), brought("1.2.3", "p2")], MODEL.key, NOW)
 

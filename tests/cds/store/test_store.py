@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, text
 
 from cds.store.database import open_database
 from cds.store.registration import AT_A_TIME
@@ -21,6 +23,7 @@ from cds.store.tables import Priority, Score, ScoringState
 from model.domain import STANDARD_VIEWS, PendingExam, Provenance, ScoredExam, SourceImage
 from tests.cds.builders import EHR, LEASE, MODEL, NOW, claimed, new_exam, refused, scored
 from tests.cds.store.asking import all_at_once, count, jobs, outcome
+from tests.postgresql import PostgresqlServer
 
 MINUTE = timedelta(minutes=1)
 OTHER_MODEL = replace(MODEL, calibration="c2")
@@ -379,6 +382,30 @@ def test_an_exam_that_a_worker_has_is_not_taken_for_one_that_waits(store: Store)
     store.register([new_exam()], MODEL.key, later, urgent=True)
 
     assert store.claim(MODEL.key, later, LEASE) is None
+
+
+@pytest.mark.integration
+def test_a_worker_that_keeps_its_exams_and_a_hook_that_asks_for_them_do_not_stop_each_other(
+    postgresql_server: PostgresqlServer,
+) -> None:
+    engine = open_database(postgresql_server.new_database())
+    store = Store(engine)
+    store.register([new_exam("1.2.1"), new_exam("1.2.2")], MODEL.key, NOW)
+    first, second = jobs(store)
+    ask = text("UPDATE scoring SET priority = 0 WHERE id = :errand")
+    waits = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with ThreadPoolExecutor(1) as threads, engine.connect() as hook:
+        hook.execute(ask, {"errand": first.scoring_id})
+        keeping = threads.submit(store.renew, [second, first], NOW + MINUTE, LEASE)
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as watch:
+            while not (watch.execute(waits).scalar_one() or keeping.done()):
+                Event().wait(0.01)
+        hook.execute(ask, {"errand": second.scoring_id})
+        hook.commit()
+        keeping.result(timeout=20)
+    engine.dispose()
 
 
 def test_how_many_workers_in_a_row_were_lost_with_an_exam_is_counted_until_one_is_not(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""What waits for a new model is scored after what is new."""
+"""What waits for a new model is scored after what is new, and no errand gets the id that another one had."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def upgrade() -> None:
         scoring.add_column(sa.Column("priority", sa.Integer, nullable=False, server_default=str(BACKLOG)))
     op.execute(f"{_WAITS.format(URGENT)} urgent")
     op.execute(f"{_WAITS.format(NEW)} NOT urgent AND NOT {_OF_ANOTHER_MODEL}")
-    with op.batch_alter_table("scoring") as scoring:
+    # By itself SQLite gives the id of a last row that was deleted to the next one.
+    with op.batch_alter_table("scoring", table_kwargs={"sqlite_autoincrement": True}) as scoring:
         scoring.drop_column("urgent")
         # A default only let the old rows in: from here on every row says it itself.
         scoring.alter_column("priority", existing_type=sa.Integer, server_default=None)
