@@ -78,9 +78,9 @@ class _Connection(Connection):  # type: ignore[misc] # pg8000 publishes no types
         try:
             super().close()
         finally:
-            if stream is not None:
+            for part in filter(None, (stream, self._usock)):
                 with suppress(OSError):  # it tries to send what the server will not read
-                    stream.close()
+                    part.close()
 
     def execute_simple(self, statement: str) -> Any:
         if isinstance(statement, _Numbered):
