@@ -4,37 +4,23 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from datetime import date, datetime
-from typing import Any, Protocol
-
-from pydicom import Dataset
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
 
 from cds.pacs.archive import ImageArchive
-from cds.scoring.batches import BatchScoring
+from cds.scoring.batches import BatchScoring, PreparedScorer
 from cds.scoring.books import Books
 from cds.scoring.budget import ByteBudget
 from cds.scoring.pipeline import FETCHERS, ScoringPipeline
-from cds.scoring.preparation import Preparation
+from cds.scoring.preparation import ExamPreparer, Preparation
 from cds.scoring.stages import StageTimes
 from cds.store.store import Store
-from model.domain import STANDARD_VIEWS, RefusedExam, ScoredExam
+from model.domain import STANDARD_VIEWS
 
 
-class ExamScorer(Protocol):
+class ExamScorer(ExamPreparer, PreparedScorer, Protocol):
     """What prepares and scores: `model.scorer.Scorer`, or a fake of it."""
-
-    batch_exams: int
-
-    def prepare(
-        self, images: Sequence[Dataset], *, at: datetime, performed_on: date | None = None, gate: bool = True
-    ) -> Any:
-        """As `cds.scoring.preparation.ExamPreparer`."""
-        ...
-
-    def score(self, exams: Sequence[Any]) -> list[ScoredExam | RefusedExam]:
-        """As `cds.scoring.batches.PreparedScorer`."""
-        ...
 
 
 def in_process(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Event, Thread
+from typing import Any
 
 import pytest
 from pydicom import Dataset
@@ -364,17 +365,10 @@ class CountedStore(Store):
         super().__init__(engine)
         self.asked, self.in_vain = 0, Event()
 
-    def claim(
-        self,
-        model: str,
-        now: datetime,
-        lease: timedelta,
-        due_by: datetime | None = None,
-        selection: Selection = EVERYTHING,
-    ) -> ScoringJob | None:
+    def claim(self, *asked_for: Any, **options: Any) -> ScoringJob | None:
         """As a store does."""
         self.asked += 1
-        job = super().claim(model, now, lease, due_by, selection)
+        job = super().claim(*asked_for, **options)
         if job is None:
             self.in_vain.set()
         return job
@@ -420,19 +414,12 @@ class BrokenStore(Store):
         super().__init__(engine)
         self.failures = failures
 
-    def claim(
-        self,
-        model: str,
-        now: datetime,
-        lease: timedelta,
-        due_by: datetime | None = None,
-        selection: Selection = EVERYTHING,
-    ) -> ScoringJob | None:
+    def claim(self, *asked_for: Any, **options: Any) -> ScoringJob | None:
         """Fails as a database that is down does."""
         if self.failures:
             self.failures -= 1
             raise OperationalError("SELECT secret", {}, Exception("the connection is lost"))
-        return super().claim(model, now, lease, due_by, selection)
+        return super().claim(*asked_for, **options)
 
 
 def until(line: ScoringPipeline, store: Store, scored: int) -> None:
