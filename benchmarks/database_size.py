@@ -18,7 +18,7 @@ from benchmarks.answering import MANY
 from benchmarks.concurrent_calls import PATH
 from benchmarks.kept_results import RESULTS
 from benchmarks.timing import machine
-from benchmarks.women import EHR, EXAMS, call, copy_rows, services, store_exams
+from benchmarks.women import EHR, EXAMS, call, score_again, services, store_exams
 from cds.reporting import ReportedEhr, Reporter
 from cds.services import join_by, usable_card
 from cds.settings import Settings
@@ -37,8 +37,6 @@ STORED = 100_000
 FEW = 2_000
 """Assessments and calls: they are made one by one, as the service makes them."""
 AT_A_TIME = 1000
-_ONCE = 2
-"""`copy_rows` makes a copy for each woman but the first."""
 _SQLITE_BYTES = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
 _POSTGRESQL_BYTES = "SELECT pg_database_size(current_database())"
 _IMAGES = [
@@ -55,7 +53,7 @@ def sizes(database_url: str, exams: int = STORED, few: int = FEW) -> dict[str, f
     engine = open_database(database_url)
     steps: dict[str, tuple[int, Callable[[], object]]] = {
         "stored": (exams, lambda: _store(engine, database_url, women)),
-        "again": (exams, lambda: _score_again(engine)),
+        "again": (exams, lambda: score_again(engine, "-2")),
         "audit": (exams, lambda: _note_scores(engine, exams)),
         "assessment": (few, lambda: _assess(engine, few)),
         "call": (few, lambda: _call(database_url, few)),
@@ -100,18 +98,6 @@ def _store(engine: Engine, database_url: str, women: int) -> None:
     store_exams(database_url, women)
     with engine.begin() as connection:
         connection.execute(text("UPDATE score SET images = :images"), {"images": json.dumps(_IMAGES)})
-
-
-def _score_again(engine: Engine) -> None:
-    """Each exam once more, by another model."""
-    copy_rows(engine, "score", {"model": "model || '-2'"}, "score, woman", _ONCE)
-    with engine.begin() as connection:
-        connection.execute(text("ANALYZE"))  # else PostgreSQL takes the new scores for few
-    errands = (
-        "scoring JOIN score AS old ON old.id = scoring.score_id JOIN score AS made "
-        "ON made.study_uid = old.study_uid AND made.model = old.model || '-2' CROSS JOIN woman"
-    )
-    copy_rows(engine, "scoring", {"model": "scoring.model || '-2'", "score_id": "made.id"}, errands, _ONCE)
 
 
 def _assess(engine: Engine, few: int) -> None:

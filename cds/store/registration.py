@@ -1,27 +1,24 @@
-"""Remembering exams as EHRs refer to them, and queueing those that a model has not seen."""
+"""Remembering exams as EHRs refer to them, and what becomes of their errands by that."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, bindparam, case, delete, update
+from sqlalchemy import Engine, bindparam, delete
 from sqlmodel import Session, col, select
 
 from cds.store.assessments import retract
 from cds.store.audit import AccessEvent, Action, note
 from cds.store.database import insert_into, lock_before_reading
 from cds.store.known_exams import KnownExam, StoredExam, by_key, query, read
+from cds.store.queueing import SHORTEST_WAIT, assess_again, bring_forward, queue, reopen
 from cds.store.tables import Exam, ExamSource, Priority, Scoring, ScoringState
 
 _CORRECTABLE = ("accession_number", "imaging_study", "performed_on", "dicomweb_root", "patient_identifiers", "images")
 _SCORING_ASKS_FOR = frozenset({"performed_on", "dicomweb_root", "patient_identifiers"})
-
-AT_A_TIME = 1000
-SHORTEST_WAIT = timedelta(minutes=1)
-"""An exam whose last attempt failed is not tried again before this, however often it is asked for."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ def register(engine: Engine, exams: Sequence[NewExam], model: str, now: datetime
                 _put(session, row, exam, model, now, Priority.URGENT if urgent else Priority.NEW)
             session.commit()
         for ehr, patient_id in sorted({(exam.ehr, exam.patient_id) for exam in news}):
-            _bring_forward(engine, ehr, patient_id, model)
+            bring_forward(engine, ehr, patient_id, model)
     return len({(exam.ehr, exam.key) for exam in news} - known.keys())
 
 
@@ -117,22 +114,7 @@ def _put(session: Session, row: Exam, exam: NewExam, model: str, now: datetime, 
         _move(session, row, exam, now)
     row.listed = True
     session.flush()
-    _queue(session, [row.id or 0], model, now, priority)
-
-
-def _bring_forward(engine: Engine, ehr: str, patient_id: str, model: str) -> None:
-    """Have what a patient has in the backlog scored with what is new of her: her assessment waits for all of it."""
-    errands = select(Scoring.id, Scoring.state, Scoring.priority).join(Exam, col(Exam.id) == Scoring.exam_id)
-    hers = errands.where(Exam.ehr == ehr, Exam.patient_id == patient_id, col(Exam.listed), Scoring.model == model)
-    with Session(engine) as session:
-        # Chosen here: SQLite would look for hers among all that are in the backlog.
-        ids = [found for found, *why in session.exec(hers) if why == [ScoringState.QUEUED, Priority.BACKLOG]]
-        if ids:
-            # In the order in which a hook writes them, too, or two could wait for each other for ever.
-            these = select(Scoring.id).where(col(Scoring.id).in_(ids)).order_by(col(Scoring.exam_id))
-            forward = update(Scoring).where(col(Scoring.id).in_(these.with_for_update()))
-            session.execute(forward.where(col(Scoring.priority) == Priority.BACKLOG).values(priority=Priority.NEW))
-            session.commit()
+    queue(session, [row.id or 0], model, now, priority)
 
 
 def _may_take_over(row: Exam | StoredExam, exam: NewExam) -> bool:
@@ -206,14 +188,9 @@ def unlist(engine: Engine, ehr: str, patient_id: str, listed: Collection[str], n
             if row.study_uid:
                 retract(session, ehr, patient_id, row.study_uid, now)
         if rows:
-            _assess_again(session, ehr, patient_id)
+            assess_again(session, ehr, patient_id)
         session.commit()
         return len(rows)
-
-
-def _assess_again(session: Session, ehr: str, patient_id: str) -> None:
-    hers = select(Exam.id).where(Exam.ehr == ehr, Exam.patient_id == patient_id)
-    session.execute(update(Scoring).where(col(Scoring.exam_id).in_(hers)).values(assessed_at=None))
 
 
 def reopen_study(engine: Engine, study_uid: str, now: datetime) -> int:
@@ -226,79 +203,5 @@ def reopen_study(engine: Engine, study_uid: str, now: datetime) -> int:
         whose = select(Exam.ehr, Exam.patient_id, Scoring.model).join(Scoring, col(Scoring.exam_id) == Exam.id)
         owners = session.exec(whose.where(Exam.study_uid == study_uid, col(Exam.listed))).all()
     for ehr, patient_id, model in sorted(owners):
-        _bring_forward(engine, ehr, patient_id, model)
+        bring_forward(engine, ehr, patient_id, model)
     return count
-
-
-def reopen(session: Session, which: ColumnElement[bool], states: Sequence[ScoringState], now: datetime) -> int:
-    """Queue errands again, due at once, that are in one of these states; they are then new, if not urgent.
-
-    The attempt is counted, which takes the exam from a worker that has it under the old particulars.
-    """
-    queued: dict[str, Any] = {
-        "state": ScoringState.QUEUED,
-        "problem": None,
-        "finished_at": None,
-        "claimed_until": None,
-        "exclusions": [],
-        "priority": case((col(Scoring.priority) == Priority.BACKLOG, Priority.NEW), else_=col(Scoring.priority)),
-        "due_at": now,
-    }
-    changed = session.execute(
-        update(Scoring)
-        .where(which, col(Scoring.state).in_(states))
-        .values(**queued, attempts=col(Scoring.attempts) + 1)
-    )
-    return int(changed.rowcount)  # type: ignore[attr-defined] # an UPDATE's result is a CursorResult
-
-
-def queue_known(engine: Engine, which: ColumnElement[bool], model: str, now: datetime) -> int:
-    """Queue those of the known exams that a model has no errand for, behind all others; how many those were."""
-    queued, last = 0, 0
-    while ids := _unseen(engine, which, model, last):
-        with Session(engine) as session:
-            queued += _queue(session, ids, model, now, Priority.BACKLOG)
-            session.commit()
-        last = ids[-1]
-    return queued
-
-
-def _unseen(engine: Engine, which: ColumnElement[bool], model: str, last: int) -> list[int]:
-    """Some at a time: a whole archive in one transaction would keep every hook waiting."""
-    seen = select(Scoring.id).where(Scoring.exam_id == Exam.id, Scoring.model == model).correlate(Exam)
-    these = select(Exam.id).where(which, col(Exam.id) > last, ~seen.exists())
-    with Session(engine) as session:
-        return [found or 0 for found in session.exec(these.order_by(col(Exam.id)).limit(AT_A_TIME)).all()]
-
-
-def _queue(session: Session, exam_ids: Sequence[int], model: str, now: datetime, priority: Priority) -> int:
-    """Queue exams for a model; those that it has an errand for already stay as they are, unless this is urgent.
-
-    Returns how many were queued.
-    Every EHR's exam goes through the worker, also where the study has a score: the patient is checked there.
-    """
-    values = {
-        "model": model,
-        "state": ScoringState.QUEUED,
-        "priority": priority,
-        "queued_at": now,
-        "due_at": now,
-        "attempts": 0,
-        "lost": 0,
-        "exclusions": [],
-    }
-    rows = [{"exam_id": exam_id, **values} for exam_id in exam_ids]
-    queued = session.execute(insert_into(session, Scoring).values(rows).on_conflict_do_nothing())
-    if priority is Priority.URGENT:
-        these = col(Scoring.exam_id).in_(exam_ids) & (col(Scoring.model) == model)
-        session.execute(update(Scoring).where(these).values(priority=priority))
-        # Somebody asks for it, and its fault may be repaired by now.
-        rested = these & is_backing_off(now) & (col(Scoring.finished_at) <= now - SHORTEST_WAIT)
-        session.execute(update(Scoring).where(rested).values(due_at=now))
-    return int(queued.rowcount)  # type: ignore[attr-defined] # an INSERT's result is a CursorResult
-
-
-def is_backing_off(now: datetime) -> ColumnElement[bool]:
-    """An exam whose last attempt failed and whose next one is still to come."""
-    failed = col(Scoring.finished_at).is_not(None) & (col(Scoring.state) == ScoringState.QUEUED)
-    return failed & col(Scoring.claimed_until).is_(None) & (col(Scoring.due_at) > now)

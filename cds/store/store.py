@@ -9,13 +9,14 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import ColumnElement, Engine, and_, case, literal, update
 from sqlmodel import Session, col, func, select
 
-from cds.store import outcomes, registration, stage_times
+from cds.store import outcomes, queueing, registration, stage_times
 from cds.store.audit import AccessEvent, Action, note
 from cds.store.database import insert_into
 from cds.store.known_exams import KnownExam, by_key
 from cds.store.outcomes import BELONGS_TO_ANOTHER, Outcome
+from cds.store.queueing import in_order, is_backing_off
 from cds.store.records import exclusion_rows, images_digest, score_values
-from cds.store.registration import NewExam, is_backing_off
+from cds.store.registration import NewExam
 from cds.store.stage_times import Spent
 from cds.store.tables import Exam, Priority, Score, Scoring, ScoringState, Stage
 from cds.store.waiting import longest_due, wait_after
@@ -90,7 +91,7 @@ class Store:
 
     def queue_known(self, model: str, selection: Selection, now: datetime) -> int:
         """Queue every known exam of the selection for a model that has not seen it, as backlog; how many those were."""
-        return registration.queue_known(self._engine, selection.exams(), model, now)
+        return queueing.queue_known(self._engine, selection.exams(), model, now)
 
     def other_owners(self, ehr: str, patient_id: str, keys: Collection[str]) -> set[str]:
         """The other patients of this EHR under whom it listed any of these exams when it was last read."""
@@ -236,11 +237,8 @@ class Store:
     def make_due(self, model: str, now: datetime, selection: Selection = EVERYTHING) -> None:
         """Have every exam whose last attempt failed tried again now. One that a worker has is left to it."""
         which = and_(col(Scoring.model) == model, is_backing_off(now), *_of(selection))
-        # A hook that asks for several of them writes them in this order, too.
-        # Plus nothing: SQLite would read every errand there is in that order.
-        these = select(Scoring.id).where(which).order_by(col(Scoring.exam_id) + 0).with_for_update()
         with Session(self._engine) as session:
-            _change(session, col(Scoring.id).in_(these), due_at=now)
+            _change(session, in_order(which), due_at=now)
 
     def queued(self, model: str, selection: Selection = EVERYTHING) -> dict[str | None, int]:
         """How many exams wait, by the problem of their last attempt; None for those without one."""

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, event, text
 
 from cds.store.database import open_database
-from cds.store.registration import AT_A_TIME
+from cds.store.queueing import AT_A_TIME
 from cds.store.store import EVERYTHING, ScoringJob, Selection, Store
 from cds.store.tables import Priority, Score, ScoringState
 from model.domain import STANDARD_VIEWS, PendingExam, Provenance, ScoredExam, SourceImage
@@ -66,9 +66,10 @@ class Expected:
 
     def step(self, what: str, exam: int, now: datetime) -> None:
         if what == "the model is new":
-            for one in self.known.keys() - self.due.keys():
-                self.priority[one] = Priority.BACKLOG
-            self.due.update((one, now) for one in self.known if one not in self.due)
+            has_news = {one % PATIENTS for one, why in self.priority.items() if why != Priority.BACKLOG}
+            for one in [one for one in self.known if one not in self.due]:
+                self.priority[one] = Priority.NEW if one % PATIENTS in has_news else Priority.BACKLOG
+                self.due[one] = now
             return
         if what != "its images change":
             self.known[exam] = None

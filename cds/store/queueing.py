@@ -1,0 +1,130 @@
+"""The scoring queue: what is put into it, what comes forward in it, what is put back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Engine, case, update
+from sqlmodel import Session, col, select
+
+from cds.store.database import insert_into
+from cds.store.tables import Exam, Priority, Scoring, ScoringState
+
+AT_A_TIME = 1000
+SHORTEST_WAIT = timedelta(minutes=1)
+"""An exam whose last attempt failed is not tried again before this, however often it is asked for."""
+
+
+def queue(session: Session, exam_ids: Sequence[int], model: str, now: datetime, priority: Priority) -> int:
+    """Queue exams for a model; those that it has an errand for already stay as they are, unless this is urgent.
+
+    Returns how many were queued.
+    Every EHR's exam goes through the worker, also where the study has a score: the patient is checked there.
+    """
+    values = {
+        "model": model,
+        "state": ScoringState.QUEUED,
+        "priority": priority,
+        "queued_at": now,
+        "due_at": now,
+        "attempts": 0,
+        "lost": 0,
+        "exclusions": [],
+    }
+    rows = [{"exam_id": exam_id, **values} for exam_id in exam_ids]
+    queued = session.execute(insert_into(session, Scoring).values(rows).on_conflict_do_nothing())
+    if priority is Priority.URGENT:
+        these = col(Scoring.exam_id).in_(exam_ids) & (col(Scoring.model) == model)
+        session.execute(update(Scoring).where(these).values(priority=priority))
+        # Somebody asks for it, and its fault may be repaired by now.
+        rested = these & is_backing_off(now) & (col(Scoring.finished_at) <= now - SHORTEST_WAIT)
+        session.execute(update(Scoring).where(rested).values(due_at=now))
+    return int(queued.rowcount)  # type: ignore[attr-defined] # an INSERT's result is a CursorResult
+
+
+def queue_known(engine: Engine, which: ColumnElement[bool], model: str, now: datetime) -> int:
+    """Queue those of the known exams that a model has no errand for; how many those were.
+
+    Behind all others, but for those of patients who have something new waiting for the model.
+    """
+    queued, last = 0, 0
+    while ids := _unseen(engine, which, model, last):
+        with Session(engine) as session:
+            queued += queue(session, ids, model, now, Priority.BACKLOG)
+            session.commit()
+        last = ids[-1]
+    if queued:
+        for ehr, patient_id in _patients_with_news(engine, model):
+            bring_forward(engine, ehr, patient_id, model)
+    return queued
+
+
+def _patients_with_news(engine: Engine, model: str) -> list[tuple[str, str]]:
+    waits = (col(Scoring.state) == ScoringState.QUEUED) & (col(Scoring.priority) <= Priority.NEW)
+    whose = select(Exam.ehr, Exam.patient_id).join(Scoring, col(Scoring.exam_id) == Exam.id)
+    with Session(engine) as session:
+        return sorted(session.exec(whose.where(Scoring.model == model, waits).distinct()).all())
+
+
+def _unseen(engine: Engine, which: ColumnElement[bool], model: str, last: int) -> list[int]:
+    """Some at a time: a whole archive in one transaction would keep every hook waiting."""
+    seen = select(Scoring.id).where(Scoring.exam_id == Exam.id, Scoring.model == model).correlate(Exam)
+    these = select(Exam.id).where(which, col(Exam.id) > last, ~seen.exists())
+    with Session(engine) as session:
+        return [found or 0 for found in session.exec(these.order_by(col(Exam.id)).limit(AT_A_TIME)).all()]
+
+
+def bring_forward(engine: Engine, ehr: str, patient_id: str, model: str) -> None:
+    """Have what a patient has in the backlog scored with what is new of her: her assessment waits for all of it."""
+    errands = select(Scoring.id, Scoring.state, Scoring.priority).join(Exam, col(Exam.id) == Scoring.exam_id)
+    hers = errands.where(Exam.ehr == ehr, Exam.patient_id == patient_id, col(Exam.listed), Scoring.model == model)
+    with Session(engine) as session:
+        # Chosen here: SQLite would look for hers among all that are in the backlog.
+        ids = [found for found, *why in session.exec(hers) if why == [ScoringState.QUEUED, Priority.BACKLOG]]
+        if ids:
+            forward = update(Scoring).where(in_order(col(Scoring.id).in_(ids)))
+            session.execute(forward.where(col(Scoring.priority) == Priority.BACKLOG).values(priority=Priority.NEW))
+            session.commit()
+
+
+def reopen(session: Session, which: ColumnElement[bool], states: Sequence[ScoringState], now: datetime) -> int:
+    """Queue errands again, due at once, that are in one of these states; they are then new, if not urgent.
+
+    The attempt is counted, which takes the exam from a worker that has it under the old particulars.
+    """
+    queued: dict[str, Any] = {
+        "state": ScoringState.QUEUED,
+        "problem": None,
+        "finished_at": None,
+        "claimed_until": None,
+        "exclusions": [],
+        "priority": case((col(Scoring.priority) == Priority.BACKLOG, Priority.NEW), else_=col(Scoring.priority)),
+        "due_at": now,
+    }
+    these = in_order(which & col(Scoring.state).in_(states))
+    changed = session.execute(update(Scoring).where(these).values(**queued, attempts=col(Scoring.attempts) + 1))
+    return int(changed.rowcount)  # type: ignore[attr-defined] # an UPDATE's result is a CursorResult
+
+
+def assess_again(session: Session, ehr: str, patient_id: str) -> None:
+    """Have a patient's assessment take all her exams into account once more."""
+    hers = select(Exam.id).where(Exam.ehr == ehr, Exam.patient_id == patient_id)
+    session.execute(update(Scoring).where(in_order(col(Scoring.exam_id).in_(hers))).values(assessed_at=None))
+
+
+def in_order(which: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The condition for writing several errands, which locks them in the order in which everybody does.
+
+    In different orders two could wait for each other for ever.
+    """
+    # Plus nothing: SQLite would read every errand there is in that order.
+    these = select(Scoring.id).where(which).order_by(col(Scoring.exam_id) + 0, col(Scoring.id))
+    return col(Scoring.id).in_(these.with_for_update())
+
+
+def is_backing_off(now: datetime) -> ColumnElement[bool]:
+    """An exam whose last attempt failed and whose next one is still to come."""
+    failed = col(Scoring.finished_at).is_not(None) & (col(Scoring.state) == ScoringState.QUEUED)
+    return failed & col(Scoring.claimed_until).is_(None) & (col(Scoring.due_at) > now)
