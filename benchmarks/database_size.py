@@ -19,7 +19,7 @@ from benchmarks.concurrent_calls import PATH
 from benchmarks.kept_results import RESULTS
 from benchmarks.timing import machine
 from benchmarks.women import EHR, EXAMS, call, score_again, services, store_exams
-from cds.reporting import ReportedEhr, Reporter
+from cds.delivery.reporting import ReportedEhr, Reporter
 from cds.services import join_by, usable_card
 from cds.settings import Settings
 from cds.store.assessments import AssessmentRecords

@@ -13,17 +13,17 @@ from typing import Annotated, Any
 
 import typer
 
-from cds.audit_commands import audit_app
-from cds.check_commands import check
-from cds.command_line import Config, console, keep_files_private, plain_errors, set_up_logging
+from cds.commands.audit import audit_app
+from cds.commands.check import check
+from cds.commands.command_line import Config, console, keep_files_private, plain_errors, set_up_logging
+from cds.commands.model import model_app
+from cds.commands.report import report_app
+from cds.commands.store import db_app, list_runs, outbox_app
+from cds.commands.study import study_app
 from cds.errors import SettingsError
-from cds.model_commands import model_app
 from cds.operations.log_lines import write_log_as
 from cds.operations.safety import refuse_unsafe
-from cds.report_commands import report_app
 from cds.settings import Settings, read_settings
-from cds.store_commands import db_app, list_runs, outbox_app
-from cds.study_commands import study_app
 from cds.worklist import Form
 
 log = logging.getLogger("cds")
@@ -127,7 +127,7 @@ def rescore(
 
     It can be ended and begun again at any time. Exit status 1: an exam is held, or something could not be looked at.
     """
-    from cds.rescore import SiteRun
+    from cds.nightly.rescore import SiteRun
     from cds.store.store import Selection
     from cds.worker_services import worker_services
 

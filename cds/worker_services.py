@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from cds.addresses import Destinations
-from cds.arrivals import ArchivePoll, ArchivePriors
-from cds.clerk import Clerk
+from cds.delivery.clerk import Clerk
+from cds.delivery.outbox import ChartDelivery, Deliver, Outbox
+from cds.delivery.report_delivery import ReportDelivery
+from cds.delivery.reporting import ReportedEhr, Reporter
 from cds.ehr.client import WritableEhr
-from cds.ehr_changes import EhrChanges, NightEhr
 from cds.errors import ClusterNotUsable
-from cds.lease import holder_name
-from cds.night import Look, Night
+from cds.nightly.arrivals import ArchivePoll, ArchivePriors
+from cds.nightly.ehr_changes import EhrChanges, NightEhr
+from cds.nightly.lease import holder_name
+from cds.nightly.night import Look, Night
+from cds.nightly.scheduler import Schedule
 from cds.operations.sign_of_life import SignOfLife
-from cds.outbox import ChartDelivery, Deliver, Outbox
 from cds.pacs.archive import ImageArchive
-from cds.report_delivery import ReportDelivery
-from cds.reporting import ReportedEhr, Reporter
-from cds.scheduler import Schedule
 from cds.scoring.budget import ByteBudget
 from cds.services import Clock, archives, join_by, night_client, site, usable_card, utc_now
 from cds.settings import EhrSettings, RetentionSettings, Settings

@@ -29,9 +29,9 @@ from cds.demo.table import Row, cards_text, show
 from cds.demo.worker_process import worker_process
 from cds.ehr.client import FhirEhr
 from cds.errors import MammoTrendError
-from cds.night import Night
+from cds.nightly.night import Night
+from cds.nightly.rescore import progress_bar
 from cds.origins import SameOriginSession
-from cds.rescore import progress_bar
 from cds.services import WebServices, card_links, web_services
 from cds.settings import Settings, read_settings
 from cds.web.app import Front, create_app

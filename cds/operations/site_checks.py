@@ -14,8 +14,8 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from cds.addresses import Destinations
 from cds.callers import key_reader
 from cds.ehr.signing_key import read_signing_key
-from cds.ehr_changes import changed_since
 from cds.errors import EhrAnswerBroken, EhrError, MammoTrendError, SettingsError, UntrustedServer
+from cds.nightly.ehr_changes import changed_since
 from cds.operations.checks import Check, NothingToCheck
 from cds.operations.outside import capability, greet
 from cds.operations.safety import refuse_unsafe

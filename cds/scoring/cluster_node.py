@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from cds.command_line import set_up_logging
+from cds.commands.command_line import set_up_logging
 from cds.errors import ClusterNotUsable, MammoTrendError, ModelNotUsable
 from cds.operations.safety import refuse_unsafe
 from cds.scoring.batches import BatchScoring

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cds.cli import app
-from cds.command_line import TRY_AGAIN
+from cds.commands.command_line import TRY_AGAIN
 from cds.server import CANNOT_START
 from cds.settings import PacsSettings, read_settings
 from cds.web.connections import ConnectionLimits

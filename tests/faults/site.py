@@ -14,7 +14,9 @@ from pydicom import dcmread
 from rich.console import Console
 from sqlalchemy import Engine
 
-from cds.clerk import Clerk
+from cds.delivery.clerk import Clerk
+from cds.delivery.outbox import ChartDelivery, Outbox
+from cds.delivery.reporting import ReportedEhr, Reporter
 from cds.demo.dicom_folder import DicomFolder
 from cds.demo.dicomweb_server import dicomweb_app
 from cds.demo.fhir_server import fhir_app
@@ -22,14 +24,12 @@ from cds.demo.fhir_store import ResourceStore
 from cds.demo.resources import imaging_study, patient
 from cds.ehr.client import FhirEhr
 from cds.ehr.exchange import TokenSource
-from cds.ehr_changes import EhrChanges, NightEhr
-from cds.night import Night
-from cds.outbox import ChartDelivery, Outbox
+from cds.nightly.ehr_changes import EhrChanges, NightEhr
+from cds.nightly.night import Night
+from cds.nightly.rescore import SiteRun
 from cds.pacs.archives import Archives
 from cds.pacs.connection import ArchiveRoot
 from cds.pacs.dicomweb import DicomWebArchive
-from cds.reporting import ReportedEhr, Reporter
-from cds.rescore import SiteRun
 from cds.scoring.budget import ByteBudget
 from cds.scoring.in_process import in_process
 from cds.scoring.pipeline import STUDY_BYTES, ScoringPipeline

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from cds.lease import LENGTH
-from cds.night import RunUnderWay, lease_of
+from cds.nightly.lease import LENGTH
+from cds.nightly.night import RunUnderWay, lease_of
 from cds.scoring.books import LEASE
 from cds.store.runs import RunRecords, RunSummary
 from cds.store.store import EVERYTHING, Store

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from cds.lease import LENGTH
-from cds.night import RunUnderWay, lease_of
-from cds.outbox import LEASE as DELIVERY_LEASE
+from cds.delivery.outbox import LEASE as DELIVERY_LEASE
+from cds.nightly.lease import LENGTH
+from cds.nightly.night import RunUnderWay, lease_of
 from cds.scoring.books import LEASE
 from cds.store.arrivals import ArrivalRecords
 from cds.store.audit import Action

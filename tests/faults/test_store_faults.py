@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
-from cds.lease import LENGTH
+from cds.nightly.lease import LENGTH
 from cds.store.audit import Action
 from tests.faults.books import audited
 from tests.faults.running import is_finished, until, working

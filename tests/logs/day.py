@@ -12,7 +12,7 @@ from pathlib import Path
 from joserfc.jwk import ECKey
 from sqlalchemy import text
 
-from cds.command_line import TRY_AGAIN
+from cds.commands.command_line import TRY_AGAIN
 from cds.demo.fhir_store import ResourceStore
 from cds.store.database import connect
 from tests.cds.ehr.token_server import CLIENT

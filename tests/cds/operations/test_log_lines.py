@@ -20,7 +20,7 @@ from tests.product import Product
 def written(message: str, *arguments: object, fault: Exception | None = None) -> dict[str, Any]:
     """A line, which must be one, and what it says."""
     told = (type(fault), fault, fault.__traceback__) if fault else None
-    record = logging.LogRecord("cds.night", logging.WARNING, "night.py", 7, message, arguments, told)
+    record = logging.LogRecord("cds.nightly.night", logging.WARNING, "night.py", 7, message, arguments, told)
     record.created = 1779319800.25
     line = JsonLines().format(record)
     assert "\n" not in line
@@ -32,7 +32,7 @@ def test_a_line_says_when_how_grave_from_where_and_what() -> None:
     assert written("%s is %s", "main", "sîlent\nindeed") == {
         "at": "2026-05-20T23:30:00.250+00:00",
         "level": "WARNING",
-        "logger": "cds.night",
+        "logger": "cds.nightly.night",
         "message": "main is sîlent\nindeed",
     }
 
@@ -46,7 +46,7 @@ def test_of_a_fault_only_its_kind_is_told_because_its_words_may_name_a_patient()
 
 PROGRAM = """
 import logging
-from cds.command_line import set_up_logging
+from cds.commands.command_line import set_up_logging
 from cds.operations.log_lines import write_log_as
 set_up_logging("INFO")
 logging.getLogger("cds").info("before")

@@ -49,7 +49,7 @@ def fill(url: str, women: int) -> Engine:
 
 def model_of(connection: Connection) -> str:
     """The model that their exams are scored with."""
-    return str(connection.execute(text("SELECT model FROM scoring LIMIT 1")).scalar_one())
+    return str(connection.execute(text("SELECT model FROM scoring ORDER BY id LIMIT 1")).scalar_one())
 
 
 def _conclude_of_first(engine: Engine) -> None:

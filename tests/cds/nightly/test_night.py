@@ -10,8 +10,8 @@ from threading import Event
 import pytest
 from sqlalchemy import Engine
 
-from cds.lease import held
-from cds.night import Found, Look, Night, RunUnderWay, lease_of
+from cds.nightly.lease import held
+from cds.nightly.night import Found, Look, Night, RunUnderWay, lease_of
 from cds.store.assessments import AssessmentRecords
 from cds.store.outbox import OutboxRecords
 from cds.store.runs import RunRecords, RunSummary

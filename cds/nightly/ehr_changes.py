@@ -19,7 +19,7 @@ from cds.errors import (
     SettingsError,
     UntrustedServer,
 )
-from cds.night import Found
+from cds.nightly.night import Found
 from cds.store.runs import RunRecords
 from cds.store.store import Store
 from fhir_mappings.bundles import bundle_resources, total_found

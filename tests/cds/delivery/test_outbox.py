@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from cds.delivery.outbox import LEASE, ChartDelivery, Outbox
 from cds.errors import EhrChartUnclear, EhrConflict, EhrRejected, EhrUnreachable, MammoTrendError
-from cds.outbox import LEASE, ChartDelivery, Outbox
 from cds.store.assessments import AssessmentRecords
 from cds.store.outbox import Delivery, OutboxRecords
 from cds.store.tables import Destination, OutboxState

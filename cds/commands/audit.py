@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from cds.command_line import Config, plain_errors, set_up_logging
+from cds.commands.command_line import Config, plain_errors, set_up_logging
 from cds.settings import Settings, read_settings
 from cds.store.audit import AuditTrail, Entry, EntryUnreadable
 from cds.store.audit_chain import EMPTY, Head

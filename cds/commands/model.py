@@ -15,7 +15,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from cds.attribute_sheet import NOT_AVAILABLE, AttributeSheet, as_json, attribute_sheet
-from cds.command_line import Config, console, plain_errors, set_up_logging
+from cds.commands.command_line import Config, console, plain_errors, set_up_logging
 from cds.errors import MammoTrendError
 from cds.settings import Settings, read_settings
 from model.calibration_file import calibrated_by

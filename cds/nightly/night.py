@@ -10,7 +10,7 @@ from threading import Event
 from typing import Protocol
 
 from cds.errors import MammoTrendError
-from cds.lease import held
+from cds.nightly.lease import held
 from cds.store.runs import RunRecords, RunSummary
 from cds.store.store import EVERYTHING, Selection, Store
 

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cds.command_line import Config, console, set_up_logging
+from cds.commands.command_line import Config, console, set_up_logging
 from cds.operations.checks import Check, Finding, Outcome
 from cds.settings import read_settings
 

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine
 from typer.testing import CliRunner
 
-from cds.audit_commands import audit_app
+from cds.commands.audit import audit_app
 from cds.store.audit import AccessEvent, Action, AuditTrail, Read, ReadFrom, WebCall
 from cds.store.database import open_database
 from tests.cds.builders import EHR, NOW, PATIENT

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from urllib.parse import quote
 
-from cds.ehr_changes import COULD_NOT_LOOK, NightEhr, PatientReader
 from cds.errors import MammoTrendError, PacsError, UntrustedServer
-from cds.night import Found
+from cds.nightly.ehr_changes import COULD_NOT_LOOK, NightEhr, PatientReader
+from cds.nightly.night import Found
 from cds.pacs.archive import FoundStudy, ImageArchive
 from cds.store.arrivals import ArrivalRecords
 from cds.store.store import NewExam, Store

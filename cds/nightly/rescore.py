@@ -22,8 +22,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from cds.clerk import Clerk
-from cds.night import Night
+from cds.delivery.clerk import Clerk
+from cds.nightly.night import Night
 from cds.scoring.pipeline import ScoringPipeline
 from cds.store.runs import RunSummary
 from cds.store.store import EVERYTHING, Selection

@@ -8,7 +8,7 @@ from threading import Event
 import pytest
 from sqlalchemy import Engine
 
-from cds.lease import held, holder_name
+from cds.nightly.lease import held, holder_name
 from cds.store.runs import RunRecords
 from tests.cds.builders import Clock
 

@@ -13,10 +13,10 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy.exc import SQLAlchemyError
 
-from cds.clerk import Clerk
+from cds.delivery.clerk import Clerk
 from cds.errors import SettingsError
-from cds.night import Found, Look, Night, RunUnderWay
-from cds.rescore import summary_lines
+from cds.nightly.night import Found, Look, Night, RunUnderWay
+from cds.nightly.rescore import summary_lines
 from cds.settings import NightSettings
 
 log = logging.getLogger(__name__)

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import Engine
 
-from cds.arrivals import ArchivePoll, ArchivePriors
-from cds.ehr_changes import NightEhr
 from cds.errors import EhrUnreachable, PacsUnreachable, UntrustedServer
-from cds.night import Found
+from cds.nightly.arrivals import ArchivePoll, ArchivePriors
+from cds.nightly.ehr_changes import NightEhr
+from cds.nightly.night import Found
 from cds.pacs.archive import FoundStudy
 from cds.store.arrivals import ArrivalRecords
 from cds.store.store import ScoringJob, Store

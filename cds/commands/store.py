@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cds.command_line import Config, console, plain_errors, set_up_logging
+from cds.commands.command_line import Config, console, plain_errors, set_up_logging
 from cds.errors import MammoTrendError
 from cds.settings import read_settings
 from cds.store.database import connect, open_database

@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import Engine
 
-from cds.clerk import Clerk
+from cds.delivery.clerk import Clerk
+from cds.delivery.outbox import Outbox
+from cds.delivery.reporting import Reporter
 from cds.errors import SettingsError
-from cds.night import Found, Look, Night, lease_of
-from cds.outbox import Outbox
-from cds.reporting import Reporter
-from cds.scheduler import Schedule
+from cds.nightly.night import Found, Look, Night, lease_of
+from cds.nightly.scheduler import Schedule
 from cds.settings import NightSettings
 from cds.store.assessments import AssessmentRecords
 from cds.store.outbox import OutboxRecords
@@ -81,7 +81,7 @@ def test_archives_are_looked_into_by_their_own_interval_where_a_site_wants_it(en
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name == "cds.scheduler"]
+    return [record.getMessage() for record in caplog.records if record.name == "cds.nightly.scheduler"]
 
 
 def run_now(planned: Schedule, name: str, ended: Callable[[], bool]) -> None:

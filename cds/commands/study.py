@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 from rich.progress import track
 
-from cds.command_line import Config, console, plain_errors, set_up_logging
+from cds.commands.command_line import Config, console, plain_errors, set_up_logging
 from cds.errors import StudyNotPossible
 from cds.settings import Settings, read_settings
 from cds.study.small_cells import FEWEST

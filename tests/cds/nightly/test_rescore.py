@@ -13,15 +13,15 @@ from pydicom import Dataset
 from rich.console import Console
 from sqlalchemy import Engine
 
-from cds.arrivals import ArchivePriors
-from cds.clerk import Clerk
-from cds.ehr_changes import EhrChanges, NightEhr
+from cds.delivery.clerk import Clerk
+from cds.delivery.outbox import Outbox
+from cds.delivery.reporting import Priors, ReportedEhr, Reporter
 from cds.errors import EhrRefused
-from cds.night import Look, Night
-from cds.outbox import Outbox
+from cds.nightly.arrivals import ArchivePriors
+from cds.nightly.ehr_changes import EhrChanges, NightEhr
+from cds.nightly.night import Look, Night
+from cds.nightly.rescore import SiteRun, summary_lines
 from cds.pacs.archive import FoundStudy
-from cds.reporting import Priors, ReportedEhr, Reporter
-from cds.rescore import SiteRun, summary_lines
 from cds.scoring.books import LEASE
 from cds.scoring.budget import ByteBudget
 from cds.scoring.in_process import in_process

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
+from cds.delivery.reporting import PRIORS_NOT_LOOKED_FOR, ReportedEhr, Reporter
 from cds.errors import PacsUnreachable
-from cds.reporting import PRIORS_NOT_LOOKED_FOR, ReportedEhr, Reporter
 from cds.store.assessments import AssessmentRecords
 from cds.store.database import open_database
 from cds.store.outbox import OutboxRecords

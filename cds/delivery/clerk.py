@@ -7,8 +7,8 @@ from threading import Event
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from cds.outbox import Outbox
-from cds.reporting import Reporter
+from cds.delivery.outbox import Outbox
+from cds.delivery.reporting import Reporter
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from cds.ehr_changes import OVERLAP, EhrChanges, NightEhr
 from cds.errors import EhrAnswerBroken, EhrNotFound, EhrRefused, EhrUnreachable, MammoTrendError, SettingsError
-from cds.night import Found
+from cds.nightly.ehr_changes import OVERLAP, EhrChanges, NightEhr
+from cds.nightly.night import Found
 from cds.store.database import open_database
 from cds.store.runs import RunRecords
 from cds.store.store import BELONGS_TO_ANOTHER, Store

@@ -9,14 +9,14 @@ import pytest
 
 LOGS = """
 import logging
-from cds.command_line import set_up_logging
+from cds.commands.command_line import set_up_logging
 set_up_logging("DEBUG")
-logging.getLogger("cds.night").warning("ours")
+logging.getLogger("cds.nightly.night").warning("ours")
 logging.getLogger({name!r}).{level}("GET /studies/1.2.77 for MRN-1")
 """
 WARNING = """
 import warnings
-from cds.command_line import set_up_logging
+from cds.commands.command_line import set_up_logging
 set_up_logging("DEBUG")
 warnings.warn_explicit("'Test Ada' is no name", UserWarning, "valuerep.py", 55, module={module!r})
 """
