@@ -1,17 +1,23 @@
-"""How long the store takes for everything that is asked of it, with a million exams and ten million scores."""
+"""How long the store takes for everything that is asked of it, with a million exams and ten million scores.
+
+`python -m benchmarks.store_at_size` measures and keeps; with `--into docs/run.md` it writes what was kept into a page.
+"""
 
 from __future__ import annotations
 
 import json
 import statistics
-import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
+import typer
 from sqlalchemy import Connection, Engine, create_engine, text
 
-from benchmarks.kept_results import RESULTS
+from benchmarks.kept_results import RESULTS, Record, kept_records, newest_with
+from benchmarks.page_tables import into_page, markdown
 from benchmarks.timing import machine
 from benchmarks.women import EXAMS, score_again
 from tests.cds.store.many_women import fill, model_of
@@ -23,6 +29,7 @@ MODELS = 10
 """By which each exam is scored: a site changes its model every year or two."""
 AGAIN = 3
 _TABLES = ("exam", "scoring", "score", "assessment", "outbox", "card", "feedback", "audit")
+_TIMES = ("first_s", "median_s")
 _SIZE = "SELECT COUNT(*), pg_total_relation_size('{table}') FROM {table}"
 
 
@@ -67,8 +74,26 @@ def _tell(what: str) -> None:
     print(f"{datetime.now(UTC):%H:%M:%S} {what}", flush=True)
 
 
-def main(exams: int, models: int) -> None:
+def tables(records: Sequence[Record]) -> dict[str, str]:
+    """The tables of the page, by their names there; raises NothingKept without a record."""
+    kept = newest_with(records, "store_at_size")["store_at_size"]
+    sizes = [(name, f"{size['rows']:,}", f"{size['bytes'] / 1e6:,.0f}") for name, size in kept["tables"].items()]
+    times = [(asked, *(f"{1000 * took[which]:,.0f}" for which in _TIMES)) for asked, took in kept["questions"].items()]
+    return {
+        "tables": markdown(("table", "rows", "MB, with indexes"), sizes),
+        "questions": markdown(("asked by", "first time, ms", "then, ms"), times),
+    }
+
+
+def main(
+    into: Annotated[Path | None, typer.Option(help="Write the tables of what was kept into this page.")] = None,
+    exams: int = STORED,
+    models: int = MODELS,
+) -> None:
     """Measure, print and keep the record of the day."""
+    if into is not None:
+        into_page(into, tables(kept_records()))
+        return
     with postgresql() as server:
         found = measured(server.new_database(), exams, models)
     day = datetime.now(UTC).date().isoformat()
@@ -77,4 +102,4 @@ def main(exams: int, models: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:])) if sys.argv[1:] else main(STORED, MODELS)
+    typer.run(main)

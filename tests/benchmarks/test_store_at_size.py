@@ -1,0 +1,34 @@
+"""How long the store takes at its size: what the page says is what was kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.kept_results import NothingKept, kept_records
+from benchmarks.page_tables import on_page
+from benchmarks.store_at_size import measured, tables
+from tests.cds.store.questions import QUESTIONS
+from tests.postgresql import PostgresqlServer
+
+PAGE = Path(__file__).parents[2] / "docs" / "run.md"
+
+
+@pytest.mark.parametrize("name", ["tables", "questions"])
+def test_the_page_has_the_figures_of_the_newest_record(name: str) -> None:
+    assert on_page(PAGE, name) == tables(kept_records())[name]
+
+
+def test_without_a_record_there_is_no_table() -> None:
+    with pytest.raises(NothingKept):
+        tables([{"date": "2026-11-29", "rows": []}])
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+def test_every_question_is_timed_with_every_exam_scored_by_every_model(postgresql_server: PostgresqlServer) -> None:
+    found = measured(postgresql_server.new_database(), exams=63_000 + 7, models=3)
+
+    assert found["questions"].keys() == QUESTIONS.keys()
+    assert found["tables"]["score"]["rows"] == 3 * found["tables"]["exam"]["rows"]
