@@ -42,10 +42,6 @@ class ConnectionLimits:
     """What the clients of one process may take of it."""
 
     threads: int = FrontLimits().threads
-    at_once: int = 3
-    """Requests that compute. Python lets one of them go on, while the others wait for the database or the disk."""
-    computes_s: float = 0.05
-    """Who is at work for longer waits for somebody else, and another can compute meanwhile."""
     largest_request_bytes: int = FrontLimits().largest_request_bytes
     slow_client_s: float = 20.0
     """For all of a request to arrive, however steadily it drips, and for all of an answer to be taken."""
@@ -65,8 +61,7 @@ def answer(
     servers = [_Server(app, limits, opened, dispatcher, open_ones) for opened in sockets]
 
     def turn() -> None:
-        is_full = any(server.computes_enough() for server in servers)
-        wasyncore.loop(limits.computes_s if is_full else TURN_S, use_poll=True, map=open_ones, count=1)
+        wasyncore.loop(TURN_S, use_poll=True, map=open_ones, count=1)
         for server in servers:
             server.cut_slow_clients()
 
@@ -113,7 +108,6 @@ class _Channel(HTTPChannel):  # type: ignore[misc] # waitress publishes no types
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._waiting_since_s: float | None = time.monotonic()
-        self._at_work_since_s: float | None = None
         super().__init__(*arguments, **options)
 
     def received(self, data: bytes) -> bool:
@@ -124,16 +118,9 @@ class _Channel(HTTPChannel):  # type: ignore[misc] # waitress publishes no types
     def service(self) -> None:
         # Now the request is whole. With lookahead off nothing is read before it is answered.
         self._waiting_since_s = None
-        self._at_work_since_s = time.monotonic()
         super().service()
-        self._at_work_since_s = None
         if self.total_outbufs_len:
             self._waiting_since_s = time.monotonic()
-
-    def computes(self, longest_s: float) -> bool:
-        """Whether its request is at work, or about to be, and has not been for longer than computing takes."""
-        since_s = self._at_work_since_s
-        return bool(self.requests) and (since_s is None or time.monotonic() - since_s < longest_s)
 
     def is_slow(self, allowed_s: float) -> bool:
         """Whether the client takes too long; what it waits for itself does not count."""
@@ -154,7 +141,7 @@ class _Server(TcpWSGIServer):  # type: ignore[misc] # waitress publishes no type
         dispatcher: ThreadedTaskDispatcher,
         open_ones: dict[int, Any],
     ) -> None:
-        self._limits = limits
+        self._slow_client_s, self._threads = limits.slow_client_s, limits.threads
         adjustments = Adjustments(
             sockets=[],
             backlog=BACKLOG,
@@ -171,24 +158,18 @@ class _Server(TcpWSGIServer):  # type: ignore[misc] # waitress publishes no type
         )
 
     def readable(self) -> bool:
-        """Whether to let somebody in: not while enough are at work here, when another process may have time.
+        """Whether to let somebody in: not while all threads are at work, when another process may have one free.
 
-        So whoever came first is answered first, of all who wait for this port, and nobody inside is kept from the
-        processor by who came after.
+        So whoever came first is answered first, of all who wait for this port.
         """
-        return bool(super().readable()) and self._at_work() < self._limits.threads and not self.computes_enough()
+        return bool(super().readable()) and self._at_work() < self._threads
 
     def _at_work(self) -> int:
         return sum(bool(channel.requests) for channel in self.active_channels.values())
 
-    def computes_enough(self) -> bool:
-        """Whether those at work take all that the process can compute."""
-        at_it: int = sum(channel.computes(self._limits.computes_s) for channel in self.active_channels.values())
-        return at_it >= self._limits.at_once
-
     def cut_slow_clients(self) -> None:
         """Close their connections; between turns, because within one a new client may get the number of an old one."""
-        for channel in [each for each in self.active_channels.values() if each.is_slow(self._limits.slow_client_s)]:
+        for channel in [each for each in self.active_channels.values() if each.is_slow(self._slow_client_s)]:
             # Not `will_close`, which waits until there is room to write: who takes nothing makes none.
             channel.handle_close()
 
