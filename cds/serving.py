@@ -21,7 +21,11 @@ def serve_site(settings: Settings, stop: Event) -> None:
     service = settings.service
     limits = FrontLimits(calls_per_minute=service.calls_per_minute, calls_at_work=service.threads)
     front = Front(service.allowed_origins, limits, _monitors(settings))
-    each = ConnectionLimits(limits.threads, limits.largest_request_bytes, service.slow_client_s)
+    each = ConnectionLimits(
+        threads=limits.threads,
+        largest_request_bytes=limits.largest_request_bytes,
+        slow_client_s=service.slow_client_s,
+    )
     listening = Listening(service.host, service.port, service.processes, each)
 
     def announce(port: int) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, case, update
@@ -13,6 +15,7 @@ from cds.store.database import insert_into
 from cds.store.tables import Exam, Priority, Scoring, ScoringState
 
 AT_A_TIME = 1000
+PATIENTS_AT_A_TIME = 100
 SHORTEST_WAIT = timedelta(minutes=1)
 """An exam whose last attempt failed is not tried again before this, however often it is asked for."""
 
@@ -55,17 +58,9 @@ def queue_known(engine: Engine, which: ColumnElement[bool], model: str, now: dat
             queued += queue(session, ids, model, now, Priority.BACKLOG)
             session.commit()
         last = ids[-1]
-    if queued:
-        for ehr, patient_id in _patients_with_news(engine, model):
-            bring_forward(engine, ehr, patient_id, model)
+    # Also where nothing was: a run that was ended in between may have left them.
+    bring_forward(engine, _patients_with_news(engine, which, model), model)
     return queued
-
-
-def _patients_with_news(engine: Engine, model: str) -> list[tuple[str, str]]:
-    waits = (col(Scoring.state) == ScoringState.QUEUED) & (col(Scoring.priority) <= Priority.NEW)
-    whose = select(Exam.ehr, Exam.patient_id).join(Scoring, col(Scoring.exam_id) == Exam.id)
-    with Session(engine) as session:
-        return sorted(session.exec(whose.where(Scoring.model == model, waits).distinct()).all())
 
 
 def _unseen(engine: Engine, which: ColumnElement[bool], model: str, last: int) -> list[int]:
@@ -76,13 +71,37 @@ def _unseen(engine: Engine, which: ColumnElement[bool], model: str, last: int) -
         return [found or 0 for found in session.exec(these.order_by(col(Exam.id)).limit(AT_A_TIME)).all()]
 
 
-def bring_forward(engine: Engine, ehr: str, patient_id: str, model: str) -> None:
-    """Have what a patient has in the backlog scored with what is new of her: her assessment waits for all of it."""
-    errands = select(Scoring.id, Scoring.state, Scoring.priority).join(Exam, col(Exam.id) == Scoring.exam_id)
-    hers = errands.where(Exam.ehr == ehr, Exam.patient_id == patient_id, col(Exam.listed), Scoring.model == model)
+def _patients_with_news(engine: Engine, which: ColumnElement[bool], model: str) -> list[tuple[str, str]]:
+    """Those who have something new of these exams waiting; nobody where nothing at all is behind it."""
+    waits = (Scoring.model == model, Scoring.state == ScoringState.QUEUED)
+    behind = select(Scoring.id).where(*waits, Scoring.priority == Priority.BACKLOG).limit(1)
+    whose = select(Exam.ehr, Exam.patient_id).join(Scoring, col(Scoring.exam_id) == Exam.id)
     with Session(engine) as session:
-        # Chosen here: SQLite would look for hers among all that are in the backlog.
-        ids = [found for found, *why in session.exec(hers) if why == [ScoringState.QUEUED, Priority.BACKLOG]]
+        if session.exec(behind).first() is None:
+            return []
+        news = whose.where(which, *waits, col(Scoring.priority) <= Priority.NEW)
+        return list(session.exec(news.distinct()).all())
+
+
+def bring_forward(engine: Engine, patients: Iterable[tuple[str, str]], model: str) -> None:
+    """Have what patients, by EHR and id, have in the backlog scored with what is new of them.
+
+    Her assessment waits for all of a patient's exams.
+    """
+    for ehr, of_ehr in groupby(sorted(patients), key=itemgetter(0)):
+        ids = [patient_id for _, patient_id in of_ehr]
+        for first in range(0, len(ids), PATIENTS_AT_A_TIME):
+            _bring_forward(engine, ehr, ids[first : first + PATIENTS_AT_A_TIME], model)
+
+
+def _bring_forward(engine: Engine, ehr: str, patient_ids: Sequence[str], model: str) -> None:
+    errands = select(Scoring.id, Scoring.state, Scoring.priority).join(Exam, col(Exam.id) == Scoring.exam_id)
+    theirs = errands.where(
+        Exam.ehr == ehr, col(Exam.patient_id).in_(patient_ids), col(Exam.listed), Scoring.model == model
+    )
+    with Session(engine) as session:
+        # Chosen here: SQLite would look for theirs among all that are in the backlog.
+        ids = [found for found, *why in session.exec(theirs) if why == [ScoringState.QUEUED, Priority.BACKLOG]]
         if ids:
             forward = update(Scoring).where(in_order(col(Scoring.id).in_(ids)))
             session.execute(forward.where(col(Scoring.priority) == Priority.BACKLOG).values(priority=Priority.NEW))
@@ -115,7 +134,7 @@ def assess_again(session: Session, ehr: str, patient_id: str) -> None:
 
 
 def in_order(which: ColumnElement[bool]) -> ColumnElement[bool]:
-    """The condition for writing several errands, which locks them in the order in which everybody does.
+    """The condition for writing several errands, which locks them in the order of their exams.
 
     In different orders two could wait for each other for ever.
     """

@@ -62,8 +62,7 @@ def register(engine: Engine, exams: Sequence[NewExam], model: str, now: datetime
             for row, exam in _locked(session, news, now):
                 _put(session, row, exam, model, now, Priority.URGENT if urgent else Priority.NEW)
             session.commit()
-        for ehr, patient_id in sorted({(exam.ehr, exam.patient_id) for exam in news}):
-            bring_forward(engine, ehr, patient_id, model)
+        bring_forward(engine, {(exam.ehr, exam.patient_id) for exam in news}, model)
     return len({(exam.ehr, exam.key) for exam in news} - known.keys())
 
 
@@ -179,6 +178,8 @@ def unlist(engine: Engine, ehr: str, patient_id: str, listed: Collection[str], n
         lock_before_reading(session)
         known = session.exec(hers.with_for_update(key_share=True)).all()
         rows = [row for row in known if row.listed and row.source == ExamSource.EHR and row.key not in listed]
+        if rows:
+            assess_again(session, ehr, patient_id)  # before one is deleted: it locks all of them, in their order
         for row in rows:
             row.listed = False
             # Nobody waits for it any more; where it is listed again, it is queued again.
@@ -187,8 +188,6 @@ def unlist(engine: Engine, ehr: str, patient_id: str, listed: Collection[str], n
             note(session, AccessEvent(Action.UNLISTED, now, ehr, patient_id, row.study_uid))
             if row.study_uid:
                 retract(session, ehr, patient_id, row.study_uid, now)
-        if rows:
-            assess_again(session, ehr, patient_id)
         session.commit()
         return len(rows)
 
@@ -203,5 +202,5 @@ def reopen_study(engine: Engine, study_uid: str, now: datetime) -> int:
         whose = select(Exam.ehr, Exam.patient_id, Scoring.model).join(Scoring, col(Scoring.exam_id) == Exam.id)
         owners = session.exec(whose.where(Exam.study_uid == study_uid, col(Exam.listed))).all()
     for ehr, patient_id, model in sorted(owners):
-        bring_forward(engine, ehr, patient_id, model)
+        bring_forward(engine, [(ehr, patient_id)], model)
     return count

@@ -37,7 +37,7 @@ BACKLOG = 1024
 """Connections that wait to be let in; more are refused by the system."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ConnectionLimits:
     """What the clients of one process may take of it."""
 
@@ -165,7 +165,8 @@ class _Server(TcpWSGIServer):  # type: ignore[misc] # waitress publishes no type
         return bool(super().readable()) and self._at_work() < self._threads
 
     def _at_work(self) -> int:
-        return sum(bool(channel.requests) for channel in self.active_channels.values())
+        # A copy: a thread whose client is gone takes its channel out.
+        return sum(bool(channel.requests) for channel in list(self.active_channels.values()))
 
     def cut_slow_clients(self) -> None:
         """Close their connections; between turns, because within one a new client may get the number of an old one."""

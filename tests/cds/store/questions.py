@@ -99,7 +99,6 @@ def ask_night(engine: Engine, model: str) -> None:
     store.is_known(STUDY)
     store.reopen_study(f"{STUDY}.9", NOW)
     arrivals.see(f"{STUDY}.9", 5, NOW, timedelta())
-    store.queue_known(model, Selection(patient_id=HER), NOW)
     runs.finish(run, runs.sum_up(model, NOW, 0, ()), NOW)
 
 
@@ -117,6 +116,7 @@ QUESTIONS: dict[str, Callable[[Engine, str], object]] = {
     "night: what waits": lambda engine, model: Store(engine).untried(model, NOW),
     "night: what failed": lambda engine, model: Store(engine).make_due(model, NOW),
     "night: clearing": lambda engine, _: Retention(engine, KEPT, lambda: NOW).clear(Event()),
+    "rescore: one patient": lambda engine, model: Store(engine).queue_known(model, Selection(patient_id=HER), NOW),
     "start": lambda engine, model: AssessmentRecords(engine).catch_up(EHR, model, Destination.CHART, NOW),
     "worklist": lambda engine, model: next(AssessmentRecords(engine).current(model)),
     "worklist: what was accepted": lambda engine, _: CardRecords(engine).acted_on("ServiceRequest"),

@@ -36,6 +36,7 @@ WHOLE = {
     "night: what waits": whole("it is all that waits", "scoring"),
     "night: all known exams": whole("it is about all exams", "exam", "scoring"),
     "night: what failed": whole("once a night, of all that waits", "scoring"),
+    "rescore: one patient": whole("hers is looked for in all that is new and waits", "scoring"),
     "start": whole("once, when a worker starts: it is about all that was concluded", "assessment", "outbox"),
     "outbox": whole("it is all that waits", "assessment", "outbox"),
     "operator: cards of a month": whole("a month is a large part", "feedback", SORTED),

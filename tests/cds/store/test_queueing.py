@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import pytest
+from sqlalchemy import Engine, text, update
+from sqlmodel import Session, col, select
+
+from cds.store.database import open_database
+from cds.store.queueing import PATIENTS_AT_A_TIME
 from cds.store.store import EVERYTHING, NewExam, Store
-from cds.store.tables import ExamSource
+from cds.store.tables import Exam, ExamSource, Priority, Scoring
 from tests.cds.builders import EHR, LEASE, MODEL, NOW, PATIENT, new_exam, refused
 from tests.cds.store.asking import all_at_once, jobs
+from tests.postgresql import PostgresqlServer
 
 MINUTE = timedelta(minutes=1)
+TIMEOUT_S = 30.0
 
 
 def backlog(store: Store, *exams: NewExam) -> None:
@@ -91,17 +101,65 @@ def test_a_new_model_puts_no_exam_before_others_for_what_its_patient_has_had_sco
     assert [job.study_uid for job in jobs(store, "new")] == ["1.2.1", "1.2.2"]
 
 
-def test_a_study_that_is_withdrawn_while_a_night_makes_the_same_patients_exams_due_stops_neither(store: Store) -> None:
-    store.register([new_exam(f"1.2.{number}") for number in range(40)], MODEL.key, NOW)
+def test_a_run_that_was_ended_before_it_brought_forward_what_is_behind_is_made_up_for_by_the_next(
+    store: Store, engine: Engine
+) -> None:
+    backlog(store, new_exam("1.2.1", "p2"), new_exam("1.2.2"))
+    store.register([new_exam("1.2.9")], "new", NOW)
+    with Session(engine) as session:
+        hers = select(Exam.id).where(Exam.key == "1.2.2")
+        session.execute(update(Scoring).where(col(Scoring.exam_id).in_(hers)).values(priority=Priority.BACKLOG))
+        session.commit()
+
+    assert store.queue_known("new", EVERYTHING, NOW) == 0
+
+    assert [job.study_uid for job in jobs(store, "new")] == ["1.2.2", "1.2.9", "1.2.1"]
+
+
+def test_more_patients_than_one_question_may_name_come_forward_in_their_ehrs(store: Store) -> None:
+    def exams(first: int) -> list[NewExam]:
+        numbers = range(first, first + PATIENTS_AT_A_TIME + 1)
+        return [new_exam(f"1.{n}", f"p{n % 1000}", ehr) for ehr in (EHR, "ehr-2") for n in numbers]
+
+    store.register([*exams(1000), new_exam("1.1", "nobody")], MODEL.key, NOW)
+    store.register(exams(2000), "new", NOW)
+
+    store.queue_known("new", EVERYTHING, NOW)
+
+    assert jobs(store, "new")[-1].study_uid == "1.1"
+
+
+@pytest.mark.integration
+def test_a_withdrawn_study_and_a_night_that_makes_the_same_exams_due_wait_for_each_other_in_one_order(
+    postgresql_server: PostgresqlServer,
+) -> None:
+    engine = open_database(postgresql_server.new_database())
+    store = Store(engine)
+    store.register([new_exam(f"1.2.{number}") for number in (1, 2, 3)], MODEL.key, NOW)
     for job in jobs(store):
         store.save_failure(job, "the archive is silent", NOW)
+    between = select(Scoring.id).join(Exam, col(Exam.id) == Scoring.exam_id).where(Exam.key == "1.2.2")
 
-    def withdraw(number: int) -> Callable[[], int]:
-        return lambda: store.unlist(EHR, PATIENT, [f"1.2.{other}" for other in range(number)], NOW)
+    with ThreadPoolExecutor(2) as others, Session(engine) as session:
+        session.exec(between.with_for_update(of=Scoring)).one()
+        # Both have to wait; of those that locked in different orders the database would end one.
+        due = others.submit(store.make_due, MODEL.key, NOW)
+        _await_waiting(engine, 1)
+        withdrawn = others.submit(store.unlist, EHR, PATIENT, ["1.2.1", "1.2.2"], NOW)
+        _await_waiting(engine, 2)
+        session.rollback()
+        due.result(TIMEOUT_S)
+        assert withdrawn.result(TIMEOUT_S) == 1
 
-    def make_due() -> None:
-        store.make_due(MODEL.key, NOW)
+    assert [job.study_uid for job in jobs(store)] == ["1.2.1", "1.2.2"]
+    engine.dispose()
 
-    all_at_once([step for number in (39, 38, 37) for step in (withdraw(number), make_due)])
 
-    assert len(jobs(store)) == 37
+def _await_waiting(engine: Engine, count: int) -> None:
+    """Return when so many transactions wait for a lock."""
+    waiting = text("SELECT COUNT(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+    ends_s = time.monotonic() + TIMEOUT_S
+    with engine.connect() as connection:
+        while connection.execute(waiting).scalar_one() < count:
+            assert time.monotonic() < ends_s
+            time.sleep(0.02)
