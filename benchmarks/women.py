@@ -33,7 +33,7 @@ _IDENTIFIERS = ("archive-id",)
 _EMPTY = {"resourceType": "Bundle", "type": "searchset"}
 _ONCE = 2
 """`copy_rows` makes a copy for each woman but the first."""
-_OF_FIRST_MODEL = "score.model = (SELECT model FROM scoring ORDER BY id LIMIT 1)"
+_FIRST_MODEL = "(SELECT model FROM scoring ORDER BY id LIMIT 1)"
 _NUMBERS = "WITH RECURSIVE woman(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM woman WHERE n + 1 < :women)"
 
 
@@ -65,13 +65,13 @@ def store_exams(database_url: str, women: int) -> None:
 
 def score_again(engine: Engine, suffix: str) -> None:
     """Each scored exam once more, by a model whose name has this behind; `suffix` is ours, and no patient's."""
-    copy_rows(engine, "score", {"model": f"model || '{suffix}'"}, f"score, woman WHERE {_OF_FIRST_MODEL}", _ONCE)
+    copy_rows(engine, "score", {"model": f"model || '{suffix}'"}, f"score, woman WHERE score.model = {_FIRST_MODEL}", _ONCE)
     with engine.begin() as connection:
         connection.execute(text("ANALYZE"))  # else PostgreSQL takes the new scores for few
     errands = (
         "scoring JOIN score AS old ON old.id = scoring.score_id JOIN score AS made "
         f"ON made.study_uid = old.study_uid AND made.model = old.model || '{suffix}' CROSS JOIN woman "
-        f"WHERE {_OF_FIRST_MODEL.replace('score.', 'old.')}"
+        f"WHERE old.model = {_FIRST_MODEL}"
     )
     copy_rows(engine, "scoring", {"model": f"scoring.model || '{suffix}'", "score_id": "made.id"}, errands, _ONCE)
 
