@@ -65,7 +65,8 @@ def store_exams(database_url: str, women: int) -> None:
 
 def score_again(engine: Engine, suffix: str) -> None:
     """Each scored exam once more, by a model whose name has this behind; `suffix` is ours, and no patient's."""
-    copy_rows(engine, "score", {"model": f"model || '{suffix}'"}, f"score, woman WHERE score.model = {_FIRST_MODEL}", _ONCE)
+    scores = f"score, woman WHERE score.model = {_FIRST_MODEL}"
+    copy_rows(engine, "score", {"model": f"model || '{suffix}'"}, scores, _ONCE)
     with engine.begin() as connection:
         connection.execute(text("ANALYZE"))  # else PostgreSQL takes the new scores for few
     errands = (
