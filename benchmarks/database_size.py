@@ -11,14 +11,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, text
 from sqlmodel import Session
 
 from benchmarks.answering import MANY
 from benchmarks.concurrent_calls import PATH
 from benchmarks.kept_results import RESULTS
 from benchmarks.timing import machine
-from benchmarks.women import EHR, EXAMS, call, score_again, services, store_exams
+from benchmarks.women import EHR, EXAMS, call, score_again, services, store_exams, vacuum
 from cds.delivery.reporting import ReportedEhr, Reporter
 from cds.services import join_by, usable_card
 from cds.settings import Settings
@@ -61,7 +61,7 @@ def sizes(database_url: str, exams: int = STORED, few: int = FEW) -> dict[str, f
     each, before = {}, _bytes(engine)
     for name, (count, work) in steps.items():
         work()
-        _vacuum(engine)
+        vacuum(engine, "VACUUM" if _is_sqlite(engine) else "VACUUM FULL")
         after = _bytes(engine)
         each[name], before = (after - before) / count, after
     engine.dispose()
@@ -71,13 +71,6 @@ def sizes(database_url: str, exams: int = STORED, few: int = FEW) -> dict[str, f
 
 def _is_sqlite(engine: Engine) -> bool:
     return engine.dialect.name == "sqlite"
-
-
-def _vacuum(engine: Engine) -> None:
-    outside = create_engine(engine.url, isolation_level="AUTOCOMMIT")  # no transaction may hold a VACUUM
-    with outside.connect() as connection:
-        connection.execute(text("VACUUM" if _is_sqlite(engine) else "VACUUM FULL"))
-    outside.dispose()
 
 
 def _bytes(engine: Engine) -> int:

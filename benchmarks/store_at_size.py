@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, text
 
 from benchmarks.kept_results import RESULTS, Record, kept_records, newest_with
 from benchmarks.page_tables import into_page, markdown
 from benchmarks.timing import machine
-from benchmarks.women import EXAMS, score_again
+from benchmarks.women import EXAMS, score_again, vacuum
 from tests.cds.store.many_women import fill, model_of
 from tests.cds.store.questions import QUESTIONS
 from tests.postgresql import postgresql
@@ -39,7 +39,7 @@ def measured(database_url: str, exams: int = STORED, models: int = MODELS) -> di
     for number in range(2, models + 1):
         score_again(engine, f"-{number}")
         _tell(f"scored by {number} models")
-    _vacuum(engine)
+    vacuum(engine, "VACUUM ANALYZE")
     with engine.connect() as connection:
         sizes = {table: _size(connection, table) for table in _TABLES}
         model = model_of(connection)
@@ -61,13 +61,6 @@ def _seconds(engine: Engine, model: str, question: str) -> dict[str, float]:
         times.append(time.perf_counter() - started_s)
     _tell(f"{question}: {times[0]:.3f} s, then {statistics.median(times[1:]):.3f}")
     return {"first_s": times[0], "median_s": statistics.median(times[1:])}
-
-
-def _vacuum(engine: Engine) -> None:
-    outside = create_engine(engine.url, isolation_level="AUTOCOMMIT")  # no transaction may hold a VACUUM
-    with outside.connect() as connection:
-        connection.execute(text("VACUUM ANALYZE"))
-    outside.dispose()
 
 
 def _tell(what: str) -> None:

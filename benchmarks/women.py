@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime, timedelta
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, create_engine, text
 from sqlmodel import SQLModel
 
 from cds.demo.resources import imaging_study, order_select, patient
@@ -75,6 +75,14 @@ def score_again(engine: Engine, suffix: str) -> None:
         f"WHERE old.model = {_FIRST_MODEL}"
     )
     copy_rows(engine, "scoring", {"model": f"scoring.model || '{suffix}'", "score_id": "made.id"}, errands, _ONCE)
+
+
+def vacuum(engine: Engine, statement: str) -> None:
+    """Clear away the rows that were changed, by one of the database's own VACUUM statements."""
+    outside = create_engine(engine.url, isolation_level="AUTOCOMMIT")  # no transaction may hold a VACUUM
+    with outside.connect() as connection:
+        connection.execute(text(statement))
+    outside.dispose()
 
 
 def copy_rows(engine: Engine, table: str, changed: dict[str, str], source: str, women: int) -> None:

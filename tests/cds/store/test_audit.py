@@ -9,8 +9,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text, update
@@ -34,9 +32,10 @@ from cds.store.audit_chain import EMPTY, Fault, Head
 from cds.store.database import connect, open_database
 from cds.store.outbox import OutboxRecords
 from cds.store.tables import Destination, Exam
-from cds.store.upgrade import MIGRATIONS, upgrade_database
+from cds.store.upgrade import upgrade_database
 from tests.cds.builders import EHR, LEASE, MODEL, NOW, PATIENT, conclusion
 from tests.cds.store.asking import all_at_once, count
+from tests.cds.store.layouts import laid_out
 
 READS = (Read("Patient/{{context.patientId}}", ReadFrom.PREFETCH), Read("Condition?x=1", ReadFrom.NOWHERE))
 CALL = WebCall("breast-risk-order-select", "192.0.2.7", "d1577c69-dfbe-44ad-ba6d", "active", 0, READS)
@@ -492,11 +491,7 @@ OLD_ENTRY = (
 def before_the_chain(url: str, numbers: list[int]) -> Engine:
     """A database of the layout before, with entries of these ids."""
     engine = connect(url)
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0003")
+    with laid_out(engine, "0003") as connection:
         for number in numbers:
             connection.exec_driver_sql(OLD_ENTRY.format(number))
     return engine

@@ -6,9 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 from sqlmodel import SQLModel
@@ -20,10 +18,11 @@ from cds.store.runs import RunRecords
 from cds.store.stage_times import Spent, add_times, sum_times
 from cds.store.store import Store
 from cds.store.tables import ScoringState, Stage
-from cds.store.upgrade import MIGRATIONS, database_revision, newest_revision, upgrade_database
+from cds.store.upgrade import database_revision, newest_revision, upgrade_database
 from model.domain import PendingExam, RefusedExam, ScoredExam
 from tests.cds.builders import MODEL, NOW, new_exam
 from tests.cds.store.asking import jobs, outcome
+from tests.cds.store.layouts import laid_out
 
 EXAM = (
     "INSERT INTO exam (id, ehr, patient_id, study_uid, patient_identifiers, first_seen_at) "
@@ -45,11 +44,7 @@ EXCLUSION = '[{"reason": "missing-view", "sentence": "No usable R MLO view.", "i
 def first_layout(url: str, *, marked: bool = False) -> Engine:
     """A database as the first program left it, with a scored, a refused and a queued exam."""
     engine = connect(url)
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+    with laid_out(engine, "0001") as connection:
         if not marked:
             connection.execute(text("DROP TABLE alembic_version"))
         no = "false" if engine.dialect.name == "postgresql" else "0"
@@ -97,11 +92,7 @@ CARD = (
 
 def test_a_card_from_before_reasons_were_kept_is_found_without_them(database_url: str) -> None:
     engine = connect(database_url)
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0004")
+    with laid_out(engine, "0004") as connection:
         connection.exec_driver_sql(CARD)
 
     upgrade_database(engine)
@@ -114,11 +105,8 @@ def test_a_card_from_before_reasons_were_kept_is_found_without_them(database_url
 
 def test_a_database_from_before_times_were_kept_takes_them(database_url: str) -> None:
     engine = connect(database_url)
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0005")
+    with laid_out(engine, "0005"):
+        pass
 
     assert upgrade_database(engine) == "0005"
 
@@ -135,11 +123,7 @@ RUN = (
 
 def test_a_run_from_before_anything_was_cleared_away_has_cleared_nothing(database_url: str) -> None:
     engine = connect(database_url)
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0006")
+    with laid_out(engine, "0006") as connection:
         connection.exec_driver_sql(RUN)
 
     assert upgrade_database(engine) == "0006"
@@ -161,11 +145,7 @@ ERRAND = (
 
 def test_what_waited_for_a_new_model_before_comes_after_what_is_new_from_then_on(database_url: str) -> None:
     engine = connect(database_url)
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0007")
+    with laid_out(engine, "0007") as connection:
         no, yes = ("false", "true") if engine.dialect.name == "postgresql" else (0, 1)
         for exam in (1, 2, 3, 4):
             connection.exec_driver_sql(KNOWN_EXAM.format(exam, yes))
