@@ -35,14 +35,15 @@ def unbalanced(engine: Engine, charts: ResourceStore, model: str = MODEL.key) ->
 def scored_everything(engine: Engine, charts: ResourceStore, model: str = MODEL.key) -> list[str]:
     """What is left to do where all should be done: exams without an end, patients without an entry in their chart."""
     with Session(engine) as session:
-        waiting = session.exec(select(Scoring).where(Scoring.model == model, Scoring.state == ScoringState.QUEUED))
+        queued = select(Scoring).where(Scoring.model == model, Scoring.state == ScoringState.QUEUED)
+        waiting = session.exec(queued).all()
         unknown = _listed(charts) - set(session.exec(select(Exam.key)).all())
         current = session.exec(select(Assessment).where(Assessment.model == model, col(Assessment.current))).all()
         scored = select(Exam.patient_id).join(Scoring).where(Scoring.state == ScoringState.SCORED).distinct()
         patients = set(session.exec(scored).all())
     written = {one["identifier"][0]["value"] for one in charts.all("RiskAssessment")}
     return [
-        *(f"an exam waits: {one.problem}" for one in waiting.all()),
+        *(f"an exam waits: {one.problem}" for one in waiting),
         *(f"an exam is not on record: {key}" for key in sorted(unknown)),
         *(f"nobody concluded of {one}" for one in sorted(patients - {one.patient_id for one in current})),
         *(f"not in the chart of {one.patient_id}" for one in current if one.identifier not in written),
