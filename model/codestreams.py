@@ -1,8 +1,8 @@
 """What a compressed frame says of itself, read and checked before a decoder sees it.
 
 Decoders believe these headers: they ask for the memory that is claimed, make up what is missing, and some of them
-crash on an offset that points outside. Sources: ITU-T T.81 annex B (JPEG), T.87 annex C (JPEG-LS), T.800 annex A
-(JPEG 2000), DICOM PS3.5 annex G (RLE).
+crash on an offset that points outside. Sources: ITU-T T.81 annex B (JPEG), T.87 annex C (JPEG-LS), DICOM PS3.5 annex G
+(RLE); JPEG 2000 in `model.jpeg2000`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
+from model import jpeg2000
 from model.errors import PicturesUnusable
 
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
@@ -22,25 +23,28 @@ JPEG_SCAN: Final = 0xDA
 FRAME_HEADERS: Final = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
 """SOF0 to SOF15 and the SOF55 of JPEG-LS; DHT, JPG and DAC lie among them."""
 
-JPEG2000_START: Final = b"\xff\x4f\xff\x51"
 RLE_HEADER: Final = struct.Struct("<16L")
 
 
 @dataclass(frozen=True)
 class Codestream:
-    """Size of a compressed frame by its own word; `process` is the JPEG marker of how it was coded."""
+    """Size of a compressed frame by its own word.
+
+    `process` is the JPEG marker of how it was coded, `precincts` how many parts JPEG 2000 cuts it into.
+    """
 
     rows: int
     columns: int
     bits: int
     components: int = 1
     process: int = field(default=0, compare=False)
+    precincts: int = field(default=0, compare=False)
 
 
 def described(frame: bytes) -> Codestream | None:
     """What the header of a JPEG, JPEG-LS or JPEG 2000 frame says; None where there is no such header."""
     try:
-        return _jpeg(frame) if frame.startswith(JPEG_START) else _jpeg2000(jpeg2000_codestream(frame))
+        return _jpeg(frame) if frame.startswith(JPEG_START) else _jpeg2000(jpeg2000.codestream(frame))
     except (IndexError, struct.error):
         return None  # it ran off the end, which is the same as not being there
 
@@ -48,12 +52,6 @@ def described(frame: bytes) -> Codestream | None:
 def ends(frame: bytes) -> bool:
     """Whether the frame reaches to the marker that ends all of these formats; padding, zeros or ones, may follow."""
     return frame[-16:].rstrip(b"\0\xff").endswith(JPEG_END)
-
-
-def jpeg2000_codestream(frame: bytes) -> bytes:
-    """The codestream without the boxes of a JP2 file, which some units wrap it in; empty where there is none."""
-    start = frame.find(JPEG2000_START)
-    return frame if start == 0 else frame[start:] if start > 0 else b""
 
 
 def rle_segments(frame: bytes, planes: int) -> list[bytes]:
@@ -89,6 +87,6 @@ def _segment_length(frame: bytes, place: int, marker: int) -> int:
 
 
 def _jpeg2000(codestream: bytes) -> Codestream:
-    right, bottom, left, top = struct.unpack_from(">4L", codestream, 8)
-    components, depth = struct.unpack_from(">HB", codestream, 40)
-    return Codestream(bottom - top, right - left, (depth & 0x7F) + 1, components)
+    rows, columns = jpeg2000.size(codestream)
+    components, depth = struct.unpack_from(">HB", codestream, jpeg2000.DEPTH - 2)
+    return Codestream(rows, columns, (depth & 0x7F) + 1, components, precincts=jpeg2000.precincts(codestream))
