@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from pydicom import Dataset
 
 from benchmarks.timing import Row, copy_seconds, matrix_rate, median_seconds, waiting
-from model.device_pictures import finished_on
+from model.device_pictures import DevicePictures
 from model.inference import RiskNetwork
 from model.network import Mirai, NetworkConfig
 from model.phantom import PhantomExam, dicom_images
 from model.precision import Precision
 from model.preprocessing import PictureFormat, Windowed, opened
-from model.processor import Processor
+from model.processor import Processor, processor
 
 FULL_SIZE_FLOP = 985e9
 """Of one exam: 123.2 thousand million multiply-adds a picture, counted twice, four times."""
@@ -33,12 +34,14 @@ def _on(device: torch.device, images: list[Dataset], form: PictureFormat, rounds
     yield Row(
         "GPU: decode on one core, and the tables of grey levels", decode, copy_seconds(size), "one copy in memory"
     )
-    make = waiting(device, lambda: _pictures(device, views, form))
-    yield Row(f"GPU: preprocess on {Processor(device).name}", median_seconds(make, rounds))
-    exams = torch.stack([_pictures(device, views, form)] * Processor(device).exams_at_once)
+    pictures, card = DevicePictures(device), processor(str(device))
+    make = waiting(device, lambda: [pictures(view, form) for view in views])
+    sent = median_seconds(waiting(device, lambda: _sent(views, device)), rounds)
+    yield Row(f"GPU: send and preprocess on {card.name}", median_seconds(make, rounds), sent, "sending the pixels")
+    exams = torch.stack([torch.stack([pictures(view, form) for view in views])] * card.exams_at_once)
     network = Mirai(NetworkConfig()).eval()
     for precision in Precision:
-        yield _forward(network, Processor(device, precision), exams, rounds)
+        yield _forward(network, replace(card, precision=precision), exams, rounds)
 
 
 def _forward(network: Mirai, processor: Processor, exams: torch.Tensor, rounds: int) -> Row:
@@ -51,5 +54,5 @@ def _forward(network: Mirai, processor: Processor, exams: torch.Tensor, rounds: 
     return Row(what, seconds, FULL_SIZE_FLOP / rate, floor)
 
 
-def _pictures(device: torch.device, views: list[Windowed], form: PictureFormat) -> torch.Tensor:
-    return torch.stack([finished_on(device, view, form) for view in views])
+def _sent(views: list[Windowed], device: torch.device) -> list[torch.Tensor]:
+    return [torch.from_numpy(view.stored.view("i2")).pin_memory().to(device, non_blocking=True) for view in views]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from model.card import ModelCard
 from model.checkpoint import load_network
 from model.inference import RiskNetwork
 from model.phantom import VENDORS, PhantomExam, dicom_images
+from model.precision import Precision
 from model.preprocessing import PictureFormat, picture
 from model.processor import Processor
 
@@ -37,7 +39,7 @@ def check_accuracy(
     """
     network, card = load_network(model_folder, processor.device)
     card = calibrated_by(card, calibration)
-    exact, fast = RiskNetwork(network, Processor(processor.device)), RiskNetwork(network, processor)
+    exact, fast = RiskNetwork(network, replace(processor, precision=Precision.FLOAT32)), RiskNetwork(network, processor)
     largest = max(_difference(exact, fast, card, exam) for exam in _exams(PictureFormat(**card.picture)))
     record = AccuracyRecord(subject_of(card, processor), largest, LARGEST_SHIFT, at.isoformat(timespec="seconds"))
     write_record(record, models_folder)

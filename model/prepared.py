@@ -7,12 +7,13 @@ from datetime import date, datetime
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from model.domain import AcquisitionDevice, ImageType, Provenance, RiskScore, ScoredExam, SourceImage
 from model.preprocessing import Windowed
 
-WaitingPicture = NDArray[np.float32] | Windowed
-"""The network's input, (1, rows, columns), or what a GPU makes it from."""
+WaitingPicture = NDArray[np.float32] | Tensor | Windowed
+"""The network's input, (1, rows, columns), in memory or on its device; or what another machine's GPU makes it from."""
 
 
 @dataclass(frozen=True, eq=False)

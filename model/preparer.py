@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 
@@ -23,7 +23,7 @@ from model.domain import (
 from model.errors import CheckpointBroken, PicturesUnusable
 from model.headers import text, values
 from model.prepared import PreparedExam, WaitingPicture
-from model.preprocessing import PictureFormat, finished, opened
+from model.preprocessing import PictureFormat, Windowed, finished, opened
 from model.provenance import source_image
 from model.views import exam_date, image_type, select_views, select_views_for_research
 
@@ -31,15 +31,21 @@ EARLIEST_EXAM = date(1980, 1, 1)
 """An exam date before it is a mistake or a placeholder."""
 
 
+Finish = Callable[[Windowed, PictureFormat], WaitingPicture]
+"""How a decoded view becomes a picture: on this machine's cores or its GPU, or later (`left_to_the_scorer`)."""
+
+
+def left_to_the_scorer(view: Windowed, _form: PictureFormat) -> Windowed:
+    """The view as it is: what scores has a GPU and is on another machine."""
+    return view
+
+
 class Preparer:
     """What comes before the network of a model, for any thread."""
 
-    def __init__(self, card: ModelCard, *, makes_pictures: bool, refuse_unvalidated_devices: bool = False) -> None:
-        """Raises CheckpointBroken where the card does not describe pictures.
-
-        Unless it `makes_pictures`, views are only decoded: the network's device makes pictures of them.
-        """
-        self._card, self._makes_pictures = card, makes_pictures
+    def __init__(self, card: ModelCard, finish: Finish = finished, *, refuse_unvalidated_devices: bool = False) -> None:
+        """Raises CheckpointBroken where the card does not describe pictures."""
+        self._card, self._finish = card, finish
         self._refuse_unvalidated_devices = refuse_unvalidated_devices
         try:
             self.format = PictureFormat(**card.picture)
@@ -92,7 +98,7 @@ class Preparer:
             uid = text(image, "SOPInstanceUID") or None
             return Exclusion(ExclusionReason.UNREADABLE_PIXELS, f"{view}: {e}.", uid)
         source = source_image(view, image, picture.stored)
-        return source, finished(picture, self.format) if self._makes_pictures else picture
+        return source, self._finish(picture, self.format)
 
 
 def _objections(day: date | None, at: datetime) -> tuple[Exclusion, ...]:

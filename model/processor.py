@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 
 from model.errors import DeviceNotUsable
 from model.precision import Precision
 
+PICTURES_ENOUGH: Final = 16
+"""Of full size, that keep a GPU busy when they go through the encoder together."""
+
+PICTURE_BYTES: Final = 400 << 20
+"""What the encoder takes for one of full size, in float32."""
+
 
 @dataclass(frozen=True)
 class Processor:
-    """A device and how exactly it computes. The choices for CUDA follow from arithmetic: no GPU was measured."""
+    """A device and how exactly it computes. The choices for CUDA follow from arithmetic: no GPU was measured.
+
+    `memory_bytes` is the device's own memory, 0 where it computes in that of the machine.
+    """
 
     device: torch.device
     precision: Precision = Precision.FLOAT32
+    memory_bytes: int = 0
 
     @property
     def name(self) -> str:
@@ -34,13 +45,13 @@ class Processor:
 
     @property
     def pictures_at_once(self) -> int:
-        """How many pictures go through the encoder together: one fills a CPU; 16 need 6 GB at full size in float32."""
-        return 16 if self.device.type == "cuda" else 1
+        """How many pictures go through the encoder together: one fills a CPU; a GPU's may take half of its memory."""
+        return max(1, min(PICTURES_ENOUGH, self.memory_bytes // 2 // PICTURE_BYTES))
 
     @property
     def exams_at_once(self) -> int:
-        """How many exams to score together where they are there."""
-        return 8 if self.device.type == "cuda" else 1
+        """How many exams to score together where they are there: their pictures wait on the device."""
+        return max(1, self.pictures_at_once // 2)
 
     @property
     def encoder_type(self) -> torch.dtype:
@@ -64,4 +75,6 @@ def processor(device: str | None = None, precision: Precision = Precision.FLOAT3
             f"the device {wanted!r} cannot be used on this machine ({type(e).__name__}); check the setting "
             "`scoring.device` and the GPU driver"
         ) from e
-    return Processor(torch.device(wanted), precision)
+    found = torch.device(wanted)
+    memory_bytes = torch.cuda.get_device_properties(found).total_memory if found.type == "cuda" else 0
+    return Processor(found, precision, memory_bytes)

@@ -14,13 +14,13 @@ from torch import Tensor
 from model.accuracy_records import require_checked
 from model.calibration_file import calibrated_by
 from model.checkpoint import load_network
-from model.device_pictures import finished_on
+from model.device_pictures import DevicePictures
 from model.domain import STANDARD_VIEWS, RefusedExam, RiskScore, ScoredExam
 from model.inference import RiskNetwork
 from model.precision import Precision
 from model.prepared import PreparedExam, WaitingPicture
 from model.preparer import Preparer
-from model.preprocessing import Windowed
+from model.preprocessing import Windowed, finished
 from model.processor import processor
 from model.provenance import software
 
@@ -53,11 +53,9 @@ class Scorer:
         require_checked(self.card, self.processor, models_folder)
         self._network = RiskNetwork(network, self.processor)
         self._software = software()
-        self._preparer = Preparer(
-            self.card,
-            makes_pictures=not self.processor.makes_pictures,
-            refuse_unvalidated_devices=refuse_unvalidated_devices,
-        )
+        self._on_device = DevicePictures(self.processor.device)
+        finish = self._on_device if self.processor.makes_pictures else finished
+        self._preparer = Preparer(self.card, finish, refuse_unvalidated_devices=refuse_unvalidated_devices)
 
     def score_exam(
         self, images: Sequence[Dataset], *, at: datetime, performed_on: date | None = None, gate: bool = True
@@ -76,16 +74,18 @@ class Scorer:
         """Score a batch of prepared exams, in their order."""
         if not exams:
             return []
-        pictures = [self._on_device(picture) for exam in exams for picture in exam.pictures]
+        pictures = [self._input(picture) for exam in exams for picture in exam.pictures]
         batch = torch.stack(pictures).view(len(exams), len(STANDARD_VIEWS), *pictures[0].shape)
         scores = [self._calibrated(raw) for raw in self._network.raw_risks(batch)]
         made_by = str(self.processor), self._software
         return [exam.scored(score, *made_by) for exam, score in zip(exams, scores, strict=True)]
 
-    def _on_device(self, picture: WaitingPicture) -> Tensor:
-        """The network's input of one view, (1, rows, columns)."""
+    def _input(self, picture: WaitingPicture) -> Tensor:
+        """The network's input of one view, (1, rows, columns), on its device."""
+        if isinstance(picture, Tensor):
+            return picture
         if isinstance(picture, Windowed):
-            return finished_on(self.processor.device, picture, self._preparer.format)
+            return self._on_device(picture, self._preparer.format)
         # Pictures that came from another machine are in memory that nobody may write to, which torch will not have.
         return torch.from_numpy(np.require(picture, requirements="W")).to(self.processor.device)
 

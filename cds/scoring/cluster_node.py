@@ -26,7 +26,8 @@ from cds.store.store import ScoringJob
 from cds.store.tables import Stage
 from model.errors import ModelError
 from model.prepared import PreparedExam
-from model.preparer import Preparer
+from model.preparer import Preparer, left_to_the_scorer
+from model.preprocessing import finished
 from model.provenance import software
 
 CONFIG = "MAMMOTREND_CONFIG"
@@ -127,8 +128,8 @@ def _preparation(model: str, scored_on_gpu: bool) -> Preparation:
     settings = _settings()
     card = usable_card(settings)
     _require(model, card.version.key)
-    refuse = settings.refuse_unvalidated_devices
-    preparer = Preparer(card, makes_pictures=not scored_on_gpu, refuse_unvalidated_devices=refuse)
+    finish = left_to_the_scorer if scored_on_gpu else finished
+    preparer = Preparer(card, finish, refuse_unvalidated_devices=settings.refuse_unvalidated_devices)
     checks = settings.imaging.check_patient_id
     return Preparation(archives(settings), preparer, utc_now, _times(), check_patient_id=checks)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -14,11 +13,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from model.card import DEMO_MODEL
-from model.device_pictures import finished_on
-from model.domain import STANDARD_VIEWS
+from model.device_pictures import DevicePictures, finished_on
 from model.phantom import BOREALIS, PhantomExam, dicom_images
 from model.prepared import PreparedExam
-from model.preprocessing import PictureFormat, finished, opened, windowed
+from model.preparer import Finish, Preparer, left_to_the_scorer
+from model.preprocessing import PictureFormat, finished, windowed
 from model.scorer import Scorer
 from tests.model.golden_rules import GOLDEN, golden_mammogram
 from tests.model.test_preprocessing import PUBLISHED, SMALL, header, sha256, table
@@ -91,12 +90,13 @@ def test_pixels_that_may_not_be_written_to_are_read_all_the_same() -> None:
     assert np.array_equal(finished_on(CPU, view, SMALL).numpy(), finished(view, SMALL))
 
 
-def test_an_exam_has_the_very_same_score_whichever_path_its_pictures_take() -> None:
+@pytest.mark.parametrize("finish", [DevicePictures(CPU), left_to_the_scorer], ids=["on the device", "by the scorer"])
+def test_an_exam_has_the_very_same_score_whichever_path_its_pictures_take(finish: Finish) -> None:
     images = list(dicom_images(PhantomExam(7, date(2025, 6, 2), 0.4, vendor=BOREALIS, rows=300, columns=200)))
-    scorer = Scorer(DEMO_MODEL, "cpu")
-    exam = scorer.prepare(images, at=datetime(2026, 1, 6, 3, 15, tzinfo=UTC))
+    scorer, at = Scorer(DEMO_MODEL, "cpu"), datetime(2026, 1, 6, 3, 15, tzinfo=UTC)
+    exam, as_for_a_gpu = scorer.prepare(images, at=at), Preparer(scorer.card, finish).prepare(images, at=at)
     assert isinstance(exam, PreparedExam)
-    as_for_a_gpu = replace(exam, pictures=tuple(opened(image) for image in images))
-    assert [str(view) for view in STANDARD_VIEWS] == [f"{i.ImageLaterality} {i.ViewPosition}" for i in images]
+    assert isinstance(as_for_a_gpu, PreparedExam)
+    assert {type(picture) for picture in exam.pictures}.isdisjoint(map(type, as_for_a_gpu.pictures))
     assert scorer.score([as_for_a_gpu]) == scorer.score([exam])
-    assert as_for_a_gpu.bytes_held > 4 * 300 * 200 * 2
+    assert as_for_a_gpu.bytes_held >= 4 * 128 * 104 * 4

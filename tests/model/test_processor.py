@@ -13,11 +13,15 @@ def test_a_cpu_takes_one_picture_at_a_time_and_makes_it_with_pillow() -> None:
     assert (cpu.pictures_at_once, cpu.exams_at_once, cpu.makes_pictures) == (1, 1, False)
 
 
-def test_a_gpu_takes_several_and_makes_them_itself() -> None:
-    gpu = Processor(torch.device("cuda"))
+@pytest.mark.parametrize(
+    ("gigabytes", "pictures", "exams"), [(141, 16, 8), (16, 16, 8), (8, 10, 5), (4, 5, 2), (1, 1, 1), (0.5, 1, 1)]
+)
+def test_a_gpu_takes_as_many_as_fit_in_half_of_its_memory_and_makes_them_itself(
+    gigabytes: float, pictures: int, exams: int
+) -> None:
+    gpu = Processor(torch.device("cuda"), memory_bytes=int(gigabytes * 2**30))
     assert gpu.makes_pictures
-    assert gpu.exams_at_once > 1
-    assert gpu.pictures_at_once > 1
+    assert (gpu.pictures_at_once, gpu.exams_at_once) == (pictures, exams)
 
 
 @pytest.mark.parametrize("name", ["abacus", "cuda:99", "meta:x"])
