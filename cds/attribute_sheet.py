@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cds.errors import ModelNotUsable, StudyNotPossible
-from cds.study.evidence import Evidence, evidence
+from cds.study.telling.evidence import Evidence, evidence
 from model.card import ModelCard
 from model.errors import ModelError
 from model.source_attributes import GROUPS, REGULATION, Attribute, Group, Told, read_source_attributes

@@ -17,16 +17,16 @@ from rich.progress import track
 from cds.commands.command_line import Config, console, plain_errors, set_up_logging
 from cds.errors import StudyNotPossible
 from cds.settings import Settings, read_settings
-from cds.study.small_cells import FEWEST
+from cds.study.telling.small_cells import FEWEST
 from model.calibration_file import write_calibration
 from model.card import read_card
 
 if TYPE_CHECKING:
     # What they import belongs to the extra `study`, which no other command needs.
     from cds.store.refusal_rates import MonthOfRefusals
-    from cds.study.cohort import Cohort
+    from cds.study.cohorts.cohort import Cohort
     from cds.study.progress import Track
-    from cds.study.report import Report
+    from cds.study.telling.report import Report
 
 One = TypeVar("One")
 Day = Annotated[
@@ -58,8 +58,8 @@ class Asked:
 
     def read(self, *, needs_outcomes: bool) -> Cohort:
         """The cohort of the file, or of the store with the outcomes; raises StudyNotPossible."""
-        from cds.study.reading import read_cohort
-        from cds.study.stored import read_stored_cohort
+        from cds.study.cohorts.reading import read_cohort
+        from cds.study.cohorts.stored import read_stored_cohort
 
         if self.cohort is not None and self.outcomes is not None:
             raise StudyNotPossible(
@@ -111,7 +111,7 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same women.")] = 1,
 ) -> None:
     """Write a cohort that nobody is in, of the size and shape of the published one, to try the studies on."""
-    from cds.study.simulated import simulated_cohort, write_simulated
+    from cds.study.cohorts.simulated import simulated_cohort, write_simulated
 
     with plain_errors():
         try:
@@ -255,9 +255,9 @@ def model_of_scores(settings: Settings, said: str | None, for_model: Path | None
 
 def _study(ctx: typer.Context, make: Callable[[Cohort, int, Track], Report], *, needs_outcomes: bool = True) -> None:
     """Read the cohort, make its report, hiding counts of fewer than the second argument, and say where it is."""
-    from cds.study.assembling import up_to_today
-    from cds.study.report import ready_folder, write_report
-    from cds.study.summaries import Origin
+    from cds.study.cohorts.assembling import up_to_today
+    from cds.study.telling.report import ready_folder, write_report
+    from cds.study.telling.summaries import Origin
 
     asked: Asked = ctx.obj
     today = datetime.now(UTC).date()

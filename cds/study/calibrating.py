@@ -12,8 +12,8 @@ from sklearn.isotonic import isotonic_regression
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
-from cds.study.censoring import Floats, known_weights
-from cds.study.landmark import RISK_YEARS
+from cds.study.cohorts.landmark import RISK_YEARS
+from cds.study.statistics.censoring import Floats, known_weights
 from model.site_calibration import Isotonic, Map, Platt, mapped
 
 LEAST_CASES: Final = 100

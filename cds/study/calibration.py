@@ -15,11 +15,11 @@ from scipy.stats import norm
 from cds.errors import StudyNotPossible
 from cds.pages.drawing import drawing
 from cds.study.calibrating import AS_IT_IS, LEAST_CASES, LEAST_CASES_STEPWISE, Chosen, Known, calibrated, choose
-from cds.study.censoring import Floats, observed
-from cds.study.cohort import Cohort
-from cds.study.landmark import RISK_YEARS, Landmark, first_exams
-from cds.study.report import Picture, Report, Table
-from cds.study.small_cells import told, told_in_turn
+from cds.study.cohorts.cohort import Cohort
+from cds.study.cohorts.landmark import RISK_YEARS, Landmark, first_exams
+from cds.study.statistics.censoring import Floats, observed
+from cds.study.telling.report import Picture, Report, Table
+from cds.study.telling.small_cells import told, told_in_turn
 from model.site_calibration import Isotonic, Platt, SiteCalibration
 
 MOST_GROUPS: Final = 10

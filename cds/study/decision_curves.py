@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
 from cds.pages.drawing import drawing
-from cds.study.censoring import observed
-from cds.study.concordance import drawn
+from cds.study.cohorts.landmark import RISK_YEARS
 from cds.study.flagging import crossing
-from cds.study.landmark import RISK_YEARS
 from cds.study.progress import Track
-from cds.study.small_cells import may_be_told
+from cds.study.statistics.censoring import observed
+from cds.study.statistics.concordance import drawn
+from cds.study.telling.small_cells import may_be_told
 from hooks.case import Comparator, MriPolicy
 
 THRESHOLDS: Final = np.linspace(0, 0.10, 101)

@@ -14,14 +14,14 @@ from sklearn.model_selection import StratifiedKFold
 from cds.errors import StudyNotPossible
 from cds.pages.drawing import drawing
 from cds.study.calibrating import Known
-from cds.study.censoring import Floats
-from cds.study.cohort import Cohort
-from cds.study.concordance import C_INDEX, MEASURES, measured, resampled
+from cds.study.cohorts.cohort import Cohort
+from cds.study.cohorts.landmark import HORIZONS, RISK_YEARS, Landmark, first_with_change
 from cds.study.decision_curves import Sides, decision_curve, decision_curve_svg, gain_at, net_benefit
-from cds.study.landmark import HORIZONS, RISK_YEARS, Landmark, first_with_change
 from cds.study.progress import Track
-from cds.study.report import Picture, Report, Table
-from cds.study.small_cells import may_be_told, told, told_in_turn
+from cds.study.statistics.censoring import Floats
+from cds.study.statistics.concordance import C_INDEX, MEASURES, measured, resampled
+from cds.study.telling.report import Picture, Report, Table
+from cds.study.telling.small_cells import may_be_told, told, told_in_turn
 from hooks.case import MriPolicy
 
 LEAST_CASES: Final = 20

@@ -15,12 +15,12 @@ from cds.operations.drift_alarm import LEAST_EXAMS, Drift, error_of_median, judg
 from cds.pages.drift_plot import Scale, drift_svg
 from cds.store.refusal_rates import MonthOfRefusals
 from cds.store.score_spread import ScoreSpread
-from cds.study.change_points import LEAST_MONTHS, ChangePoint, change_points
-from cds.study.cohort import Cohort
+from cds.study.cohorts.cohort import Cohort
 from cds.study.progress import Track
-from cds.study.proportions import shares
-from cds.study.report import Picture, Report, Table
-from cds.study.small_cells import hidden_together, told_together
+from cds.study.statistics.change_points import LEAST_MONTHS, ChangePoint, change_points
+from cds.study.statistics.proportions import shares
+from cds.study.telling.report import Picture, Report, Table
+from cds.study.telling.small_cells import hidden_together, told_together
 
 NOT_NAMED = "not named"
 MOST_DRAWN = 6

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cds.errors import StudyNotPossible
-from cds.study.cohort import DAYS_PER_YEAR, Cohort
+from cds.study.cohorts.cohort import DAYS_PER_YEAR, Cohort
 from hooks.case import Comparator, MriPolicy
 from hooks.percentages import limit_in_points
 from model.trajectory import MOST_PRIORS

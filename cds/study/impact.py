@@ -11,12 +11,12 @@ import pandas as pd
 
 from cds.errors import StudyNotPossible
 from cds.study.capacity import Fitting, fitting_threshold, highest_scores, load_svg
-from cds.study.cohort import Cohort
+from cds.study.cohorts.cohort import Cohort
 from cds.study.flagging import Flagged, Screened, flag_all
 from cds.study.impact_tables import CANCER_SHARE, NOT_TOLD, RATE, parts_table, policies_table
 from cds.study.progress import Track
-from cds.study.report import Picture, Report, Table
-from cds.study.small_cells import hidden_together
+from cds.study.telling.report import Picture, Report, Table
+from cds.study.telling.small_cells import hidden_together
 from hooks.policy import MriPolicy
 
 MOST_CAPACITY = 100_000

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from cds.study.flagging import Flagged, Screened
-from cds.study.proportions import shares
-from cds.study.report import Table
-from cds.study.small_cells import hidden_together
+from cds.study.statistics.proportions import shares
+from cds.study.telling.report import Table
+from cds.study.telling.small_cells import hidden_together
 
 NOT_TOLD = "not told"
 CANCERS = ["cancers flagged", "cancers not flagged"]

@@ -9,8 +9,7 @@ import pandas as pd
 from scipy.stats import ttest_1samp
 
 from cds.errors import StudyNotPossible
-from cds.study.cohort import DAYS_PER_YEAR, Cohort
-from cds.study.mixed_models import fit
+from cds.study.cohorts.cohort import DAYS_PER_YEAR, Cohort
 from cds.study.progress import Track
 from cds.study.repeatability_tables import by_device, by_level, differences_svg
 from cds.study.repeats import (
@@ -25,8 +24,9 @@ from cds.study.repeats import (
     pairs_within,
     spread_of,
 )
-from cds.study.report import Picture, Report, Table
-from cds.study.small_cells import told
+from cds.study.statistics.mixed_models import fit
+from cds.study.telling.report import Picture, Report, Table
+from cds.study.telling.small_cells import told
 
 TITLE = "Repeatability: how far two scores of one woman differ by chance"
 MOST_DAYS = 366

@@ -11,7 +11,7 @@ from cds.errors import StudyNotPossible
 from cds.pages.drawing import drawing
 from cds.study.progress import Track
 from cds.study.repeats import BETWEEN, LEAST_PAIRS, LEAST_REPEATED, are_enough, levels, spread_of
-from cds.study.small_cells import hidden_together
+from cds.study.telling.small_cells import hidden_together
 
 NOT_TOLD = "not told"
 LIMITS_AT = 1.96

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from cds.errors import StudyNotPossible
-from cds.study.mixed_models import Estimate, Fitted, fit
-from cds.study.small_cells import told
+from cds.study.statistics.mixed_models import Estimate, Fitted, fit
+from cds.study.telling.small_cells import told
 
 BEND_YEARS: Final = 2
 FEWEST_WOMEN: Final = 30

@@ -7,13 +7,13 @@ from typing import Final
 
 import pandas as pd
 
-from cds.study.aligned import Aligned, aligned
-from cds.study.cohort import Cohort
-from cds.study.mixed_models import Estimate
+from cds.study.cohorts.aligned import Aligned, aligned
+from cds.study.cohorts.cohort import Cohort
 from cds.study.progress import Track
-from cds.study.report import Picture, Report, Table
 from cds.study.slopes import BEND_YEARS, FEWEST_WOMEN, Slopes, need_slopes, slopes_of
-from cds.study.small_cells import hidden_together, told_together, without_small_cells
+from cds.study.statistics.mixed_models import Estimate
+from cds.study.telling.report import Picture, Report, Table
+from cds.study.telling.small_cells import hidden_together, told_together, without_small_cells
 from cds.study.trajectory_plot import trajectory_svg
 
 GROUPS: Final = {True: "women with a cancer", False: "cancer-free women"}

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from cds.pages.drawing import drawing
-from cds.study.aligned import MOST_PRIORS
+from cds.study.cohorts.aligned import MOST_PRIORS
 
 WIDTH, HEIGHT = 7.6, 4.2
 _LOOKS: Final[dict[str, Any]] = {

@@ -38,7 +38,7 @@ NOT_RUN = {
     "mammotrend model import": "the published release is not here; tests/model/release runs it on files of its form",
     "mammotrend audit verify --expect": "that head is invented; tests/cds/commands/test_audit.py runs it with another",
     "mammotrend rescore --model mirai-v0.9.0": "it is not published; tests/cds/nightly/test_rescore.py runs another",
-    "mammotrend study --outcomes": "it needs a store with scores; tests/cds/study/test_stored.py has one",
+    "mammotrend study --outcomes": "it needs a store with scores; tests/cds/study/cohorts/test_stored.py has one",
     "pg_dump": "it needs that database; tests/cds/store/test_archived_copy.py copies another",
     "useradd": CHANGES_THE_MACHINE,
     "install": CHANGES_THE_MACHINE,

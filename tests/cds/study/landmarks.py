@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cds.study.cohort import Cohort
-from cds.study.flow import Flow
+from cds.study.cohorts.cohort import Cohort
+from cds.study.cohorts.flow import Flow
 
 
 def sixty() -> pd.DataFrame:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from cds.study.aligned import aligned
-from cds.study.cohort import Cohort
-from cds.study.simulated import simulated_cohort
+from cds.study.cohorts.aligned import aligned
+from cds.study.cohorts.cohort import Cohort
+from cds.study.cohorts.simulated import simulated_cohort
 
 
 def simulated(seed: int, women: int = 1817, cancers: int = 817) -> Cohort:

@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from cds.study.summaries import Figure, Origin, Summary, write_summary
+from cds.study.telling.summaries import Figure, Origin, Summary, write_summary
 
 DAY: Final = date(2026, 4, 2)
 FIGURES: Final[dict[str, dict[str, Figure]]] = {

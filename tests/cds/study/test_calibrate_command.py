@@ -11,7 +11,7 @@ from cds.cli import app
 from cds.commands.study import model_of_scores
 from cds.errors import StudyNotPossible
 from cds.settings import Settings
-from cds.study.simulated import write_simulated
+from cds.study.cohorts.simulated import write_simulated
 from model.calibration_file import read_calibration
 from model.card import DEMO_MODEL, read_card
 from tests.cds.study.landmarks import cohort_by_chance

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cds.study.calibrating import AS_IT_IS, CASES_IN_A_STEP, Known, choose, isotonic, log_score, platt
-from cds.study.landmark import first_exams
+from cds.study.cohorts.landmark import first_exams
 from model.site_calibration import Isotonic, Platt, mapped
 from tests.cds.study.landmarks import cohort_by_chance, sixty
 

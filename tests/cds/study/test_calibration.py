@@ -10,10 +10,10 @@ import pytest
 
 from cds.errors import StudyNotPossible
 from cds.study.calibration import study_calibration
-from cds.study.cohort import Cohort
-from cds.study.report import Report, Table, write_report
+from cds.study.cohorts.cohort import Cohort
+from cds.study.telling.report import Report, Table, write_report
 from model.site_calibration import Platt
-from tests.cds.study.cohorts import ORIGIN, cohort, woman
+from tests.cds.study.builders import ORIGIN, cohort, woman
 from tests.cds.study.landmarks import cohort_by_chance
 
 ON = date(2026, 11, 25)

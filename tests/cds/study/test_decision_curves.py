@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cds.study.cohorts.landmark import first_exams
 from cds.study.decision_curves import THRESHOLDS, Sides, decision_curve, decision_curve_svg, gain_at, net_benefit
-from cds.study.landmark import first_exams
 from cds.study.progress import silently
 from hooks.case import Comparator, MriPolicy
 from tests.cds.study.landmarks import cohort_by_chance

@@ -8,14 +8,14 @@ import pytest
 from scipy.stats import spearmanr
 
 from cds.errors import StudyNotPossible
-from cds.study.cohort import Cohort
+from cds.study.cohorts.cohort import Cohort
+from cds.study.cohorts.flow import Flow
+from cds.study.cohorts.landmark import Landmark, first_with_change
 from cds.study.discrimination import combined, discrimination_report, horizons
-from cds.study.flow import Flow
-from cds.study.landmark import Landmark, first_with_change
 from cds.study.progress import silently
-from cds.study.report import Report, Table, write_report
+from cds.study.telling.report import Report, Table, write_report
 from hooks.case import MriPolicy
-from tests.cds.study.cohorts import ORIGIN, cohort, woman
+from tests.cds.study.builders import ORIGIN, cohort, woman
 from tests.cds.study.landmarks import cohort_by_chance
 
 

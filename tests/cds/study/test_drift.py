@@ -12,13 +12,13 @@ from sqlalchemy import Engine
 from cds.errors import StudyNotPossible
 from cds.store.refusal_rates import MonthOfRefusals
 from cds.store.score_spread import spread_of_scores
-from cds.study.cohort import Cohort
+from cds.study.cohorts.cohort import Cohort
 from cds.study.drift import drift_report, monthly_spread
 from cds.study.progress import silently
-from cds.study.report import Picture, Report, Table
+from cds.study.telling.report import Picture, Report, Table
 from tests.cds.builders import MODEL
 from tests.cds.store.test_score_spread import put
-from tests.cds.study.cohorts import OneExam, cohort, woman
+from tests.cds.study.builders import OneExam, cohort, woman
 
 MONTHS = [f"{year}-{month:02}" for year in (2024, 2025) for month in range(1, 13)]
 FEWEST = 11

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cds.errors import StudyNotPossible
 from cds.study.flagging import Period, Screened, flag_all, is_rising, newly, percentile_cut
 from hooks.case import Comparator, MriPolicy
-from tests.cds.study.cohorts import OneExam, Woman, cohort, woman
+from tests.cds.study.builders import OneExam, Woman, cohort, woman
 
 SINCE, UNTIL = date(2025, 1, 1), date(2025, 12, 31)
 POLICY = MriPolicy(minimum_detectable_change=0.005)

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 
 from cds.errors import StudyNotPossible
-from cds.study.cohort import Cohort
+from cds.study.cohorts.cohort import Cohort
 from cds.study.impact import Foreseen, impact_report
 from cds.study.impact_tables import NOT_TOLD
 from cds.study.progress import silently
-from cds.study.report import Report, Table
+from cds.study.telling.report import Report, Table
 from hooks.case import MriPolicy
-from tests.cds.study.cohorts import OneExam, Woman, cohort, woman
+from tests.cds.study.builders import OneExam, Woman, cohort, woman
 
 YEAR = Foreseen(1.0, since=date(2025, 1, 1), until=date(2025, 12, 30))
 FEWEST = 11

@@ -15,8 +15,8 @@ from cds.errors import StudyNotPossible
 from cds.settings import PolicySettings
 from cds.study.progress import silently
 from cds.study.repeatability import repeatability_report, setting_points
-from cds.study.report import Report, Table
-from tests.cds.study.cohorts import OneExam, Woman, cohort, woman
+from cds.study.telling.report import Report, Table
+from tests.cds.study.builders import OneExam, Woman, cohort, woman
 
 FEWEST = 11
 SD = 0.3

@@ -21,7 +21,7 @@ from cds.study.repeats import (
     pairs_within,
     spread_of,
 )
-from tests.cds.study.cohorts import OneExam, cohort, woman
+from tests.cds.study.builders import OneExam, cohort, woman
 
 
 def pairs_of(differences: list[float], level: float = 2.0) -> pd.DataFrame:

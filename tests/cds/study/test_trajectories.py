@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 from cds.errors import StudyNotPossible
-from cds.study.aligned import aligned
-from cds.study.cohort import Cohort
-from cds.study.flow import Flow
+from cds.study.cohorts.aligned import aligned
+from cds.study.cohorts.cohort import Cohort
+from cds.study.cohorts.flow import Flow
+from cds.study.cohorts.simulated import CANCER_FREE, DIAGNOSED, simulated_cohort
 from cds.study.progress import silently
-from cds.study.report import Picture, Report, Table
-from cds.study.simulated import CANCER_FREE, DIAGNOSED, simulated_cohort
 from cds.study.slopes import slopes_of
+from cds.study.telling.report import Picture, Report, Table
 from cds.study.trajectories import trajectories_report
 from tests.cds.study.simulations import simulated
 

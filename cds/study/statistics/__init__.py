@@ -1,0 +1,1 @@
+"""What a study reckons with, knowing nothing of exams."""
