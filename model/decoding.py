@@ -192,7 +192,7 @@ def _jpeg2000(frame: bytes, words: Words) -> NDArray[np.integer]:
     return words.with_sign(imagecodecs.jpeg2k_decode(codestream, numthreads=2), stream.bits)
 
 
-def _high_throughput_jpeg2000(frame: bytes, words: Words) -> NDArray[np.integer]:
+def _lossless_high_throughput(frame: bytes, words: Words) -> NDArray[np.integer]:
     codestream = jpeg2000.codestream(frame)
     stream = words.checked(described(codestream))
     pixels = _by_openjph(codestream)
@@ -205,11 +205,13 @@ def _high_throughput_jpeg2000(frame: bytes, words: Words) -> NDArray[np.integer]
 def _by_openjph(codestream: bytes) -> NDArray[np.signedinteger[Any]] | None:
     """Each value less half of the range; None for what it does not decode, or may not have decoded to the end.
 
-    It takes a third of OpenJPEG's processor time, but stops at a fault without a word: as it is bound today, the rest
-    of the picture then is zero. So a frame must be whole by its own lengths, and is read as one of signed values: there
-    zero is the middle of the range, which is no mammogram's last row.
+    It takes a third of OpenJPEG's processor time. But as it is bound today values beyond the range turn from white to
+    black, and it stops at a fault without a word: the rest of the picture then is zero. So only what lost nothing goes
+    there, whole by its own lengths and read as if it were signed: there zero is the middle of the range, which is no
+    mammogram's last row.
     """
-    if jpeg2000.is_signed(codestream) or not jpeg2000.is_whole(codestream):
+    suits = jpeg2000.is_whole(codestream) and jpeg2000.is_reversible(codestream)
+    if not suits or jpeg2000.is_signed(codestream):
         return None
     try:
         pixels: NDArray[np.signedinteger[Any]] = imagecodecs.htj2k_decode(jpeg2000.as_signed(codestream))
@@ -234,8 +236,8 @@ DECODERS: Final[dict[UID, Decoder]] = {
     JPEGLSNearLossless: _jpeg_ls,
     JPEG2000Lossless: _jpeg2000,
     JPEG2000: _jpeg2000,
-    HTJ2KLossless: _high_throughput_jpeg2000,
-    HTJ2KLosslessRPCL: _high_throughput_jpeg2000,
-    HTJ2K: _high_throughput_jpeg2000,
+    HTJ2KLossless: _lossless_high_throughput,
+    HTJ2KLosslessRPCL: _lossless_high_throughput,
+    HTJ2K: _jpeg2000,
 }
 """Transfer syntax -> its decoder; chosen by `make bench` among the permissively licensed ones."""

@@ -16,6 +16,7 @@ DEPTH: Final = 42
 
 CODING_STYLE, STYLE_OF_COMPONENT = 0xFF52, 0xFF53
 TILE_PART, DATA, END = 0xFF90, 0xFF93, 0xFFD9
+REVERSIBLE: Final = 1
 TILE_PART_LENGTH: Final = 12
 """Of the SOT segment itself; what belongs to the tile-part follows."""
 
@@ -39,11 +40,14 @@ def is_whole(stream: bytes) -> bool:
     return _number(stream, end, 2) == END and len(tiles) == _tiles_claimed(stream)
 
 
+def is_reversible(stream: bytes) -> bool:
+    """Whether all of it went through the wavelet of whole numbers, which nothing need be lost in."""
+    return {_number(stream, parameters + 4, 1) for _, parameters in _styles(stream)} == {REVERSIBLE}
+
+
 def precincts(stream: bytes) -> int:
     """The most parts that any coding style cuts the picture into; decoders keep something for each. 0: it is whole."""
-    headers = (2, *(part + TILE_PART_LENGTH for part in _tile_parts(stream)))
-    styles = (place for header in headers for place in _segments(stream, header))
-    return max((_precincts(stream, place) for place in styles), default=0)
+    return max((_precincts(stream, *style) for style in _styles(stream)), default=0)
 
 
 def as_signed(stream: bytes) -> bytes:
@@ -56,10 +60,19 @@ def is_signed(stream: bytes) -> bool:
     return bool(stream[DEPTH] & 0x80)
 
 
-def _precincts(stream: bytes, place: int) -> int:
-    styles = {CODING_STYLE: (place + 4, place + 9), STYLE_OF_COMPONENT: (place + 5, place + 6)}
-    style, parameters = styles.get(_number(stream, place, 2), (len(stream), 0))
-    if not _number(stream, style, 1) & 1:
+def _styles(stream: bytes) -> Iterator[tuple[int, int]]:
+    """Where each coding style, of the picture or of a tile, has its flags, and where its parameters."""
+    for header in (2, *(part + TILE_PART_LENGTH for part in _tile_parts(stream))):
+        for place in _segments(stream, header):
+            marker = _number(stream, place, 2)
+            if marker == CODING_STYLE:
+                yield place + 4, place + 9
+            elif marker == STYLE_OF_COMPONENT:
+                yield place + 5, place + 6
+
+
+def _precincts(stream: bytes, flags: int, parameters: int) -> int:
+    if not _number(stream, flags, 1) & 1:
         return 0
     rows, columns = size(stream)
     levels = _number(stream, parameters, 1)

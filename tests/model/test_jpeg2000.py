@@ -40,6 +40,14 @@ def test_a_codestream_is_whole_until_its_last_byte_is_gone(options: dict[str, An
         assert not jpeg2000.is_whole(frame[: -cut - 2] + b"\xff\xd9")
 
 
+def test_only_a_codestream_of_the_wavelet_of_whole_numbers_is_reversible() -> None:
+    assert jpeg2000.is_reversible(stream(tile=(32, 32)))
+    lossy = bytes(imagecodecs.htj2k_encode(stored(), reversible=False))
+    assert not jpeg2000.is_reversible(lossy)
+    assert not jpeg2000.is_reversible(with_style(stream(), jpeg2000.STYLE_OF_COMPONENT, 0, 0, 1, 4, 4, 0x40, 0))
+    assert not jpeg2000.is_reversible(jpeg2000.START)
+
+
 def test_a_codestream_without_one_of_its_tiles_is_not_whole() -> None:
     frame = stream(tile=(32, 32))
     first = frame.index(b"\xff\x90")
