@@ -17,7 +17,7 @@ demo: $(VENV)/installed ## Install everything and run the main job on the embedd
 test: $(VENV)/installed-dev $(SEKMET)/installed ## Install what the tests need and run every check and test, as CI does
 	tests/system-parts.sh
 	$(MAKE) lint types
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(PYTEST)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(PYTEST)
 
 lint: $(VENV)/installed-dev ## Check style
 	$(BIN)/ruff check $(SOURCES)

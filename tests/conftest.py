@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,13 @@ from playwright.sync_api import Browser
 from tests.browser.chromium import chromium
 from tests.postgresql import PostgresqlServer, postgresql
 from tests.servers import OrthancServer, SekmetServer, orthanc, sekmet
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first, then those with many: at the end no worker is left alone with a long one."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (slow[item.path], tests[item.path]), reverse=True)
 
 
 @pytest.fixture(autouse=True)
