@@ -28,17 +28,13 @@ RLE_HEADER: Final = struct.Struct("<16L")
 
 @dataclass(frozen=True)
 class Codestream:
-    """Size of a compressed frame by its own word.
-
-    `process` is the JPEG marker of how it was coded, `precincts` how many parts JPEG 2000 cuts it into.
-    """
+    """Size of a compressed frame by its own word; `process` is the JPEG marker of how it was coded."""
 
     rows: int
     columns: int
     bits: int
     components: int = 1
     process: int = field(default=0, compare=False)
-    precincts: int = field(default=0, compare=False)
 
 
 def described(frame: bytes) -> Codestream | None:
@@ -89,4 +85,4 @@ def _segment_length(frame: bytes, place: int, marker: int) -> int:
 def _jpeg2000(codestream: bytes) -> Codestream:
     rows, columns = jpeg2000.size(codestream)
     components, depth = struct.unpack_from(">HB", codestream, jpeg2000.DEPTH - 2)
-    return Codestream(rows, columns, (depth & 0x7F) + 1, components, precincts=jpeg2000.precincts(codestream))
+    return Codestream(rows, columns, (depth & 0x7F) + 1, components)

@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 START: Final = b"\xff\x4f\xff\x51"
 """SOC, and the marker of SIZ that always follows it."""
 
+MAIN_HEADER: Final = 2
 SIZE: Final = 8
 """Where SIZ has eight numbers: right and bottom edge, left and top, width and height of a tile, where tiles begin."""
 
 DEPTH: Final = 42
-"""Where SIZ has the depth of the first component; its highest bit says that the values are signed."""
+"""Where SIZ has the depth of the first component."""
 
 CODING_STYLE, STYLE_OF_COMPONENT = 0xFF52, 0xFF53
-TILE_PART, DATA, END = 0xFF90, 0xFF93, 0xFFD9
-REVERSIBLE: Final = 1
+TILE_PART, DATA = 0xFF90, 0xFF93
 TILE_PART_LENGTH: Final = 12
 """Of the SOT segment itself; what belongs to the tile-part follows."""
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """The most pieces of each kind that a picture is cut into; decoders keep something for each, or look for it."""
+
+    tiles: int
+    precincts: int
+    code_blocks: int
+    packets: int
+
+
+MOST: Final = Pieces(tiles=10_000, precincts=100_000, code_blocks=1_000_000, packets=2_000_000)
+"""A precinct takes OpenJPEG 1.6 kB, a code-block 0.3 kB, and a tile or five thousand packets half a millisecond.
+
+The largest detector (4700 x 6000) in tiles of 64 x 64 has 7,000, in precincts of 32 x 32 it has 37,000.
+"""
 
 
 def codestream(frame: bytes) -> bytes:
@@ -34,56 +52,91 @@ def size(stream: bytes) -> tuple[int, int]:
 
 
 def is_whole(stream: bytes) -> bool:
-    """Whether the tile-parts reach to the codestream's end by their own lengths, and every tile is among them."""
-    *parts, end = _tile_parts(stream)
-    tiles = {_number(stream, part + 4, 2) for part in parts}
-    return _number(stream, end, 2) == END and len(tiles) == _tiles_claimed(stream)
+    """Whether every tile is there, in as many parts as it says, and each to its end.
+
+    Decoders make a blurred picture of what lacks the last of them.
+    """
+    found: dict[int, set[int]] = {}
+    said: dict[int, int] = {}
+    for part in _tile_parts(stream):
+        if _end(stream, part) > len(stream):
+            return False
+        tile = _number(stream, part + 4, 2)
+        found.setdefault(tile, set()).add(_number(stream, part + 10, 1))
+        said[tile] = max(said.get(tile, 0), _number(stream, part + 11, 1))
+    return len(found) == _tiles(stream) and all(found[tile] >= set(range(said[tile])) for tile in found)
 
 
-def is_reversible(stream: bytes) -> bool:
-    """Whether all of it went through the wavelet of whole numbers, which nothing need be lost in."""
-    return {_number(stream, parameters + 4, 1) for _, parameters in _styles(stream)} == {REVERSIBLE}
-
-
-def precincts(stream: bytes) -> int:
-    """The most parts that any coding style cuts the picture into; decoders keep something for each. 0: it is whole."""
-    return max((_precincts(stream, *style) for style in _styles(stream)), default=0)
-
-
-def as_signed(stream: bytes) -> bytes:
-    """A codestream of unsigned values, read as one of signed: each is less by half of the range."""
-    return stream[:DEPTH] + bytes([stream[DEPTH] | 0x80]) + stream[DEPTH + 1 :]
-
-
-def is_signed(stream: bytes) -> bool:
-    """Whether the values are signed by the codestream's own word."""
-    return bool(stream[DEPTH] & 0x80)
-
-
-def _styles(stream: bytes) -> Iterator[tuple[int, int]]:
-    """Where each coding style, of the picture or of a tile, has its flags, and where its parameters."""
-    for header in (2, *(part + TILE_PART_LENGTH for part in _tile_parts(stream))):
-        for place in _segments(stream, header):
-            marker = _number(stream, place, 2)
-            if marker == CODING_STYLE:
-                yield place + 4, place + 9
-            elif marker == STYLE_OF_COMPONENT:
-                yield place + 5, place + 6
-
-
-def _precincts(stream: bytes, flags: int, parameters: int) -> int:
-    if not _number(stream, flags, 1) & 1:
-        return 0
-    rows, columns = size(stream)
-    levels = _number(stream, parameters, 1)
-    exponents = stream[parameters + 5 : parameters + 6 + levels]
-    return sum(
-        -(-rows >> (levels - level + (one >> 4))) * -(-columns >> (levels - level + (one & 15)))
-        for level, one in enumerate(exponents)
+def is_too_fine(stream: bytes) -> bool:
+    """Whether it is cut into more pieces than any encoder would make, so that a decoder would take gigabytes."""
+    pieces = pieces_of(stream)
+    return (
+        pieces.tiles > MOST.tiles
+        or pieces.precincts > MOST.precincts
+        or pieces.code_blocks > MOST.code_blocks
+        or pieces.packets > MOST.packets
     )
 
 
-def _tiles_claimed(stream: bytes) -> int:
+def pieces_of(stream: bytes) -> Pieces:
+    """By the finest of all coding styles, of the picture and of its tiles, as if it were that of the whole picture."""
+    styles = list(_styles(stream))
+    layers = max((style.layers for style in styles), default=1)
+    precincts = max((_precincts(stream, style) for style in styles), default=1)
+    blocks = max((_code_blocks(stream, style) for style in styles), default=1)
+    return Pieces(_tiles(stream), precincts, blocks, precincts * layers)
+
+
+@dataclass(frozen=True)
+class _Style:
+    """A COD or COC: where its parameters are, whether it sets the sizes of precincts, and how many layers it says."""
+
+    parameters: int
+    sets_precincts: bool
+    layers: int
+
+
+def _styles(stream: bytes) -> Iterator[_Style]:
+    for place in _segments(stream, MAIN_HEADER, len(stream)):
+        yield from _style(stream, place)
+    for part in _tile_parts(stream):
+        for place in _segments(stream, part + TILE_PART_LENGTH, _end(stream, part)):
+            yield from _style(stream, place)
+
+
+def _style(stream: bytes, place: int) -> Iterator[_Style]:
+    marker = _number(stream, place, 2)
+    if marker == CODING_STYLE:
+        yield _Style(place + 9, bool(_number(stream, place + 4, 1) & 1), _number(stream, place + 6, 2))
+    elif marker == STYLE_OF_COMPONENT:
+        yield _Style(place + 6, bool(_number(stream, place + 5, 1) & 1), 1)
+
+
+def _precincts(stream: bytes, style: _Style) -> int:
+    levels = _levels(stream, style)
+    if not style.sets_precincts:
+        return levels + 1  # one of each resolution
+    sizes = stream[style.parameters + 5 : style.parameters + 6 + levels]
+    return sum(_tiling(stream, levels - level, one >> 4, one & 15) for level, one in enumerate(sizes))
+
+
+def _code_blocks(stream: bytes, style: _Style) -> int:
+    width, height = (_number(stream, style.parameters + place, 1) & 15 for place in (1, 2))
+    return sum(_tiling(stream, level, height + 2, width + 2) for level in range(_levels(stream, style) + 1))
+
+
+def _levels(stream: bytes, style: _Style) -> int:
+    """How often the picture is halved: 32 times at most."""
+    return min(_number(stream, style.parameters, 1), 32)
+
+
+def _tiling(stream: bytes, halved: int, rows_log2: int, columns_log2: int) -> int:
+    """How many pieces of a size the picture is cut into after it was halved so often."""
+    rows, columns = size(stream)
+    return -(-rows >> (halved + rows_log2)) * -(-columns >> (halved + columns_log2))
+
+
+def _tiles(stream: bytes) -> int:
     right, bottom, _, _, width, height, left, top = _size_numbers(stream)
     return -((left - right) // max(width, 1)) * -((top - bottom) // max(height, 1))
 
@@ -93,19 +146,24 @@ def _size_numbers(stream: bytes) -> list[int]:
 
 
 def _tile_parts(stream: bytes) -> Iterator[int]:
-    """Where each tile-part begins, and last where another one would."""
-    place = 2
-    for segment in _segments(stream, place):
+    """Where each tile-part begins."""
+    place = MAIN_HEADER
+    for segment in _segments(stream, place, len(stream)):
         place = _after(stream, segment)
-    yield place
     while _number(stream, place, 2) == TILE_PART:
-        place += max(_number(stream, place + 6, 4), TILE_PART_LENGTH)
         yield place
+        place = max(_end(stream, place), place + TILE_PART_LENGTH)
 
 
-def _segments(stream: bytes, place: int) -> Iterator[int]:
+def _end(stream: bytes, part: int) -> int:
+    """Where a tile-part ends; the last one may leave that open."""
+    length = _number(stream, part + 6, 4)
+    return part + length if length else len(stream)
+
+
+def _segments(stream: bytes, place: int, end: int) -> Iterator[int]:
     """Where each segment of a main or tile-part header begins."""
-    while (marker := _number(stream, place, 2)) > 0xFF00 and marker not in (TILE_PART, DATA, END):
+    while place < end and (marker := _number(stream, place, 2)) > 0xFF00 and marker not in (TILE_PART, DATA):
         yield place
         place = _after(stream, place)
 

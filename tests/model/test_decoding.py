@@ -292,31 +292,6 @@ def test_other_compressed_pictures_that_stop_short_are_refused_too(kind: UID, sh
         stored_pixels(_encapsulated(stored, kind, frame[: int(len(frame) * share)]))
 
 
-BINDING_SWALLOWS_ERRORS = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-"""OpenJPH's error is lost in its binding, which is why the decoder looks at the last row."""
-
-
-@BINDING_SWALLOWS_ERRORS
-@pytest.mark.parametrize("place", [0.2, 0.5, 0.8, 0.95])
-def test_a_high_throughput_picture_whose_decoder_stops_within_it_is_refused(place: float) -> None:
-    frame = bytes(ENCODERS[HTJ2KLossless](expected_pixels()))
-    start = frame.index(b"\xff\x90")
-    shortened = bytearray(frame[: start + int((len(frame) - start) * place)] + b"\xff\xd9")
-    shortened[start + 6 : start + 10] = (len(shortened) - 2 - start).to_bytes(4, "big")
-    with pytest.raises(PicturesUnusable, match="cannot be decoded"):
-        stored_pixels(_encapsulated(expected_pixels(), HTJ2KLossless, bytes(shortened)))
-
-
-@pytest.mark.parametrize(("kind", "middle"), [("u1", 128), ("u2", 32768)])
-def test_a_high_throughput_picture_whose_last_row_is_the_middle_of_the_range_decodes_as_well(
-    kind: str, middle: int
-) -> None:
-    # Which is what the quicker decoder leaves where it stopped.
-    stored = np.full((20, 16), middle, dtype=kind)
-    again = stored_pixels(_encapsulated(stored, HTJ2KLossless, bytes(ENCODERS[HTJ2KLossless](stored))))
-    assert np.array_equal(again, stored)
-
-
 def test_a_high_throughput_picture_of_twelve_bits_decodes_to_the_very_pixels_that_went_in() -> None:
     # The encoder writes 8 or 16 bits; twelve differ in the half of the range that is taken off, and in the header.
     frame = bytearray(ENCODERS[HTJ2KLossless](expected_pixels() + np.uint16(32768 - 2048)))
@@ -339,12 +314,21 @@ def test_a_signed_high_throughput_picture_comes_back_signed(kind: str) -> None:
 @pytest.mark.parametrize("syntax", [HTJ2KLossless, HTJ2K], ids=lambda syntax: syntax.keyword)
 @pytest.mark.parametrize("white", [255, 65535])
 def test_white_stays_white_where_a_high_throughput_picture_lost_something(white: int, syntax: UID) -> None:
-    # The quicker decoder turns what comes out a little whiter than white into black.
+    # A decoder may turn what comes out a little whiter than white into black.
     kind = np.uint8 if white == 255 else np.uint16
     stored = (np.random.default_rng(2).integers(0, 2, (64, 48)) * white).astype(kind)
     frame = bytes(imagecodecs.htj2k_encode(stored, reversible=False))
     again = stored_pixels(_encapsulated(stored, syntax, frame))
     assert np.abs(again.astype(int) - stored).max() < 10
+
+
+def test_a_picture_that_lacks_the_last_of_its_resolutions_is_refused() -> None:
+    # OpenJPEG makes a blurred one of it, without a word.
+    frame = bytes(imagecodecs.htj2k_encode(expected_pixels(), reversible=True, tilepart=1))
+    assert np.array_equal(stored_pixels(_encapsulated(expected_pixels(), HTJ2KLossless, frame)), expected_pixels())
+    lacking = frame[: frame.rindex(b"\xff\x90")] + b"\xff\xd9"
+    with pytest.raises(PicturesUnusable, match="stops short"):
+        stored_pixels(_encapsulated(expected_pixels(), HTJ2KLossless, lacking))
 
 
 def test_a_high_throughput_picture_in_tiles_decodes_to_the_very_pixels_that_went_in() -> None:
@@ -353,7 +337,7 @@ def test_a_high_throughput_picture_in_tiles_decodes_to_the_very_pixels_that_went
 
 
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, HTJ2KLossless], ids=lambda syntax: syntax.keyword)
-def test_a_picture_cut_into_millions_of_parts_is_refused_before_memory_is_asked_for_them(syntax: UID) -> None:
+def test_a_picture_cut_into_millions_of_pieces_is_refused_before_memory_is_asked_for_them(syntax: UID) -> None:
     # OpenJPEG takes 4.6 GB and five seconds for this one.
     stored = np.zeros((3328, 2560), dtype=np.uint16)
     frame = bytes(ENCODERS[syntax](stored))
@@ -364,7 +348,7 @@ def test_a_picture_cut_into_millions_of_parts_is_refused_before_memory_is_asked_
     style[4] |= 1
     style[2:4] = (len(style) - 2 + len(sizes)).to_bytes(2, "big")
     fine = frame[:place] + bytes(style) + sizes + frame[place + len(style) :]
-    with pytest.raises(PicturesUnusable, match="more parts"):
+    with pytest.raises(PicturesUnusable, match="more pieces"):
         stored_pixels(_encapsulated(stored, syntax, fine))
 
 
@@ -375,7 +359,6 @@ def test_a_jpeg_of_another_kind_than_its_transfer_syntax_is_refused() -> None:
         stored_pixels(image)
 
 
-@BINDING_SWALLOWS_ERRORS
 @pytest.mark.parametrize("syntax", [RLELossless, *ENCODERS], ids=lambda syntax: syntax.keyword)
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
