@@ -153,7 +153,7 @@ def _rle(frame: bytes, words: Words) -> NDArray[np.integer]:
 
 def _unpacked(segment: bytes, size: int) -> NDArray[np.uint8]:
     plane = np.empty(size, dtype=np.uint8)
-    if len(imagecodecs.packbits_decode(segment, out=memoryview(plane))) != size:
+    if len(imagecodecs.packbits_decode(segment, out=plane.data)) != size:
         raise PicturesUnusable("the pixels cannot be decoded: the compressed picture stops short")
     return plane
 
