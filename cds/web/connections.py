@@ -22,6 +22,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
 
 from cds.web.browsers import SECURITY_HEADERS
+from cds.web.door import LATELY_S, Door
 from cds.web.errors import operation_outcome
 from cds.web.limits import FrontLimits
 
@@ -61,7 +62,8 @@ def answer(
     servers = [_Server(app, limits, opened, dispatcher, open_ones) for opened in sockets]
 
     def turn() -> None:
-        wasyncore.loop(TURN_S, use_poll=True, map=open_ones, count=1)
+        longest_s = LATELY_S if any(server.is_held() for server in servers) else TURN_S
+        wasyncore.loop(longest_s, use_poll=True, map=open_ones, count=1)
         for server in servers:
             server.cut_slow_clients()
 
@@ -141,7 +143,7 @@ class _Server(TcpWSGIServer):  # type: ignore[misc] # waitress publishes no type
         dispatcher: ThreadedTaskDispatcher,
         open_ones: dict[int, Any],
     ) -> None:
-        self._slow_client_s, self._threads = limits.slow_client_s, limits.threads
+        self._slow_client_s, self.door = limits.slow_client_s, Door(limits.threads)
         adjustments = Adjustments(
             sockets=[],
             backlog=BACKLOG,
@@ -158,11 +160,12 @@ class _Server(TcpWSGIServer):  # type: ignore[misc] # waitress publishes no type
         )
 
     def readable(self) -> bool:
-        """Whether to let somebody in: not while all threads are at work, when another process may have one free.
+        """Whether to let somebody in."""
+        return bool(super().readable()) and self.door.lets_in(self._at_work())
 
-        So whoever came first is answered first, of all who wait for this port.
-        """
-        return bool(super().readable()) and self._at_work() < self._threads
+    def is_held(self) -> bool:
+        """Whether nobody is let in for a moment only."""
+        return self.door.is_held(self._at_work())
 
     def _at_work(self) -> int:
         # A copy: a thread whose client is gone takes its channel out.
