@@ -22,7 +22,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
 
 from cds.web.browsers import SECURITY_HEADERS
-from cds.web.door import LATELY_S, Door
+from cds.web.door import LATELY_S, NEW_S, Door
 from cds.web.errors import operation_outcome
 from cds.web.limits import FrontLimits
 
@@ -110,6 +110,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc] # waitress publishes no types
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._waiting_since_s: float | None = time.monotonic()
+        self._at_work_since_s: float | None = None
         super().__init__(*arguments, **options)
 
     def received(self, data: bytes) -> bool:
@@ -119,10 +120,16 @@ class _Channel(HTTPChannel):  # type: ignore[misc] # waitress publishes no types
 
     def service(self) -> None:
         # Now the request is whole. With lookahead off nothing is read before it is answered.
-        self._waiting_since_s = None
+        self._waiting_since_s, self._at_work_since_s = None, time.monotonic()
         super().service()
+        self._at_work_since_s = None
         if self.total_outbufs_len:
             self._waiting_since_s = time.monotonic()
+
+    def is_new(self) -> bool:
+        """Whether its call, if there is one, has begun just now, or waits for a thread."""
+        since_s = self._at_work_since_s
+        return bool(self.requests) and (since_s is None or time.monotonic() - since_s < NEW_S)
 
     def is_slow(self, allowed_s: float) -> bool:
         """Whether the client takes too long; what it waits for itself does not count."""
@@ -143,7 +150,7 @@ class _Server(TcpWSGIServer):  # type: ignore[misc] # waitress publishes no type
         dispatcher: ThreadedTaskDispatcher,
         open_ones: dict[int, Any],
     ) -> None:
-        self._slow_client_s, self.door = limits.slow_client_s, Door(limits.threads)
+        self._slow_client_s, self._door = limits.slow_client_s, Door(limits.threads)
         adjustments = Adjustments(
             sockets=[],
             backlog=BACKLOG,
@@ -161,15 +168,17 @@ class _Server(TcpWSGIServer):  # type: ignore[misc] # waitress publishes no type
 
     def readable(self) -> bool:
         """Whether to let somebody in."""
-        return bool(super().readable()) and self.door.lets_in(self._at_work())
+        return bool(super().readable()) and self._door.lets_in(*self._at_work())
 
     def is_held(self) -> bool:
         """Whether nobody is let in for a moment only."""
-        return self.door.is_held(self._at_work())
+        return self._door.is_held(self._at_work()[1])
 
-    def _at_work(self) -> int:
+    def _at_work(self) -> tuple[int, int]:
+        """How many calls, and how many of them are new."""
         # A copy: a thread whose client is gone takes its channel out.
-        return sum(bool(channel.requests) for channel in list(self.active_channels.values()))
+        channels = list(self.active_channels.values())
+        return sum(bool(channel.requests) for channel in channels), sum(channel.is_new() for channel in channels)
 
     def cut_slow_clients(self) -> None:
         """Close their connections; between turns, because within one a new client may get the number of an old one."""

@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable
 
 FEW = 4
-"""Calls that keep a process at work; more inside would be answered no sooner, as one computes at a time."""
+"""New calls that keep a process at work; more would be answered no sooner, as one computes at a time."""
+NEW_S = 0.1
+"""A call that is older waits for somebody: an EHR, or the worker that is making its score."""
 COMPUTING = 0.4
-"""Of a core. A process that takes less waits, for an EHR or the database, and has time for more."""
+"""Of a core. A process that takes less has time for more."""
 LATELY_S = 0.05
 """Over which that is measured."""
 LONGEST_SHUT_S = 0.2
@@ -32,17 +34,17 @@ class Door:
         self._open_s, self._share = -math.inf, 0.0
         self._since_s, self._computed_before_s = clock_s(), computed_s()
 
-    def lets_in(self, at_work: int) -> bool:
-        """Whether somebody may come in while so many calls are at work."""
-        if at_work >= self._threads or self.is_held(at_work):
+    def lets_in(self, at_work: int, new: int) -> bool:
+        """Whether somebody may come in while so many calls are at work, and so many of them are new."""
+        if at_work >= self._threads or self.is_held(new):
             return False
         self._open_s = self._clock_s()
         return True
 
-    def is_held(self, at_work: int) -> bool:
+    def is_held(self, new: int) -> bool:
         """Whether it is shut only for now, and to be looked at again soon even if nothing happens."""
         computes = self._computes()
-        return FEW <= at_work < self._threads and computes and self._clock_s() - self._open_s < LONGEST_SHUT_S
+        return new >= FEW and computes and self._clock_s() - self._open_s < LONGEST_SHUT_S
 
     def _computes(self) -> bool:
         passed_s = self._clock_s() - self._since_s
