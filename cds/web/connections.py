@@ -62,8 +62,8 @@ def answer(
     servers = [_Server(app, limits, opened, dispatcher, open_ones) for opened in sockets]
 
     def turn() -> None:
-        longest_s = LATELY_S if any(server.is_held() for server in servers) else TURN_S
-        wasyncore.loop(longest_s, use_poll=True, map=open_ones, count=1)
+        longest_s = [server.look_at_the_door() for server in servers]
+        wasyncore.loop(min(longest_s), use_poll=True, map=open_ones, count=1)
         for server in servers:
             server.cut_slow_clients()
 
@@ -127,9 +127,9 @@ class _Channel(HTTPChannel):  # type: ignore[misc] # waitress publishes no types
             self._waiting_since_s = time.monotonic()
 
     def is_new(self) -> bool:
-        """Whether its call, if there is one, has begun just now, or waits for a thread."""
+        """Whether its call has begun just now, or waits for a thread."""
         since_s = self._at_work_since_s
-        return bool(self.requests) and (since_s is None or time.monotonic() - since_s < NEW_S)
+        return since_s is None or time.monotonic() - since_s < NEW_S
 
     def is_slow(self, allowed_s: float) -> bool:
         """Whether the client takes too long; what it waits for itself does not count."""
@@ -150,7 +150,7 @@ class _Server(TcpWSGIServer):  # type: ignore[misc] # waitress publishes no type
         dispatcher: ThreadedTaskDispatcher,
         open_ones: dict[int, Any],
     ) -> None:
-        self._slow_client_s, self._door = limits.slow_client_s, Door(limits.threads)
+        self._slow_client_s, self._door, self._lets_in = limits.slow_client_s, Door(limits.threads), True
         adjustments = Adjustments(
             sockets=[],
             backlog=BACKLOG,
@@ -168,17 +168,16 @@ class _Server(TcpWSGIServer):  # type: ignore[misc] # waitress publishes no type
 
     def readable(self) -> bool:
         """Whether to let somebody in."""
-        return bool(super().readable()) and self._door.lets_in(*self._at_work())
+        return bool(super().readable()) and self._lets_in
 
-    def is_held(self) -> bool:
-        """Whether nobody is let in for a moment only."""
-        return self._door.is_held(self._at_work()[1])
-
-    def _at_work(self) -> tuple[int, int]:
-        """How many calls, and how many of them are new."""
+    def look_at_the_door(self) -> float:
+        """Decide whether somebody comes in at the next turn, and how many seconds that turn may take."""
         # A copy: a thread whose client is gone takes its channel out.
-        channels = list(self.active_channels.values())
-        return sum(bool(channel.requests) for channel in channels), sum(channel.is_new() for channel in channels)
+        at_work = [channel for channel in list(self.active_channels.values()) if channel.requests]
+        new = sum(channel.is_new() for channel in at_work)
+        is_held = self._door.is_held(new)
+        self._lets_in = self._door.lets_in(len(at_work), new)
+        return LATELY_S if is_held else TURN_S
 
     def cut_slow_clients(self) -> None:
         """Close their connections; between turns, because within one a new client may get the number of an old one."""
