@@ -62,8 +62,8 @@ def answer(
     servers = [_Server(app, limits, opened, dispatcher, open_ones) for opened in sockets]
 
     def turn() -> None:
-        longest_s = [server.look_at_the_door() for server in servers]
-        wasyncore.loop(min(longest_s), use_poll=True, map=open_ones, count=1)
+        longest_s = min(server.look_at_the_door() for server in servers)
+        wasyncore.loop(longest_s, use_poll=True, map=open_ones, count=1)
         for server in servers:
             server.cut_slow_clients()
 

@@ -127,6 +127,12 @@ def test_precincts_are_counted_over_all_resolutions(marker: int, parameters: tup
     assert jpeg2000.pieces_of(frame).precincts == 6 * 5 + 6 * 3
 
 
+def test_each_resolution_of_each_tile_is_a_precinct_at_least() -> None:
+    frame = with_segment(stream(tile=(32, 32)), jpeg2000.CODING_STYLE, *coding_style(layers=7, levels=5))
+    found = jpeg2000.pieces_of(frame)
+    assert (found.tiles, found.precincts, found.packets) == (9, 9 * 6, 9 * 6 * 7)
+
+
 def test_packets_are_a_precinct_s_for_each_layer() -> None:
     found = jpeg2000.pieces_of(with_segment(stream(), jpeg2000.CODING_STYLE, *coding_style(layers=500, levels=1)))
     assert found.packets == 500 * found.precincts == 500 * 6
@@ -149,7 +155,7 @@ def claiming(rows: int, columns: int, tile: int = 0) -> bytes:
 @pytest.mark.parametrize(
     ("frame", "more_than"),
     [
-        (claiming(6000, 4700, tile=32), {"tiles"}),
+        (claiming(6000, 4700, tile=45), {"tiles"}),
         (
             with_segment(claiming(6000, 4700), jpeg2000.CODING_STYLE, *coding_style(flags=1, levels=0, sizes=(0x33,))),
             {"precincts"},
