@@ -213,7 +213,7 @@ DECODERS: Final[dict[UID, Decoder]] = {
 }
 """Transfer syntax -> its decoder; chosen by `make bench` among the permissively licensed ones.
 
-High-throughput JPEG 2000 goes through OpenJPEG although OpenJPH takes a third of its time. As it is bound today
+High-throughput JPEG 2000 goes through OpenJPEG although OpenJPH takes half of the time. As it is bound today
 (imagecodecs 2026.3.6, OpenJPH 0.26.3), one damaged byte may have it crash or go on for ever; it passes over what a tile
 says of itself, turns white to black where something was lost, and does not tell of its own errors.
 """
