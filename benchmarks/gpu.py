@@ -44,12 +44,12 @@ def _on(device: torch.device, images: list[Dataset], form: PictureFormat, rounds
         yield _forward(network, replace(card, precision=precision), exams, rounds)
 
 
-def _forward(network: Mirai, processor: Processor, exams: torch.Tensor, rounds: int) -> Row:
-    fast = RiskNetwork(network, processor)
-    seconds = median_seconds(waiting(processor.device, lambda: fast.raw_risks(exams)), rounds) / len(exams)
-    processor.set_rounding()
-    rate = matrix_rate(8192, device=processor.device, kind=processor.encoder_type)
-    what = f"GPU: forward of one exam of {len(exams)} together, {processor.precision}"
+def _forward(network: Mirai, card: Processor, exams: torch.Tensor, rounds: int) -> Row:
+    fast = RiskNetwork(network, card)
+    seconds = median_seconds(waiting(card.device, lambda: fast.raw_risks(exams)), rounds) / len(exams)
+    card.set_rounding()
+    rate = matrix_rate(8192, device=card.device, kind=card.encoder_type)
+    what = f"GPU: forward of one exam of {len(exams)} together, {card.precision}"
     floor = f"985 GFLOP as a matrix product, {rate / 1e12:.0f} TFLOP/s"
     return Row(what, seconds, FULL_SIZE_FLOP / rate, floor)
 
