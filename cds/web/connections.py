@@ -53,13 +53,20 @@ class ConnectionLimits:
 
 
 def answer(
-    app: WSGIApplication, limits: ConnectionLimits, sockets: Sequence[socket.socket], is_over: Callable[[], bool]
+    app: WSGIApplication,
+    limits: ConnectionLimits,
+    sockets: Sequence[socket.socket],
+    is_over: Callable[[], bool],
+    door_for: Callable[[int], Door] = Door,
 ) -> None:
-    """Take in requests until it is over, and answer those that are in hand then."""
+    """Take in requests until it is over, and answer those that are in hand then.
+
+    `door_for` makes the door of each socket for a number of threads.
+    """
     open_ones: dict[int, Any] = {}
     dispatcher = ThreadedTaskDispatcher()
     dispatcher.set_thread_count(limits.threads)
-    servers = [_Server(app, limits, opened, dispatcher, open_ones) for opened in sockets]
+    servers = [_Server(app, limits, opened, dispatcher, open_ones, door_for(limits.threads)) for opened in sockets]
 
     def turn() -> None:
         longest_s = min(server.look_at_the_door() for server in servers)
@@ -149,8 +156,9 @@ class _Server(TcpWSGIServer):  # type: ignore[misc] # waitress publishes no type
         opened: socket.socket,
         dispatcher: ThreadedTaskDispatcher,
         open_ones: dict[int, Any],
+        door: Door,
     ) -> None:
-        self._slow_client_s, self._door, self._lets_in = limits.slow_client_s, Door(limits.threads), True
+        self._slow_client_s, self._door, self._lets_in = limits.slow_client_s, door, True
         adjustments = Adjustments(
             sockets=[],
             backlog=BACKLOG,

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cds.web.connections import ConnectionLimits, answer
+from cds.web.door import Door
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -67,13 +68,39 @@ class Running:
             asking.close()
 
 
+class SomebodysDoor(Door):
+    """A door that is opened and shut by a test, and knows what it was told of the calls in hand."""
+
+    def __init__(self, threads: int = SMALL.threads) -> None:
+        super().__init__(threads)
+        self.is_shut = False
+        self.told: set[tuple[int, int]] = set()
+
+    def lets_in(self, at_work: int, new: int) -> bool:
+        self.told.add((at_work, new))
+        return not self.is_shut and super().lets_in(at_work, new)
+
+    def is_held(self, new: int) -> bool:
+        return self.is_shut or super().is_held(new)
+
+    def is_told(self, at_work: int, new: int) -> bool:
+        """Whether that many calls come to be at work, that many of them new, before a client would give up."""
+        ends_s = time.monotonic() + TIMEOUT_S
+        self.told.clear()
+        while (at_work, new) not in self.told and time.monotonic() < ends_s:
+            time.sleep(0.01)
+        return (at_work, new) in self.told
+
+
 @contextmanager
-def server(app: Any = echo, limits: ConnectionLimits = SMALL) -> Iterator[Running]:
+def server(
+    app: Any = echo, limits: ConnectionLimits = SMALL, door_for: Callable[[int], Door] = Door
+) -> Iterator[Running]:
     """A server on loopback while the block runs."""
     over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as opened:
         port = opened.getsockname()[1]
-        thread = threading.Thread(target=answer, args=(app, limits, [opened], over.is_set))
+        thread = threading.Thread(target=answer, args=(app, limits, [opened], over.is_set, door_for))
         thread.start()
         try:
             yield Running(port, over, thread)
@@ -346,3 +373,37 @@ def test_a_call_that_does_not_end_does_not_keep_the_server_from_ending() -> None
         running.thread.join(TIMEOUT_S)
         assert not running.thread.is_alive()
         app.let_go.set()
+
+
+def test_who_stands_before_a_shut_door_comes_in_once_it_opens() -> None:
+    door = SomebodysDoor()
+    door.is_shut = True
+    with server(door_for=lambda _threads: door) as running, running.connect() as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
+        client.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        door.is_shut = False
+        client.settimeout(TIMEOUT_S)
+        assert answer_to(client) == b"hi"
+
+
+def test_the_door_is_told_who_is_at_work_and_who_of_them_is_new() -> None:
+    app, door = Holding(), SomebodysDoor()
+    head = b"POST /held HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
+    with (
+        server(app, ConnectionLimits(threads=1), lambda _threads: door) as running,
+        running.connect() as first,
+        running.connect() as second,
+    ):
+        for client in (first, second):  # once they are answered they are inside
+            client.sendall(head.replace(b"/held", b"/"))
+            assert answer_to(client) == b"hi"
+        first.sendall(head)
+        assert app.begun.acquire(timeout=TIMEOUT_S)
+        assert door.is_told(at_work=1, new=0)
+        second.sendall(head)
+        assert door.is_told(at_work=2, new=1), "a call that waits for a thread is new for as long as it waits"
+        app.let_go.set()
+        assert [answer_to(client) for client in (first, second)] == [b"hi"] * 2
+        assert door.is_told(at_work=0, new=0), "clients that keep their connections are not at work"
