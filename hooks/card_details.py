@@ -164,6 +164,8 @@ def apartness(exam: ScoredExam, trajectory: Trajectory | None) -> Iterator[str]:
         yield "not comparable (another model version or kind of image), not counted in the change"
     if trajectory and exam in trajectory.older:
         yield "older than the line, not counted in the change"
+    if trajectory and exam in trajectory.same_day:
+        yield "not counted: another exam of this day has the higher score"
     if trajectory and any(interval.later == exam for interval in trajectory.device_changes):
         yield "device or its software changed since the exam before"
 
@@ -228,12 +230,14 @@ def _device_notes(trajectory: Trajectory) -> Iterator[str]:
 
 
 def _left_out(trajectory: Trajectory) -> Iterator[str]:
-    older, strange = len(trajectory.older), len(apart(trajectory))
+    older, strange, same_day = len(trajectory.older), len(apart(trajectory)), len(trajectory.same_day)
     if older:
         counted = len(trajectory.points)
         yield f"{_counted(older, 'older exam')} not part of the line, which is of the newest {counted} exams."
     if strange:
         yield f"{_counted(strange, 'exam')} not part of the line: another model version or kind of image."
+    if same_day:
+        yield f"{_counted(same_day, 'exam')} not part of the line: of exams of one day the highest score counts."
 
 
 def _counted(count: int, noun: str) -> str:

@@ -12,21 +12,19 @@ Exam = ScoredExam | RefusedExam | PendingExam
 def exams_newest_first(assessment: Assessment) -> tuple[Exam, ...]:
     """Every exam, newest first; of an exam that two models have scored only the comparable score.
 
-    One without a date may be the newest, so it comes first. Of two on one day the one with a score comes first: the
-    other is most often an extra set of views.
+    One without a date may be the newest, so it comes first. Of two on one day the one with a score comes first, as the
+    other is most often an extra set of views; of two scores the one that counts.
     """
     trajectory = assessment.trajectory or Trajectory(())
-    comparable = (*trajectory.older, *trajectory.points)
-    ascending: tuple[tuple[Exam, ...], ...] = (assessment.refused, assessment.pending, apart(trajectory), comparable)
-    placed = [(exam.performed_on or date.max, rank, exam) for rank, kind in enumerate(ascending) for exam in kind]
-    return tuple(exam for *_, exam in sorted(placed, key=lambda place: place[:2], reverse=True))
+    ascending = (*assessment.refused, *assessment.pending, *apart(trajectory), *trajectory.comparable)
+    return tuple(sorted(ascending, key=lambda exam: exam.performed_on or date.max))[::-1]
 
 
 def apart(trajectory: Trajectory) -> tuple[ScoredExam, ...]:
     """The exams that have a score, but none that may be joined to the line or to what came before it."""
     if not trajectory.apart:
         return ()
-    comparable = {exam.study_uid for exam in (*trajectory.older, *trajectory.points)}
+    comparable = {exam.study_uid for exam in trajectory.comparable}
     return tuple(exam for exam in trajectory.apart if exam.study_uid not in comparable)
 
 

@@ -254,7 +254,8 @@ class Trajectory:
     `points` are the index exam and its priors, and every figure is over them: `slope_per_year` (least squares, None
     for fewer than two distinct dates or under nine months), `steepest` (the recent interval with the fastest
     measurable rise per year), `first_over` (the first over the threshold), `gaps` and `device_changes`. `older` exams
-    are comparable but before the priors, `apart` of another class. `points` is empty where every exam is apart.
+    are comparable but before the priors, `same_day` those of a day whose highest score is in the line, `apart` of
+    another class. `points` is empty where every exam is apart.
     `minimum_detectable_change` is a fraction, None where the site has not measured it.
     """
 
@@ -267,6 +268,17 @@ class Trajectory:
     gaps: tuple[Interval, ...] = ()
     older: tuple[ScoredExam, ...] = ()
     minimum_detectable_change: float | None = None
+    same_day: tuple[ScoredExam, ...] = ()
+
+    @property
+    def comparable(self) -> tuple[ScoredExam, ...]:
+        """Every exam of the line's class, those first that are not counted."""
+        return (*self.same_day, *self.older, *self.points)
+
+    @property
+    def exams(self) -> tuple[ScoredExam, ...]:
+        """Every exam, of whichever class."""
+        return (*self.apart, *self.comparable)
 
     @property
     def latest(self) -> ScoredExam:

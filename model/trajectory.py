@@ -46,14 +46,16 @@ def trajectory(
 
     `is_over` says of a five-year risk (a fraction) whether it is over the site's threshold;
     `minimum_detectable_change` is a fraction too. Order of arrival and repeats of the same study do not matter: of one
-    study and class the last scoring counts.
+    study and class the last scoring counts, of one day the highest score: two studies of a day are no change.
     """
     ordered = sorted(_last_scorings(exams), key=_place)
     if not ordered:
         return None
     joined = line_of or ordered[-1].comparability
     comparable = [exam for exam in ordered if exam.comparability == joined]
-    older, points = tuple(comparable[: -1 - MOST_PRIORS]), tuple(comparable[-1 - MOST_PRIORS :])
+    of_day = {exam.performed_on: exam for exam in comparable}
+    counted = tuple(of_day.values())
+    older, points = counted[: -1 - MOST_PRIORS], counted[-1 - MOST_PRIORS :]
     pairs = [Interval(earlier, later) for earlier, later in pairwise(points)]
     return Trajectory(
         points=points,
@@ -65,6 +67,7 @@ def trajectory(
         gaps=tuple(pair for pair in pairs if _is_gap(pair, gap_months)),
         older=older,
         minimum_detectable_change=minimum_detectable_change,
+        same_day=tuple(exam for exam in comparable if exam is not of_day[exam.performed_on]),
     )
 
 
@@ -83,9 +86,9 @@ def _recency(exam: ScoredExam) -> tuple[datetime, str]:
 
 
 def _place(exam: ScoredExam) -> tuple[object, ...]:
-    """By date; what follows it tells apart all that `_last_scorings` leaves, so that no order depends on arrival."""
+    """By date, of a day by score; what follows tells apart all that is left, so that no order depends on arrival."""
     shared = exam.comparability
-    return exam.performed_on, exam.scored_at, exam.study_uid, shared.model, shared.image_type
+    return exam.performed_on, exam.score.five_year, exam.study_uid, shared.model, shared.image_type
 
 
 def _is_gap(pair: Interval, gap_months: int) -> bool:

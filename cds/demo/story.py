@@ -245,7 +245,7 @@ def _age(demo: Demo, patient_id: str, today: date) -> str:
 def _exams(assessment: Assessment) -> list[str]:
     line = assessment.trajectory
     counts = (
-        (len(line.points) + len(line.older) + len(line.apart) if line else 0, "scored"),
+        (len(line.exams) if line else 0, "scored"),
         (len(assessment.refused), "refused"),
         (len(assessment.pending), "queued"),
     )

@@ -15,7 +15,7 @@ def with_other_versions(known: Assessment, others: Iterable[ScoredExam], join: J
     `join` makes a line of the model in use alone, so nothing else of the line changes.
     """
     line = known.trajectory or Trajectory(())
-    return join([*line.older, *line.points, *line.apart, *others])
+    return join([*line.exams, *others])
 
 
 def drawn(line: Trajectory, in_use: str) -> Trajectory:

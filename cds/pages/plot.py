@@ -68,7 +68,7 @@ def other_classes(line: Trajectory) -> list[tuple[Shape, Comparability, list[Sco
 
 
 def _draw(axes: Axes, line: Trajectory, threshold: float, size: Format) -> None:
-    exams = [*line.older, *line.points, *line.apart]
+    exams = line.exams
     _frame(axes, exams, threshold, size)
     for medians in (DIAGNOSED, UNDIAGNOSED):
         _band(axes, medians)
@@ -78,7 +78,7 @@ def _draw(axes: Axes, line: Trajectory, threshold: float, size: Format) -> None:
     # The line's own points last, so that no other version's score of the same exam covers them.
     for shape, _, others in other_classes(line):
         _points(axes, others, "other", shape.marker, hollow=True)
-    _points(axes, line.older, "older", "o", hollow=True)
+    _points(axes, (*line.older, *line.same_day), "older", "o", hollow=True)
     _points(axes, line.points, "line", "o", hollow=False)
     highest = {exam.study_uid: _percent(exam) for exam in sorted(exams, key=_percent)}
     for exam in exams:

@@ -120,7 +120,7 @@ def _index(exam: ScoredExam, site: Site) -> IndexExam:
 
 def _scored_rows(line: Trajectory, latest: ScoredExam | None, site: Site, age_at: AgeAt) -> Iterator[ScoredRow]:
     """Every score, newest exam first; of one exam the score that counts comes first, and each names its model."""
-    exams = sorted((*line.points, *line.older, *line.apart), key=lambda exam: exam.performed_on, reverse=True)
+    exams = sorted(line.exams, key=lambda exam: exam.performed_on)[::-1]
     scores = Counter(exam.study_uid for exam in exams)
     for exam in exams:
         is_plain = latest is not None and exam.score.model == latest.score.model and scores[exam.study_uid] == 1

@@ -50,6 +50,7 @@ def on_device(*named: str, day: date = date(2026, 5, 3), risk: float = 0.0219) -
 
 NEW_SOFTWARE = on_device("HOLOGIC", "Selenia", "1.9")
 EARLIER_FLAT = {year: risk for year, risk in FLAT.items() if year < 2026}
+ONE_DAY = history_of({2025: 0.019, 2026: 0.025}, scored(0.012, study_uid="1.2.77"))
 CASES: dict[str, tuple[CardKind, Chart, Assessment]] = {
     "rising over six years": (CardKind.MRI_SUGGESTED, chart(), Assessment(history_of())),
     "a single exam": (CardKind.MRI_SUGGESTED, chart(), one_exam()),
@@ -115,6 +116,7 @@ CASES: dict[str, tuple[CardKind, Chart, Assessment]] = {
         chart(),
         Assessment(history_of({2021: 0.01, 2026: 0.011}), (refused(date(2023, 5, 3)),)),
     ),
+    "two exams of one day": (CardKind.MRI_SUGGESTED, chart(), Assessment(ONE_DAY)),
     "nine exams": (CardKind.MRI_SUGGESTED, chart(), Assessment(history_of(NINE_YEARS))),
     "an older exam of another model": (
         CardKind.NOT_OVER,

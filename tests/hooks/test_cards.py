@@ -426,6 +426,14 @@ def test_exams_before_the_six_priors_are_shown_and_not_counted() -> None:
     assert detail.count("older than the line") == 2
 
 
+def test_of_two_exams_of_one_day_the_higher_score_is_judged_and_the_other_is_shown_and_not_counted() -> None:
+    card = card_of("two exams of one day")
+    assert "increased 5-year image-based score 2.5 %" in card.summary
+    assert "Change from 2025-05-03 to 2026-05-03: +0.6 percentage points" in card.detail
+    assert "1 exam is not part of the line: of exams of one day the highest score counts." in card.detail
+    assert "not counted: another exam of this day has the higher score" in card.detail
+
+
 def test_an_exam_of_another_class_is_named_as_not_part_of_the_line() -> None:
     short, long = card_of("an older exam of another model"), card_of("newest of another model, over before")
     for card in (short, long):

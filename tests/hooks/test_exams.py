@@ -63,6 +63,13 @@ def test_of_two_scored_exams_on_one_day_the_comparable_one_is_the_newest() -> No
     assert newest_exam(Assessment(Trajectory((new,), apart=(other,)))) is new
 
 
+def test_of_two_comparable_scores_on_one_day_the_one_that_counts_is_the_newest() -> None:
+    higher, lower, before = scored(0.025, DAY), scored(0.012, DAY, study_uid="1.2.77"), scored(0.01, date(2025, 5, 3))
+    line = Trajectory((before, higher), same_day=(lower,))
+    assert exams_newest_first(Assessment(line)) == (higher, lower, before)
+    assert apart(line) == ()
+
+
 def test_an_exam_older_than_the_line_is_still_one_of_her_exams_and_stands_not_apart() -> None:
     new, old, other = scored(0.02, DAY), scored(0.03, date(2015, 5, 3)), scored(0.04, date(2014, 5, 3))
     rescored = scored(0.05, date(2015, 5, 3))

@@ -144,13 +144,12 @@ def test_a_class_of_which_she_has_no_exam_has_an_empty_line_and_every_exam_stand
 @given(exams=histories)
 def test_every_exam_is_in_one_place_and_the_line_has_at_most_seven(exams: list[ScoredExam]) -> None:
     line = line_of(exams, line_of=CLASS)
-    placed = (*line.older, *line.points, *line.apart)
-    assert len(placed) == len({(exam.study_uid, exam.comparability) for exam in exams})
+    assert len(line.exams) == len({(exam.study_uid, exam.comparability) for exam in exams})
+    assert line.exams == (*line.apart, *line.same_day, *line.older, *line.points)
     assert len(line.points) <= MOST_PRIORS + 1 == 7
     assert not line.older or len(line.points) == 7
-    assert [e.performed_on for e in (*line.older, *line.points)] == sorted(
-        e.performed_on for e in (*line.older, *line.points)
-    )
+    days = [e.performed_on for e in (*line.older, *line.points)]
+    assert days == sorted(set(days))
 
 
 @given(
@@ -161,6 +160,30 @@ def test_what_came_before_six_priors_changes_no_figure(risks: list[float], earli
     before = [exam(after(-365 * year), risk) for year, risk in enumerate(earlier, start=1)]
     assert line_of(line_of_seven) == replace(line_of([*before, *line_of_seven]), older=())
     assert line_of([*before, *line_of_seven]).older == tuple(before[::-1])
+
+
+@given(
+    first=st.floats(0, 1),
+    risks=st.lists(st.floats(0, 1), min_size=2, max_size=4),
+    hours=st.lists(st.integers(0, 9), min_size=4, max_size=4),
+)
+def test_of_several_exams_of_one_day_the_highest_score_counts_whichever_was_scored_last(
+    first: float, risks: list[float], hours: list[int]
+) -> None:
+    of_day = [
+        exam(after(365), risk, study=f"1.2.{number}", scored_at=SCORED + timedelta(hours=hours[number]))
+        for number, risk in enumerate(risks)
+    ]
+    alone = exam(FIRST, first, study="1.1")
+    line = line_of([*of_day, alone])
+    assert risks_of(line.points) == [first, max(risks)]
+    assert sorted([*risks_of(line.same_day), max(risks)]) == sorted(risks)
+    assert replace(line, same_day=()) == line_of([alone, line.latest])
+
+
+def test_two_exams_of_one_day_are_no_change() -> None:
+    line = line_of([exam(FIRST, 0.025, study="1.2.1"), exam(FIRST, 0.012, study="1.2.2")])
+    assert (risks_of(line.points), line.change, line.years) == ([0.025], None, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +259,7 @@ def test_the_slope_is_least_squares_and_not_last_minus_first() -> None:
     assert uneven.slope_per_year == pytest.approx(0.01)
 
 
-@given(days=st.integers(0, 400), rise=st.floats(0.001, 0.5))
+@given(days=st.integers(1, 400), rise=st.floats(0.001, 0.5))
 @example(days=272, rise=0.02)
 @example(days=273, rise=0.02)
 @example(days=274, rise=0.02)

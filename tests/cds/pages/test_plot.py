@@ -221,7 +221,7 @@ def test_whatever_the_history_only_its_neighbours_are_joined(
     assert len(points) == len(line.points)
     joined = sorted([*spans(drawing, "joined"), *spans(drawing, "gap")])
     assert flat(joined) == pytest.approx(flat(pairwise(points)), abs=0.01)
-    assert len(places(drawing, "older")) == len(line.older)
+    assert len(places(drawing, "older")) == len(line.older) + len(line.same_day)
 
 
 @pytest.mark.parametrize("threshold", [0.017, 0.1, 0.5])

@@ -240,6 +240,17 @@ def test_of_two_earlier_models_the_older_ones_scores_are_in_the_table_alone(site
     assert ("2024-05-03", "4.1 %") in scores(answer)
 
 
+def test_of_two_exams_of_one_day_both_are_shown_and_the_higher_score_counts(site: Site, link: str) -> None:
+    assert "another exam of the day" not in words(opened(site, link))
+    site.score("1.2.4", 0.012, date(2026, 5, 3))
+
+    answer = opened(site, site.link(*EXAMS, "1.2.4"))
+
+    assert {("2026-05-03", "6.6 %"), ("2026-05-03", "1.2 %")} <= scores(answer)
+    assert "not counted in the change: another exam of the day has the higher score" in words(answer)
+    assert "increased 5-year image-based score 6.6 %" in words(answer)
+
+
 def test_her_age_at_each_exam_is_the_one_of_the_call_and_her_birth_date_is_kept_nowhere(
     site: Site, link: str, engine: Engine
 ) -> None:
