@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from cds.store.outcomes import Outcome
+from cds.store.outcomes import BELONGS_TO_ANOTHER, Outcome
 from cds.store.store import NewExam, Store
 from fhir_mappings.imaging_studies import ExamReference, ImagingHistory
 from fhir_mappings.patients import Patient
@@ -90,10 +90,19 @@ def assessment(outcomes: Iterable[Outcome], join: Join) -> Assessment:
 
 
 def _each_study_once(outcomes: Iterable[Outcome]) -> Iterable[Outcome]:
+    """Of one study that is on record twice what says most; that it is on record for somebody else says most of all."""
     by_study: dict[object, Outcome] = {}
     for number, outcome in enumerate(outcomes):
-        by_study.setdefault(outcome.study_uid or number, outcome)
+        key = outcome.study_uid or number
+        if key not in by_study or _says(outcome) > _says(by_study[key]):
+            by_study[key] = outcome
     return by_study.values()
+
+
+def _says(outcome: Outcome) -> int:
+    if isinstance(outcome, PendingExam):
+        return 3 if outcome.problem == BELONGS_TO_ANOTHER else 0
+    return 2 if isinstance(outcome, ScoredExam) else 1
 
 
 def _is_under_way(outcome: Outcome) -> bool:

@@ -8,7 +8,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from cds.assessment import NO_STUDY_UID, POLL_S, Assessor
+from cds.assessment import NO_STUDY_UID, POLL_S, Assessor, assessment
+from cds.store.outcomes import Outcome
 from cds.store.store import BELONGS_TO_ANOTHER, Store
 from cds.store.tables import ExamSource
 from model.domain import Assessment, PendingExam, RefusedExam
@@ -219,6 +220,27 @@ def test_a_study_on_record_by_its_uid_and_by_its_accession_number_counts_once(st
     found = assessor(store, waiting).assess(EHR, patient(), exams, wait_s=0, urgent=True)
 
     assert [exam.study_uid for exam in found.refused] == ["1.2.77"]
+
+
+SCORED, REFUSED = scored("1.2.77"), refused("1.2.77")
+HELD, QUEUED = (PendingExam("1.2.77", date(2026, 5, 3), problem) for problem in ("no answer", None))
+ANOTHERS = PendingExam("1.2.77", None, BELONGS_TO_ANOTHER)
+
+
+@pytest.mark.parametrize(
+    ("on_record", "counts"),
+    [
+        pytest.param((SCORED, HELD), SCORED, id="scored and held"),
+        pytest.param((SCORED, REFUSED), SCORED, id="scored and refused"),
+        pytest.param((REFUSED, QUEUED), REFUSED, id="refused and queued"),
+        pytest.param((SCORED, ANOTHERS), ANOTHERS, id="scored, and on record for another patient"),
+    ],
+)
+def test_of_a_study_that_is_on_record_twice_what_says_most_counts_in_any_order(
+    on_record: tuple[Outcome, ...], counts: Outcome
+) -> None:
+    found = assessment([counts], join)
+    assert assessment(on_record, join) == assessment(on_record[::-1], join) == found
 
 
 def test_an_exam_that_an_archive_brought_is_part_of_what_is_known(store: Store, waiting: Waiting) -> None:
