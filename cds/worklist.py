@@ -19,7 +19,10 @@ from cds.store.cards import Accepted, CardRecords
 from cds.store.tables import Assessment
 
 MRI_ORDER = "ServiceRequest"
-BY_SCORE_ALONE = "By score alone: age, history and MRI orders are looked at when a card is made."
+BY_SCORE_ALONE = (
+    "By score alone: age, history and MRI orders are looked at when a card is made. Rising: by the minimum detectable "
+    "change of the settings or more."
+)
 
 
 class Form(StrEnum):

@@ -98,11 +98,14 @@ def select_views_for_research(images: Sequence[Dataset]) -> Selection:
         else:
             candidates.append((view, image))
     chosen, duplicates = _latest_of_each(candidates)
-    warnings = [
-        f"gate off, {view}: {problem.sentence}"
-        for view, image in chosen.items()
-        for problem in filter(None, (check(image) for check in IMAGE_CHECKS))
-    ]
+    # Of one image two checks may say the same.
+    warnings = list(
+        dict.fromkeys(
+            f"gate off, {view}: {problem.sentence}"
+            for view, image in chosen.items()
+            for problem in filter(None, (check(image) for check in IMAGE_CHECKS))
+        )
+    )
     warnings += [f"gate off: {problem.sentence}" for problem in _mixed(list(chosen.values()))]
     warnings += _warnings(chosen)
     return Selection(chosen, (*left_out, *duplicates), tuple(_missing(images, chosen, left_out)), tuple(warnings))
@@ -284,9 +287,9 @@ def _missing(
         return
     if not chosen and left_out:
         # The commonest reason, the alphabet deciding between equals: the order of arrival must not.
-        counted = Counter(exclusion.sentence for exclusion in left_out)
-        sentence = f"No usable image: {min(counted, key=lambda s: (-counted[s], s))}"
-        yield Exclusion(ExclusionReason.MISSING_VIEW, sentence)
+        counted = Counter((exclusion.sentence, exclusion.reason) for exclusion in left_out)
+        sentence, reason = min(counted, key=lambda said: (-counted[said], said))
+        yield Exclusion(reason, f"No usable image: {sentence}")
         return
     for view in STANDARD_VIEWS:
         if view not in chosen:

@@ -117,7 +117,7 @@ def _conclusion(
         five_year=latest.score.five_year,
         over_threshold=site.policy.is_crossed_by(latest.score.five_year),
         newly_over=_is_newly_over(trajectory, site.policy.is_crossed_by),
-        rising=bool(trajectory.change and trajectory.change > 0 and trajectory.change_is_measurable is not False),
+        rising=bool(trajectory.change and trajectory.change > 0 and trajectory.change_is_measurable),
         change=trajectory.change,
         years=trajectory.years,
         resource=resource,

@@ -16,7 +16,7 @@ from cds.scoring.outcomes import Done, Held, Ready
 from cds.scoring.stages import StageTimes
 from cds.store.store import ScoringJob
 from cds.store.tables import Stage
-from model.domain import STANDARD_VIEWS, ExclusionReason, RefusedExam
+from model.domain import STANDARD_VIEWS, RefusedExam
 from model.views import view_of
 
 MOST_LOST = 3
@@ -104,9 +104,8 @@ def _may_still_arrive(exam: RefusedExam, images: Sequence[Dataset], now: datetim
     """
     if exam.performed_on is None or not -A_DAY_AHEAD <= now.date() - exam.performed_on < SETTLED:
         return False
-    missing = any(exclusion.reason is ExclusionReason.MISSING_VIEW for exclusion in exam.exclusions)
     shown = {view_of(image) for image in images} & set(STANDARD_VIEWS)
-    return missing and 0 < len(shown) < len(STANDARD_VIEWS)
+    return 0 < len(shown) < len(STANDARD_VIEWS)
 
 
 class WrongPatient(MammoTrendError):

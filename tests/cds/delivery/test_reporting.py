@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from datetime import date, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -19,8 +20,10 @@ from cds.store.database import open_database
 from cds.store.outbox import OutboxRecords
 from cds.store.store import Store
 from cds.store.tables import Assessment, Destination, Outbox
+from hooks.case import MriPolicy
 from hooks.site import Mode, Site
-from model.domain import STANDARD_VIEWS, Provenance, ScoredExam, SourceImage, Trajectory
+from model.domain import STANDARD_VIEWS, Comparability, Provenance, ScoredExam, SourceImage, Trajectory
+from model.trajectory import trajectory
 from tests.cds.builders import EHR, LEASE, MODEL, NOW, PATIENT, Clock, claimed, join, new_exam, refused, scored
 
 CHART = frozenset({Destination.CHART})
@@ -65,7 +68,7 @@ def test_a_whole_history_makes_one_assessment_of_its_newest_exam(engine: Engine,
 
     (kept,) = conclusions(engine)
     assert (kept.study_uid, kept.status, kept.current) == ("1.2.2026", "final", True)
-    assert (kept.over_threshold, kept.newly_over, kept.rising) == (True, True, True)
+    assert (kept.over_threshold, kept.newly_over) == (True, True)
     assert kept.change == pytest.approx(0.051)
     assert kept.years == pytest.approx(2.0, abs=0.01)
     assert deliveries(engine) == 1
@@ -101,6 +104,26 @@ def test_the_assessment_of_a_later_exam_rests_on_the_earlier_one_in_the_chart(en
         {"reference": "ImagingStudy/s2026"},
         {"reference": "RiskAssessment/7"},
     ]
+
+
+@pytest.mark.parametrize(("minimum", "is_rising"), [(None, False), (0.05, True), (0.06, False)])
+def test_a_score_rises_by_what_the_site_can_tell_from_chance_and_not_otherwise(
+    engine: Engine, store: Store, minimum: float | None, is_rising: bool
+) -> None:
+    exam(store, 2025, 0.016)
+    exam(store, 2026, 0.066)
+    measured = partial(
+        trajectory,
+        is_over=MriPolicy().is_crossed_by,
+        line_of=Comparability(MODEL.key),
+        minimum_detectable_change=minimum,
+    )
+    working = Reporter(AssessmentRecords(engine), MODEL, measured, {EHR: ReportedEhr(SITE, CHART)}, Clock(), None)
+
+    assert working.report_next()
+
+    (kept,) = conclusions(engine)
+    assert (kept.rising, kept.change) == (is_rising, pytest.approx(0.05))
 
 
 def test_the_first_exam_of_all_is_over_but_not_newly(engine: Engine, store: Store) -> None:
