@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 from itertools import takewhile
-from typing import Any, TextIO
 
-from rich.console import Console
 from rich.table import Table
 
 from cds.store.assessments import AssessmentRecords
@@ -23,14 +18,6 @@ BY_SCORE_ALONE = (
     "By score alone: age, history and MRI orders are looked at when a card is made. Rising: by the minimum detectable "
     "change of the settings or more."
 )
-
-
-class Form(StrEnum):
-    """How a list is written."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
 
 
 @dataclass(frozen=True)
@@ -86,25 +73,8 @@ def _percent(fraction: float) -> float:
     return float(Decimal(repr(fraction)) * 100)
 
 
-def write(entries: Sequence[Entry], form: Form, out: TextIO) -> None:
-    """Write the list as a table for people, or as CSV or JSON for programs, with the numbers as they are."""
-    rows = [asdict(entry) for entry in entries]
-    if form is Form.JSON:
-        out.write(json.dumps(rows, indent=2) + "\n")
-    elif form is Form.CSV:
-        writer = csv.DictWriter(out, [*Entry.__dataclass_fields__], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: _not_a_formula(value) for name, value in row.items()} for row in rows)
-    else:
-        Console(file=out, width=None if out.isatty() else 120).print(_table(entries))
-
-
-def _not_a_formula(value: Any) -> Any:
-    """A spreadsheet would run a text that begins like a formula, and ids come from outside."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
-
-
-def _table(entries: Iterable[Entry]) -> Table:
+def as_table(entries: Iterable[Entry]) -> Table:
+    """The list for people."""
     table = Table(title="Over the threshold, without an MRI suggestion acted on", caption=BY_SCORE_ALONE)
     for heading in ("EHR", "Patient", "Exam"):
         table.add_column(heading, overflow="fold")  # half an id is none

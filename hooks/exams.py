@@ -16,7 +16,8 @@ def exams_newest_first(assessment: Assessment) -> tuple[Exam, ...]:
     other is most often an extra set of views; of two scores the one that counts.
     """
     trajectory = assessment.trajectory or Trajectory(())
-    ascending = (*assessment.refused, *assessment.pending, *apart(trajectory), *trajectory.comparable)
+    unscored, scored = (*assessment.refused, *assessment.pending), (*apart(trajectory), *trajectory.comparable)
+    ascending: tuple[Exam, ...] = (*unscored, *scored)
     return tuple(sorted(ascending, key=lambda exam: exam.performed_on or date.max))[::-1]
 
 

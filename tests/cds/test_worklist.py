@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
+from cds.listing import Form, write
 from cds.store.assessments import AssessmentRecords
 from cds.store.cards import CardRecords
 from cds.store.tables import Feedback, ShownCard
-from cds.worklist import Entry, Form, worklist, write
+from cds.worklist import Entry, as_table, worklist
 from fhir_mappings.access_events import AccessEvent, Action, WebCall
 from tests.cds.builders import EHR, MODEL, NOW, conclusion
 
@@ -115,7 +116,7 @@ ENTRY = Entry("main", "p1", "2026-05-03", 6.6, 4.5, 6.0, True, True, "m")
 
 def written(form: Form, *entries: Entry) -> str:
     out = StringIO()
-    write(entries, form, out)
+    write(entries, Entry, form, out, as_table)
     return out.getvalue()
 
 

@@ -22,6 +22,7 @@ from cds.store.runs import RunRecords
 from cds.store.seen_tokens import SeenTokens
 from cds.store.store import EVERYTHING, NewExam, ScoringJob, Selection, Store
 from cds.store.tables import Destination, Feedback, OutboxState, ShownCard
+from cds.store.unscored import unscored_exams
 from tests.cds.builders import LEASE, conclusion, refused, scored
 from tests.cds.store.many_women import EHR, FIRST, STUDY
 
@@ -130,4 +131,5 @@ QUESTIONS: dict[str, Callable[[Engine, str], object]] = {
     "metrics: spread": operations(Operations.spread),
     "operator: cards of a month": operations(lambda shown: shown.cards(MONTH_AGO)),
     "report: refusals": lambda engine, model: refusals_by_month(engine, model, date(2020, 1, 1)),
+    "report: without a score": lambda engine, model: list(unscored_exams(engine, model)),
 }

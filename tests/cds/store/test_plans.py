@@ -50,6 +50,7 @@ WHOLE = {
     "metrics: spread": whole(
         "the monthly spread is of a year's scores; kept for a quarter of an hour", "score", SORTED
     ),
+    "report: without a score": whole("all that is refused or held", "exam", "scoring"),
     "report: refusals": whole("it is of all exams of some years", "exam", "scoring", SORTED),
 }
 NEEDED = {
