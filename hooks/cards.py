@@ -113,7 +113,7 @@ def cards(occasion: Occasion) -> tuple[Card, ...]:
         override_reasons=occasion.site.override_reasons if suggested else (),
         links=(occasion.page_of(uuid),) if occasion.page_of else (),
         kind=kind,
-        study_uid=_study_uid(occasion),
+        study_uid=_study_uid(kind, occasion),
         problems=offered.problems,
         reasoning=_reasoning(occasion),
     )
@@ -128,12 +128,14 @@ def _reasoning(occasion: Occasion) -> Reasoning:
     unknowns = (said for said in (*recommendation.unknowns, *notes) if said not in told)
     days = (exam.performed_on for exam in exams_newest_first(occasion.assessment) if exam.performed_on)
     ages = ages_by_day(occasion.chart.patient.birth_date, days)
-    return Reasoning(answers, (*dict.fromkeys(unknowns), details.not_checked(recommendation)), ages)
+    judged = occasion.latest.study_uid if occasion.latest else None
+    return Reasoning(answers, (*dict.fromkeys(unknowns), details.not_checked(recommendation)), ages, judged)
 
 
-def _study_uid(occasion: Occasion) -> str | None:
-    """The exam a card is about: the one whose score is judged, else the newest."""
-    exam = occasion.latest or newest_exam(occasion.assessment)
+def _study_uid(kind: CardKind, occasion: Occasion) -> str | None:
+    """The exam a card is about: the one that cannot be scored, else the one whose score is judged, else the newest."""
+    newest = newest_exam(occasion.assessment)
+    exam = newest if kind is CardKind.NOT_SCORABLE else occasion.latest or newest
     return exam.study_uid if exam else None
 
 

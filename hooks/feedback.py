@@ -25,12 +25,21 @@ class CardFeedback:
     comment: str | None = field(default=None, repr=False)
 
 
-def read_feedback(body: object) -> tuple[CardFeedback, ...]:
-    """Every report of a feedback call; raises ContractError where one of them cannot be told."""
+def read_feedback(body: object) -> tuple[tuple[CardFeedback, ...], tuple[ContractError, ...]]:
+    """The reports of a feedback call, and what is wrong with those that cannot be told.
+
+    Raises ContractError where there is no list of reports.
+    """
     reports = body.get("feedback") if isinstance(body, Mapping) else None
     if not isinstance(reports, list):
         raise ContractError("feedback is missing or not a list")
-    return tuple(_report(report) for report in reports)
+    told, refused = [], []
+    for report in reports:
+        try:
+            told.append(_report(report))
+        except ContractError as error:
+            refused.append(error)
+    return tuple(told), tuple(refused)
 
 
 def _report(report: object) -> CardFeedback:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from fhir_mappings.orders import OrderCodes
 from hooks.call import Call
-from hooks.cards import CardKind, Occasion, cards
+from hooks.cards import Occasion, cards
 from hooks.contract import Card
 from hooks.policy import Recommendation
 from hooks.prefetch import PREFETCH, USAGE
 from hooks.request import HookRequest
 from hooks.service import Service
 from hooks.site import PatientView
-from hooks.withholding import was_shown_before, withholding
-
-# "Could not look" is never silence: who opens the chart must not take it for "nothing to say".
-_ALWAYS_SAID = frozenset({CardKind.EXAMS_UNREAD, CardKind.HELD, CardKind.UNDER_WAY})
+from hooks.withholding import ALWAYS_SAID, was_shown_before, withholding
 
 
 def concerns(request: HookRequest, _: OrderCodes) -> bool:
@@ -32,11 +29,11 @@ def answer(call: Call) -> tuple[Card, ...]:
 
 def _speaks(card: Card, call: Call, recommendation: Recommendation) -> bool:
     wanted = call.site.patient_view
-    if card.kind in _ALWAYS_SAID:
+    if card.kind in ALWAYS_SAID:
         return True
     if wanted is not PatientView.NEW and recommendation.over_threshold:
         return True
-    return wanted is not PatientView.OVER and not was_shown_before(card, call.earlier)
+    return wanted is not PatientView.OVER and not was_shown_before(card, call)
 
 
 SERVICE = Service(

@@ -23,6 +23,7 @@ from cds.web.limits import SPARE_THREADS, Places
 from fhir_mappings.access_events import AccessEvent, Action, Read, ReadFrom, WebCall
 from hooks.card_details import NO_LESS_SCREENING
 from hooks.exams import exams_newest_first
+from hooks.reasoning import Reasoning
 from model.domain import Assessment, Trajectory
 
 NAME = "trajectory"
@@ -64,11 +65,12 @@ class CardPage:
         return card, ehr
 
     def known(self, card: ShownCard) -> Assessment:
-        """What is known of the card's patient now; raises LinkRefused where its exam is not hers any more."""
+        """What is known of the card's patient now; raises LinkRefused where an exam of it is not hers any more."""
         assessor = self._parts.assessor
         known = assessment(assessor.store.exams_of(card.ehr, card.patient_id, assessor.model.key), assessor.join)
         # What the card says of it would be said of another patient's, once the EHR has moved the study.
-        if card.study_uid not in (None, *(exam.study_uid for exam in exams_newest_first(known))):
+        told_of = {card.study_uid, Reasoning.from_json(card.reasoning).judged} - {None}
+        if not told_of <= {exam.study_uid for exam in exams_newest_first(known)}:
             raise LinkRefused("The exam of this card is not on record for this patient any more.")
         return known
 

@@ -16,11 +16,12 @@ from cds.store.shared_commit import SharedCommit
 from cds.store.tables import Feedback, NewCard, ShownCard
 from fhir_mappings.access_events import AccessEvent, Action, WebCall
 from hooks.earlier_cards import EarlierCard
+from hooks.reasoning import Reasoning
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """When a suggestion was accepted, and the study whose score its card was about."""
+    """When a suggestion was accepted, and the study whose score it was about."""
 
     at: datetime
     study_uid: str | None = field(repr=False)
@@ -41,7 +42,7 @@ _EARLIER = (
         col(ShownCard.patient_id) == bindparam("patient_id"),
         col(ShownCard.withheld).is_(None),
     )
-    .group_by(col(ShownCard.kind), col(ShownCard.study_uid))
+    .group_by(col(ShownCard.kind), col(ShownCard.study_uid), col(Feedback.card))
 )
 
 
@@ -74,21 +75,23 @@ class CardRecords:
             return session.exec(last).one_or_none()
 
     def earlier(self, ehr: str, patient_id: str, local_day: Callable[[datetime], date]) -> tuple[EarlierCard, ...]:
-        """What was shown for a patient before, one entry for each kind of card and exam, with the clinic's days.
+        """What was shown for a patient before, with the clinic's days of overrides.
 
-        An override counts from when it was received, and only with a reason, in a code or in words.
+        Each card that was overridden is an entry, and of the others the last of each kind and exam. An override counts
+        from when it was received, and only with a reason, in a code or in words.
         """
         with self._engine.connect() as connection:
             rows = connection.execute(_EARLIER, {"ehr": ehr, "patient_id": patient_id}).all()
         return tuple(
-            EarlierCard(kind, study_uid, local_day(shown), local_day(answered) if answered else None)
-            for kind, study_uid, shown, answered in rows
+            EarlierCard(kind, study_uid, shown_at, local_day(answered_at) if answered_at else None)
+            for kind, study_uid, shown_at, answered_at in rows
         )
 
     def save_feedback(self, given: Sequence[Feedback], ehr: str | None, call: WebCall) -> int:
         """Keep what was done with cards; what is there already, or names a card that is not, changes nothing.
 
-        A card of another EHR than `ehr` is not known either. Returns how many of the cards are known.
+        A second report of one moment adds to the first what it tells beyond it. A card of another EHR than `ehr` is
+        not known either. Returns how many of the cards are known.
         """
         with Session(self._engine) as session:
             named = select(ShownCard).where(col(ShownCard.uuid).in_({one.card for one in given}))
@@ -105,7 +108,7 @@ class CardRecords:
     def _keep(session: Session, one: Feedback, card: ShownCard, call: WebCall) -> None:
         values = one.model_dump(exclude={"id"})
         new = insert_into(session, Feedback).values(values).on_conflict_do_nothing().returning(col(Feedback.id))
-        if session.execute(new).first() is not None:
+        if session.execute(new).first() is not None or _is_added(session, one):
             about = AccessEvent(Action.FEEDBACK, one.received_at, card.ehr, card.patient_id, card.study_uid, call=call)
             note(session, about)
 
@@ -116,6 +119,7 @@ class CardRecords:
                 col(ShownCard.ehr),
                 col(ShownCard.patient_id),
                 col(ShownCard.study_uid),
+                col(ShownCard.reasoning),
                 col(ShownCard.suggestions),
                 col(Feedback.accepted),
                 col(Feedback.received_at),
@@ -126,7 +130,20 @@ class CardRecords:
         )
         with Session(self._engine) as session:
             return {
-                (ehr, patient_id): Accepted(when, study_uid)
-                for ehr, patient_id, study_uid, suggestions, accepted, when in session.execute(query)
+                (ehr, patient_id): Accepted(when, Reasoning.from_json(reasoning).judged or study_uid)
+                for ehr, patient_id, study_uid, reasoning, suggestions, accepted, when in session.execute(query)
                 if any(one["uuid"] in accepted and one["resource"] == resource_type for one in suggestions)
             }
+
+
+def _is_added(session: Session, one: Feedback) -> bool:
+    """Add to the report of the same moment what this one tells beyond it; whether there was anything."""
+    same = select(Feedback).where(
+        Feedback.card == one.card, Feedback.outcome == one.outcome, Feedback.outcome_at == one.outcome_at
+    )
+    # Locked: of two that add to it at once, the second must see what the first has added.
+    kept = session.exec(same.with_for_update()).one()
+    kept.accepted = [*dict.fromkeys((*kept.accepted, *one.accepted))]
+    kept.override_reason = kept.override_reason or one.override_reason
+    kept.comment = kept.comment or one.comment
+    return session.is_modified(kept)

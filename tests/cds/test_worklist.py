@@ -18,6 +18,7 @@ from cds.store.cards import CardRecords
 from cds.store.tables import Feedback, ShownCard
 from cds.worklist import Entry, as_table, worklist
 from fhir_mappings.access_events import AccessEvent, Action, WebCall
+from hooks.reasoning import Reasoning
 from tests.cds.builders import EHR, MODEL, NOW, conclusion
 
 EXAM_DAY = datetime(2026, 5, 3, 12, tzinfo=NOW.tzinfo)
@@ -39,6 +40,7 @@ def accept(
     at: datetime,
     outcome: str = "accepted",
     study_uid: str | None = None,
+    judged: str | None = None,
 ) -> None:
     """A card with one suggestion, and what was done with it."""
     suggestion = {"uuid": "s1", "label": "x", "resource": resource}
@@ -52,6 +54,7 @@ def accept(
         indicator="info",
         study_uid=study_uid,
         suggestions=[suggestion],
+        reasoning=Reasoning(judged=judged).to_json(),
         made_at=at,
     )
     given = Feedback(card=uuid, outcome=outcome, outcome_at=at.isoformat(), accepted=["s1"], received_at=at)
@@ -82,6 +85,13 @@ def test_a_suggestion_accepted_on_the_morning_of_the_exam_counts_where_it_is_sti
     assert len(listed(engine)) == 1
 
     accept(engine, "p1", "ServiceRequest", EXAM_DAY - timedelta(hours=12, minutes=30), study_uid="1.2.p1")
+    assert listed(engine) == []
+
+
+def test_a_suggestion_is_of_the_score_that_was_judged_also_where_its_card_is_about_a_newer_exam(engine: Engine) -> None:
+    conclude(engine, "p1", 0.066)
+    morning = EXAM_DAY - timedelta(hours=12, minutes=30)
+    accept(engine, "p1", "ServiceRequest", morning, study_uid="1.2.refused", judged="1.2.p1")
     assert listed(engine) == []
 
 

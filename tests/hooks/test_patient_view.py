@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -13,17 +14,18 @@ from hooks.patient_view import SERVICE, concerns
 from hooks.request import HookRequest
 from hooks.site import Mode, PatientView
 from model.domain import Assessment
-from tests.hooks.builders import SITE, TODAY, call, history_of, one_exam, patient_view_body, pending, scored
+from tests.hooks.builders import SITE, TODAY, call, history_of, one_exam, patient_view_body, pending, refused, scored
 
 REQUEST = HookRequest.from_json(patient_view_body())
 UNDER = one_exam(scored(0.012))
 OVER = one_exam()
+SEEN_AT = datetime(2026, 5, 20, 9, tzinfo=UTC)
 
 
 def seen(assessment: Assessment) -> EarlierCard:
     """The record of the card that this assessment makes."""
     (card,) = SERVICE.answer(call(REQUEST, assessment))
-    return EarlierCard(card.kind, card.study_uid, TODAY)
+    return EarlierCard(card.kind, card.study_uid, SEEN_AT)
 
 
 def withheld(assessment: Assessment, wanted: PatientView, *earlier: EarlierCard) -> Withheld | None:
@@ -61,6 +63,20 @@ def test_what_could_not_be_looked_at_is_said_each_time(wanted: PatientView, prob
 def test_a_newer_exam_is_new() -> None:
     before = seen(Assessment(history_of({2024: 0.01, 2025: 0.011})))
     assert withheld(Assessment(history_of({2024: 0.01, 2025: 0.011, 2026: 0.012})), PatientView.NEW, before) is None
+
+
+def test_a_new_score_of_the_same_exam_is_new() -> None:
+    before = seen(UNDER)
+    for scored_at, expected in ((SEEN_AT, Withheld.NOTHING_NEW), (SEEN_AT + timedelta(seconds=1), None)):
+        assert withheld(one_exam(scored(0.013, scored_at=scored_at)), PatientView.NEW, before) is expected
+
+
+def test_each_exam_that_cannot_be_scored_is_told_of_once() -> None:
+    judged = history_of({2024: 0.01})
+    first = Assessment(judged, refused=(refused(),))
+    then = Assessment(judged, refused=(refused(), replace(refused(TODAY, "Implant."), study_uid="1.2.100")))
+    assert withheld(first, PatientView.NEW, seen(first)) is Withheld.NOTHING_NEW
+    assert withheld(then, PatientView.NEW, seen(first)) is None
 
 
 def test_a_patient_without_exams_gets_no_card() -> None:

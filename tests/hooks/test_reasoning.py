@@ -17,7 +17,11 @@ ANSWERS = st.builds(Answer, st.text(), st.sampled_from([True, False, None]), st.
 
 @given(
     st.builds(
-        Reasoning, st.lists(ANSWERS).map(tuple), st.lists(st.text()).map(tuple), st.dictionaries(st.text(), st.text())
+        Reasoning,
+        st.lists(ANSWERS).map(tuple),
+        st.lists(st.text()).map(tuple),
+        st.dictionaries(st.text(), st.text()),
+        st.none() | st.text(),
     )
 )
 def test_what_is_kept_as_json_is_read_back_as_it_was(reasoning: Reasoning) -> None:

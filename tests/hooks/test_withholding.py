@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hooks.cards import CardKind
 from hooks.contract import Card, Withheld
 from hooks.earlier_cards import EarlierCard
 from hooks.order_select import SERVICE
 from hooks.site import Mode
-from model.domain import Assessment
-from tests.hooks.builders import SITE, TODAY, call, order_select, refused
+from model.domain import Assessment, Trajectory
+from tests.hooks.builders import SITE, TODAY, call, history_of, one_exam, order_select, pending, refused, scored
 
 QUIET_DAYS = SITE.quiet_days_after_override
+SCORED_AT = datetime(2023, 5, 4, 3, tzinfo=UTC)
+KNOWN = one_exam(scored(scored_at=SCORED_AT))
 
 
-def card_after(*earlier: EarlierCard, mode: Mode = Mode.RESEARCH, assessment: Assessment | None = None) -> Card:
+def card_after(*earlier: EarlierCard, mode: Mode = Mode.RESEARCH, assessment: Assessment = KNOWN) -> Card:
     (card,) = SERVICE.answer(call(order_select(), assessment, replace(SITE, mode=mode), earlier))
     return card
 
 
-def overridden(days_ago: int, **changes: str | None) -> EarlierCard:
-    """The same card, overridden with a reason some days ago."""
-    card = card_after()
+def overridden(days_ago: int, assessment: Assessment = KNOWN) -> EarlierCard:
+    """The card of an assessment, shown and overridden with a reason some days ago."""
+    card = card_after(assessment=assessment)
     day = TODAY - timedelta(days=days_ago)
-    return replace(EarlierCard(card.kind, card.study_uid, day, day), **changes)  # type: ignore[arg-type] # its texts
+    return EarlierCard(card.kind, card.study_uid, datetime.combine(day, time(9), UTC), day)
 
 
 @given(days=st.integers(0, 1000))
@@ -39,7 +42,7 @@ def test_it_rests_for_as_many_days_as_the_site_says(days: int) -> None:
 
 @pytest.mark.parametrize("changes", [{"study_uid": "1.2.3"}, {"kind": "not-over"}, {"study_uid": None}])
 def test_a_card_of_another_exam_or_kind_is_shown(changes: dict[str, str | None]) -> None:
-    assert card_after(overridden(0, **changes)).withheld is None
+    assert card_after(replace(overridden(0), **changes)).withheld is None  # type: ignore[arg-type] # its texts
 
 
 def test_a_card_that_was_shown_and_not_overridden_is_shown_again() -> None:
@@ -60,7 +63,32 @@ def test_silence_is_named_only_where_the_card_would_have_been_shown() -> None:
 
 def test_an_exam_that_cannot_be_scored_rests_by_itself() -> None:
     unscorable = Assessment(refused=(refused(),))
-    card = card_after(assessment=unscorable)
-    before = EarlierCard(card.kind, card.study_uid, TODAY, TODAY)
+    before = overridden(0, unscorable)
     assert card_after(before, assessment=unscorable).withheld is Withheld.OVERRIDDEN
     assert card_after(before).withheld is None
+
+
+def test_another_exam_that_cannot_be_scored_is_told_of_also_where_the_judged_one_is_the_same() -> None:
+    judged = history_of({2024: 0.02})
+    first = Assessment(judged, refused=(refused(),))
+    then = Assessment(judged, refused=(refused(), replace(refused(TODAY, "Implant."), study_uid="1.2.100")))
+    before = overridden(0, first)
+    assert card_after(before, assessment=first).withheld is Withheld.OVERRIDDEN
+    assert card_after(before, assessment=then).withheld is None
+
+
+@pytest.mark.parametrize("problem", [None, "The images name another patient."])
+@pytest.mark.parametrize("line", [None, history_of({2024: 0.02})])
+def test_no_override_silences_what_could_not_be_looked_at(line: Trajectory | None, problem: str | None) -> None:
+    unknown = Assessment(line, pending=(pending(problem=problem),))
+    before = overridden(0, unknown)
+    assert before.kind == (CardKind.HELD if problem else CardKind.UNDER_WAY)
+    assert card_after(before, assessment=unknown).withheld is None
+
+
+@pytest.mark.parametrize("assessment", [KNOWN, Assessment(KNOWN.trajectory, refused=(refused(TODAY),))])
+def test_an_override_holds_only_for_a_score_that_was_there(assessment: Assessment) -> None:
+    of_it = replace(overridden(0, assessment), shown_at=SCORED_AT)
+    of_the_last = replace(of_it, shown_at=SCORED_AT - timedelta(seconds=1))
+    assert card_after(of_it, assessment=assessment).withheld is Withheld.OVERRIDDEN
+    assert card_after(of_the_last, assessment=assessment).withheld is None

@@ -23,7 +23,20 @@ from cds.web.app import create_app
 from fhir_mappings.access_events import AccessEvent, AccessOutcome, Action
 from hooks.site import Mode
 from model.domain import AcquisitionDevice
-from tests.cds.builders import EHR, FORMER, IDENTIFIER, MODEL, PATIENT, fhir_patient, new_exam, order_select, prefetch
+from tests.builders import imaging_study, searchset
+from tests.cds.builders import (
+    EHR,
+    FORMER,
+    IDENTIFIER,
+    MODEL,
+    PATIENT,
+    claimed,
+    fhir_patient,
+    new_exam,
+    order_select,
+    prefetch,
+    refused,
+)
 from tests.cds.model_card import BANNER
 from tests.cds.pages.conftest import ADDRESS, Site
 from tests.cds.web.conftest import URL
@@ -461,3 +474,19 @@ def test_a_page_that_is_opened_too_often_at_once_does_not_take_the_threads_of_th
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
     assert [one.result() for one in made] == [200] * MADE_AT_ONCE
     assert app.test_client().get(link).status_code == 200
+
+
+@pytest.mark.parametrize("moved", ["1.2.1", "1.2.2"])
+def test_a_card_of_two_exams_is_not_shown_again_once_either_is_another_patients(site: Site, moved: str) -> None:
+    store, now, days = site.service.store, site.service.clock(), {"1.2.1": "2024-05-03", "1.2.2": "2026-05-03"}
+    site.score("1.2.1", *EXAMS["1.2.1"])
+    store.register([new_exam("1.2.2", performed_on=date(2026, 5, 3))], MODEL.key, now)
+    store.save_refusal(claimed(store, now), refused("1.2.2"), now)
+    studies = (imaging_study(PATIENT, day, uid, id=f"s-{uid}") for uid, day in days.items())
+    link = site.link(mammograms=searchset(*studies))
+    assert opened(site, link).status_code == 200
+
+    store.unlist(EHR, PATIENT, [uid for uid in days if uid != moved], now)
+    store.register([new_exam(moved, "another")], MODEL.key, now)
+
+    assert opened(site, link).status_code == 403

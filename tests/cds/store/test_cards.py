@@ -7,10 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Engine
+from sqlmodel import Session, select
 
+from cds.store.audit import AuditTrail
 from cds.store.cards import CardRecords
 from cds.store.tables import Feedback, ShownCard
 from fhir_mappings.access_events import AccessEvent, Action, WebCall
+from hooks.earlier_cards import EarlierCard
 from tests.cds.builders import EHR, NOW, PATIENT
 
 ANSWERED = AccessEvent(Action.ANSWERED, NOW, EHR, PATIENT)
@@ -56,3 +59,78 @@ def test_the_newest_card_of_a_patient_is_the_last_that_her_ehr_was_shown(engine:
 
     assert found is not None
     assert found.uuid == "a"
+
+
+def report(outcome: str = "accepted", *accepted: str, **changes: Any) -> Feedback:
+    """What was done with card c1 at one moment."""
+    values: dict[str, Any] = {
+        "card": "c1",
+        "outcome": outcome,
+        "outcome_at": "then",
+        "accepted": list(accepted),
+        "received_at": NOW,
+    }
+    return Feedback(**(values | changes))
+
+
+def told(engine: Engine) -> list[tuple[list[str], str | None, str | None]]:
+    with Session(engine) as session:
+        return [(row.accepted, row.override_reason, row.comment) for row in session.exec(select(Feedback))]
+
+
+def test_a_second_report_of_one_moment_adds_what_it_tells_beyond_the_first(engine: Engine) -> None:
+    records, call = CardRecords(engine), WebCall("feedback")
+    records.save([card("c1")], ANSWERED)
+    for given in ([report("accepted", "a"), report("accepted", "b")], [report("accepted", "c")]):
+        records.save_feedback(given, EHR, call)
+    assert told(engine) == [(["a", "b", "c"], None, None)]
+
+    records.save_feedback([report("accepted", "b"), report("accepted", "a", "c")], EHR, call)
+
+    assert told(engine) == [(["a", "b", "c"], None, None)]
+    noted = [entry.event.action for entry in AuditTrail(engine).entries()]
+    assert noted.count(Action.FEEDBACK) == 3
+
+
+def test_a_reason_that_comes_after_its_override_is_kept_and_no_later_one_replaces_it(engine: Engine) -> None:
+    records = CardRecords(engine)
+    records.save([card("c1")], ANSWERED)
+    for said in ({}, {"override_reason": "declined"}, {"override_reason": "other", "comment": "later"}):
+        records.save_feedback([report("overridden", **said)], EHR, WebCall("feedback"))
+
+    assert told(engine) == [([], "declined", "later")]
+
+
+def test_of_reports_of_one_moment_that_come_at_once_nothing_is_lost(engine: Engine) -> None:
+    records, names = CardRecords(engine), {f"s{number}" for number in range(24)}
+    records.save([card("c1")], ANSWERED)
+    with ThreadPoolExecutor(6) as threads:
+        for kept in [
+            threads.submit(records.save_feedback, [report("accepted", name)], EHR, WebCall("feedback"))
+            for name in names
+        ]:
+            assert kept.result() == 1
+
+    ((accepted, *_),) = told(engine)
+    assert sorted(accepted) == sorted(names)
+
+
+def test_each_overridden_card_is_told_with_its_own_moment_and_of_the_others_the_last(engine: Engine) -> None:
+    records, day = CardRecords(engine), timedelta(days=1)
+    of_exam = {"study_uid": "1.2.1"}
+    made = [card(f"c{number}", made_at=NOW + number * day, **of_exam) for number in range(5)]
+    records.save([*made, card("of no exam"), card("withheld", withheld="silent", made_at=NOW + 9 * day)], ANSWERED)
+    for name, received in (("c1", NOW + 7 * day), ("c1", NOW + 6 * day), ("c3", NOW + 5 * day)):
+        said = report("overridden", card=name, outcome_at=str(received), comment="why", received_at=received)
+        records.save_feedback([said], EHR, WebCall("feedback"))
+    records.save_feedback([report("overridden", card="c2"), report("accepted", card="c0")], EHR, WebCall("feedback"))
+
+    found = records.earlier(EHR, PATIENT, lambda moment: moment.date())
+
+    assert set(found) == {
+        EarlierCard("not-over", "1.2.1", NOW + 1 * day, (NOW + 7 * day).date()),
+        EarlierCard("not-over", "1.2.1", NOW + 3 * day, (NOW + 5 * day).date()),
+        EarlierCard("not-over", "1.2.1", NOW + 4 * day),
+        EarlierCard("not-over", None, NOW),
+    }
+    assert len(found) == 4

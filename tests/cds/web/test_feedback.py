@@ -97,6 +97,34 @@ def test_the_same_report_twice_is_kept_once_and_a_later_one_beside_it(
     assert len(kept(engine)) == 2
 
 
+def test_what_was_accepted_at_one_moment_is_kept_in_however_many_reports_it_is_told(
+    service: Service, card: dict[str, Any], engine: Engine
+) -> None:
+    order, assessment = (one["uuid"] for one in card["suggestions"])
+    first, second = (
+        {"card": card["uuid"], "outcome": "accepted", "outcomeTimestamp": AT, "acceptedSuggestions": [{"id": uuid}]}
+        for uuid in (assessment, order)
+    )
+    for reports in ([first, second], [second], [first]):
+        assert told(service, *reports).status_code == 200
+
+    assert kept(engine) == [(card["uuid"], "accepted", [assessment, order], None)]
+    assert list(service.kept.acted_on("ServiceRequest")) == [(EHR, PATIENT)]
+
+
+@pytest.mark.parametrize("bad", ["x", {"outcome": "ignored"}, {"outcomeTimestamp": None}])
+def test_of_several_reports_those_that_can_be_told_are_kept_and_the_others_are_said(
+    service: Service, card: dict[str, Any], engine: Engine, bad: Any
+) -> None:
+    report = {"card": card["uuid"], "outcome": "overridden", "outcomeTimestamp": AT}
+    wrong = bad if isinstance(bad, str) else {**report, **bad}
+
+    answer = told(service, wrong, report)
+
+    assert "1 of 2 reports are not kept" in diagnostics(answer, 400)
+    assert kept(engine) == [(card["uuid"], "overridden", [], None)]
+
+
 def test_of_several_reports_those_on_unknown_cards_are_left_out(
     service: Service, card: dict[str, Any], engine: Engine
 ) -> None:

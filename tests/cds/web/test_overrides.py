@@ -10,6 +10,8 @@ from sqlalchemy import Engine
 
 from cds.store.audit import AuditTrail
 from fhir_mappings.access_events import Action
+from model.domain import STANDARD_VIEWS, Provenance, SourceImage
+from tests.cds.builders import claimed, scored
 from tests.cds.web.calls import full
 from tests.cds.web.conftest import URL, Service
 
@@ -41,6 +43,23 @@ def test_an_override_without_a_reason_changes_nothing(service: Service) -> None:
     (card,) = service.cards(full())
     override(service, card["uuid"])
     assert len(service.cards(full())) == 1
+
+
+def test_an_override_is_of_the_score_that_was_shown_and_not_of_the_next_one_of_the_same_exam(service: Service) -> None:
+    service.score(five_year=0.018)
+    (card,) = service.cards(full())
+    override(service, card["uuid"], overrideReason=REASON)
+    service.clock.advance(timedelta(hours=1))
+    service.store.reopen_study("1.2.1", service.clock())
+    replaced = Provenance((SourceImage(STANDARD_VIEWS[0], "1.2.1.9", "another"),))
+    rescored = scored(five_year=0.12, scored_at=service.clock(), provenance=replaced)
+    service.store.save_score(claimed(service.store, service.clock()), rescored)
+
+    shown = [service.cards(full()) for _ in range(2)]
+
+    assert ["12.0 %" in one["summary"] for (one,) in shown] == [True, True]
+    override(service, shown[0][0]["uuid"], overrideReason=REASON)
+    assert service.cards(full()) == []
 
 
 def test_every_answer_and_every_feedback_that_is_new_is_in_the_audit_trail(service: Service, engine: Engine) -> None:
