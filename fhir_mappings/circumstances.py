@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
 
 from fhir_mappings.bundles import bundle_resources
 from fhir_mappings.code_sets import CodeSet, CodeSets
+from fhir_mappings.codes import Code
 from fhir_mappings.dates import PartialDate, parse_partial_date
-from fhir_mappings.elements import Json, as_object, codes_of, codings, text
+from fhir_mappings.elements import Json, as_object, codes_of, codings, objects, text
 from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.histories import may_be_true, was_done
+from fhir_mappings.sides import BOTH, Side, names_no_place, sides_told
 from fhir_mappings.subjects import of_patient
 from fhir_mappings.unread import Unread
 
@@ -51,10 +53,18 @@ class Circumstances:
 
 
 @dataclass(frozen=True)
+class _Entry:
+    """A resource that counts, with the codes of what it says, which are asked for many times."""
+
+    resource: Json
+    codes: frozenset[Code]
+
+
+@dataclass(frozen=True)
 class _Source:
     """The patient's own resources of one type that count, and what of them could not be read."""
 
-    resources: tuple[Json, ...] = ()
+    entries: tuple[_Entry, ...] = ()
     problem: str | None = None
 
 
@@ -109,35 +119,39 @@ def _read(key: str, value: object, patient_id: str, counts: Callable[[Json], boo
         return _Source(problem=str(problem))
     hers, left_out = of_patient(listing.resources, patient_id, f"{kind} entry", f"{kind} entries")
     problems = (*listing.problems, *left_out)
-    return _Source(tuple(one for one in hers if counts(one)), problems[0] if problems else None)
+    return _Source(tuple(_Entry(one, _codes(one)) for one in hers if counts(one)), problems[0] if problems else None)
 
 
 def _is_present(one: Circumstance, sources: Mapping[str, _Source], today: date, sets: CodeSets) -> bool:
     if one is Circumstance.OPEN_ASSESSMENT:
-        return _is_open(sources["observations"].resources, sets)
+        return _is_open(sources["observations"].entries, sets)
     if one is Circumstance.PREGNANCY:
-        return _is_pregnant(sources, today, sets[one])
-    coded = [resource for key in _WHERE[one] for resource in sources[key].resources]
+        return _is_pregnant(sources, today, sets)
+    coded = [entry for key in _WHERE[one] for entry in sources[key].entries]
     if one is Circumstance.LACTATION:
-        coded = [condition for condition in coded if not _is_over(condition)]
-    return any(sets[one].holds_any(_codes(resource)) for resource in coded)
+        coded = [entry for entry in coded if not _is_over(entry.resource)]
+    return any(sets[one].holds_any(entry.codes) for entry in coded)
 
 
 def _why_unread(one: Circumstance, sources: Mapping[str, _Source]) -> str | None:
     return next((sources[key].problem for key in _WHERE[one] if sources[key].problem), None)
 
 
-def _codes(resource: Json) -> frozenset[tuple[str, str]]:
-    """What a resource says: an Observation by its value, as its code is only what was asked.
+def _codes(resource: Json) -> frozenset[Code]:
+    """What a resource says: an Observation by its value or those of its components, as its code is only what was asked.
 
     An allergy may name its substance in three places (R4 and before).
     """
     if resource.get("resourceType") == "Observation":
-        return frozenset(coding.key for coding in codings(resource.get("valueCodeableConcept")))
+        answers = (resource, *objects(resource.get("component")))
+        return _keys(answer.get("valueCodeableConcept") for answer in answers)
     reactions = resource.get("reaction")
     substances = [as_object(one).get("substance") for one in reactions] if isinstance(reactions, list) else []
-    written = (resource.get("code"), resource.get("substance"), *substances)
-    return frozenset(coding.key for element in written for coding in codings(element))
+    return _keys((resource.get("code"), resource.get("substance"), *substances))
+
+
+def _keys(elements: Iterable[object]) -> frozenset[Code]:
+    return frozenset(coding.key for element in elements for coding in codings(element))
 
 
 def _is_past(allergy: Json) -> bool:
@@ -159,23 +173,72 @@ def _day(resource: Json, *elements: str) -> PartialDate | None:
     return None
 
 
-def _is_pregnant(sources: Mapping[str, _Source], today: date, pregnant: CodeSet) -> bool:
-    """Whether a pregnancy is on record that may still last; one without a date may."""
-    noted = [c for c in sources["conditions"].resources if pregnant.holds_any(_codes(c)) and not _is_over(c)]
+def _observed_on(observation: Json) -> PartialDate | None:
+    return _day(observation, "effectiveDateTime", "effectiveInstant", "effectivePeriod", "issued")
+
+
+def _is_pregnant(sources: Mapping[str, _Source], today: date, sets: CodeSets) -> bool:
+    """Whether a pregnancy is on record that may still last; one without a date may.
+
+    A later "not pregnant" to the same question ends what was answered before, and no diagnosis.
+    """
+    noted = [c for c in _saying(sets["pregnancy"], sources["conditions"]) if not _is_over(c)]
     days = [_day(c, "onsetDateTime", "onsetPeriod", "recordedDate", "assertedDate", "dateRecorded") for c in noted]
-    seen = [o for o in sources["observations"].resources if pregnant.holds_any(_codes(o))]
-    days += [_day(o, "effectiveDateTime", "effectivePeriod", "issued") for o in seen]
+    denied_on = _last_days(_saying(sets["not-pregnant"], sources["observations"]))
+    seen = [(_questions(o), _observed_on(o)) for o in _saying(sets["pregnancy"], sources["observations"])]
+    days += [day for asked, day in seen if day is None or all(denied_on.get(q, date.min) <= day.latest for q in asked)]
     return any(day is None or day.latest >= today - timedelta(days=PREGNANCY_DAYS) for day in days)
 
 
-def _is_open(observations: Iterable[Json], sets: CodeSets) -> bool:
-    """Whether the newest BI-RADS category is one that asks for more than the next screening.
+def _saying(codes: CodeSet, source: _Source) -> list[Json]:
+    return [entry.resource for entry in source.entries if codes.holds_any(entry.codes)]
 
-    One without a date counts as the newest; of one day the open one counts.
+
+def _last_days(answers: Iterable[Json]) -> dict[Code, date]:
+    """For each question that they answer, the last day on which they surely did."""
+    last: dict[Code, date] = {}
+    for answer in answers:
+        if day := _observed_on(answer):
+            last.update({asked: max(day.earliest, last.get(asked, date.min)) for asked in _questions(answer)})
+    return last
+
+
+def _questions(observation: Json) -> frozenset[Code]:
+    """What was asked, by code and, as a code of no system, in words."""
+    code = observation.get("code")
+    words = text(as_object(code).get("text")).casefold()
+    return _keys([code]) | ({("", words)} if words else frozenset())
+
+
+@dataclass(frozen=True)
+class _Assessment:
+    """A BI-RADS category: whether it asks for more than the next screening, of which breasts, and on which day.
+
+    Where the day is not known, an open one counts by the latest that it may be, and one that is not by the earliest.
     """
-    opened = sets["open-assessment"]
-    told_by = opened | sets["closed-assessment"]
-    told = [(o, opened.holds_any(_codes(o))) for o in observations if told_by.holds_any(_codes(o))]
-    dated = [(_day(o, "effectiveDateTime", "effectivePeriod", "issued"), is_open) for o, is_open in told]
-    newest = max(((day.latest if day else date.max, is_open) for day, is_open in dated), default=None)
-    return newest is not None and newest[1]
+
+    is_open: bool
+    sides: frozenset[Side]
+    day: date
+
+
+def _is_open(observations: Iterable[_Entry], sets: CodeSets) -> bool:
+    """Whether of either breast the newest BI-RADS category is an open one; of one day the open one counts."""
+    told = tuple(_assessments(observations, sets))
+    return any(_is_newest_open(one for one in told if side in one.sides) for side in Side)
+
+
+def _is_newest_open(assessments: Iterable[_Assessment]) -> bool:
+    newest = max(assessments, key=lambda one: (one.day, one.is_open), default=None)
+    return newest is not None and newest.is_open
+
+
+def _assessments(observations: Iterable[_Entry], sets: CodeSets) -> Iterator[_Assessment]:
+    for entry in observations:
+        day, sides = _observed_on(entry.resource), sides_told(entry.resource, sets)
+        if sets["open-assessment"].holds_any(entry.codes):
+            yield _Assessment(True, sides or BOTH, day.latest if day else date.max)
+        elif sets["closed-assessment"].holds_any(entry.codes):
+            # One of a place that cannot be read may be of either breast, and stands for neither.
+            of_both = not sides and names_no_place(entry.resource, sets)
+            yield _Assessment(False, BOTH if of_both else sides, day.earliest if day else date.min)

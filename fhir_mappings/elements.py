@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from fhir_mappings.codes import SYSTEM_ALIASES, Coding
+from fhir_mappings.codes import Coding, usual_code
 
 Json = dict[str, Any]
 
@@ -45,13 +45,13 @@ def storable(written: str) -> str:
 def codings(value: object) -> tuple[Coding, ...]:
     """Every usable coding of a Coding, a CodeableConcept, an R5 CodeableReference, or a list of them.
 
-    A coding without a system or a code is no coding; other names of a known system become its usual one.
+    A coding without a system or a code is no coding; system and code are in their usual form (`usual_code`).
     """
     if not value:
         return ()
     concepts = [as_object(element["concept"]) if "concept" in element else element for element in objects(value)]
     written = [coding for concept in concepts for coding in [concept, *objects(concept.get("coding"))]]
-    read = [_coding(coding) for coding in written]
+    read = [_coding(coding) for coding in written if coding.get("system")]
     return tuple(coding for coding in read if coding.system and coding.code)
 
 
@@ -71,8 +71,7 @@ def counted(count: int, singular: str, plural: str) -> str:
 
 
 def _coding(written: Json) -> Coding:
-    system = text(written.get("system"))
-    return Coding(SYSTEM_ALIASES.get(system, system), _code(written), text(written.get("display")))
+    return Coding(*usual_code(text(written.get("system")), _code(written)), text(written.get("display")))
 
 
 def _code(written: Json) -> str:

@@ -8,6 +8,7 @@ from fhir_mappings.bundles import bundle_resources
 from fhir_mappings.code_sets import CodeSets
 from fhir_mappings.codes import Code
 from fhir_mappings.elements import Json, codes_of, codings, text
+from fhir_mappings.sides import BOTH, Side, sides_told
 from fhir_mappings.subjects import of_patient
 
 # R4 Condition.verificationStatus; "unconfirmed" and "provisional" still count: unknown is never absent.
@@ -35,11 +36,12 @@ def read_history(conditions: object, procedures: object, patient_id: str, sets: 
     operations = bundle_resources(procedures, "Procedure")
     own, others = of_patient(diagnoses.resources, patient_id, "condition", "conditions")
     done, others_done = of_patient(operations.resources, patient_id, "procedure", "procedures")
-    present = _keys([condition for condition in own if may_be_true(condition)])
-    absent_breasts = present | _keys([procedure for procedure in done if was_done(procedure)])
+    noted = [condition for condition in own if may_be_true(condition)]
+    operated = [procedure for procedure in done if was_done(procedure)]
+    diagnosed = _keys(noted)
     return BreastHistory(
-        breast_cancer=sets["breast-cancer"].holds_any(present),
-        bilateral_mastectomy=_is_bilateral(absent_breasts, sets),
+        breast_cancer=sets["breast-cancer"].holds_any(diagnosed),
+        bilateral_mastectomy=_is_bilateral([*noted, *operated], diagnosed | _keys(operated), sets),
         problems=diagnoses.problems + others + operations.problems + others_done,
     )
 
@@ -61,6 +63,13 @@ def _keys(resources: list[Json]) -> frozenset[Code]:
     return frozenset(coding.key for resource in resources for coding in codings(resource.get("code")))
 
 
-def _is_bilateral(present: frozenset[Code], sets: CodeSets) -> bool:
-    both_sides = all(sets[name].holds_any(present) for name in ("absent-right-breast", "absent-left-breast"))
-    return both_sides or sets["bilateral-mastectomy"].holds_any(present)
+def _is_bilateral(resources: list[Json], present: frozenset[Code], sets: CodeSets) -> bool:
+    """Whether both breasts were removed, at once or one after the other; a side that is not told counts for none.
+
+    `present` are the codes of the resources.
+    """
+    absent = {side for side in Side if sets[f"absent-{side}-breast"].holds_any(present)}
+    if sets["mastectomy"].holds_any(present):
+        of_a_side = (one for one in resources if sets["mastectomy"].holds_any(_keys([one])))
+        absent.update(side for one in of_a_side for side in sides_told(one, sets))
+    return absent == BOTH or sets["bilateral-mastectomy"].holds_any(present)

@@ -9,12 +9,13 @@ from functools import cache
 from importlib.resources import files
 from typing import Self
 
-from fhir_mappings.codes import ICD_10, ICD_10_CM, SYSTEM_ALIASES, Code
+from fhir_mappings.codes import ICD_10, ICD_10_CM, Code, usual_code, usual_system
 from fhir_mappings.elements import Json
 
 CHART = ("circumstances.toml", "histories.toml")
 ORDERS = "orders.toml"
-_ICD = frozenset({ICD_10, ICD_10_CM})
+MODALITIES = "modalities.toml"
+_ICD_10 = frozenset({ICD_10, ICD_10_CM})
 _MEMBERS = frozenset({"system", "codes", "prefixes", "display", "source", "verified"})
 
 
@@ -31,21 +32,19 @@ class CodeSet:
 
     @classmethod
     def of(cls, system: str, codes: Iterable[str], prefixes: Iterable[str] = ()) -> Self:
-        """Codes of one system under any of its names, ICD-10 with or without its dot."""
-        usual = SYSTEM_ALIASES.get(system, system)
-        dotted = tuple(_with_dot((usual, prefix))[1] for prefix in prefixes)
-        return cls(frozenset(_with_dot((usual, code)) for code in codes), dotted)
+        """Codes of one system under any of its names and in any of its forms, as `usual_code` knows them."""
+        usual_prefixes = tuple(usual_code(system, prefix)[1] for prefix in prefixes)
+        return cls(frozenset(usual_code(system, code) for code in codes), usual_prefixes)
 
     def __bool__(self) -> bool:
         return bool(self.codes or self.prefixes)
 
     def holds_any(self, codes: Iterable[Code]) -> bool:
-        """Whether one of the codes is in the set; ICD-10 codes with their dot or, as some EHRs write them, without."""
-        return any(self._holds(_with_dot(code)) for code in codes)
+        """Whether one of the codes is in the set; they are in their usual form, as `codings` reads them."""
+        return any(code in self.codes or self._has_prefix_of(code) for code in codes)
 
-    def _holds(self, code: Code) -> bool:
-        system, value = code
-        return code in self.codes or (system in _ICD and bool(self.prefixes) and value.startswith(self.prefixes))
+    def _has_prefix_of(self, code: Code) -> bool:
+        return bool(self.prefixes) and code[0] in _ICD_10 and code[1].startswith(self.prefixes)
 
     def __or__(self, other: CodeSet) -> CodeSet:
         return CodeSet(self.codes | other.codes, tuple(dict.fromkeys((*self.prefixes, *other.prefixes))))
@@ -76,6 +75,12 @@ def code_sets(further: tuple[tuple[str, str], ...] = ()) -> CodeSets:
 def order_code_sets() -> CodeSets:
     """What orders are for, by name; a site adds its own codes for each EHR in its settings."""
     return _shipped(ORDERS)
+
+
+@cache
+def modality_code_sets() -> CodeSets:
+    """What makes images, by name: mammography, and all that is known to be other."""
+    return _shipped(MODALITIES)
 
 
 def _shipped(file: str) -> dict[str, CodeSet]:
@@ -109,17 +114,10 @@ def _part(block: Json) -> CodeSet | None:
     system, codes, prefixes = block.get("system"), block.get("codes", []), block.get("prefixes", [])
     if not (_are_texts([system, block.get("source")]) and _are_texts(codes) and _are_texts(prefixes)):
         return None
-    if not (codes or prefixes) or (prefixes and SYSTEM_ALIASES.get(str(system), system) not in _ICD):
+    if not (codes or prefixes) or (prefixes and usual_system(str(system)) not in _ICD_10):
         return None
     return CodeSet.of(str(system), codes, prefixes)
 
 
 def _are_texts(values: object) -> bool:
     return isinstance(values, list) and all(isinstance(value, str) and value.strip() for value in values)
-
-
-def _with_dot(code: Code) -> Code:
-    system, value = code
-    if system not in _ICD or "." in value or len(value) <= 3:
-        return code
-    return system, f"{value[:3]}.{value[3:]}"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_mappings.circumstances import Circumstance, Circumstances, read_circumstances
+from fhir_mappings.circumstances import PREGNANCY_DAYS, Circumstance, Circumstances, read_circumstances
 from fhir_mappings.code_sets import CodeSets, code_sets
-from fhir_mappings.codes import ICD_10_CM, SNOMED
-from tests.fhir_mappings.fhir_json import PATIENT, bundle
+from fhir_mappings.codes import ICD_10_CM, LOINC, SNOMED
+from tests.fhir_mappings.fhir_json import PATIENT, bundle, concept
 
 TODAY = date(2026, 5, 20)
 KEYS = ("conditions", "procedures", "allergies", "observations")
@@ -34,10 +34,18 @@ def condition(code: str, **elements: Any) -> dict[str, Any]:
     return coded("Condition", ICD_10_CM, code, **elements)
 
 
-def birads(category: str, day: str | None) -> dict[str, Any]:
-    codes = {"0": "397138000", "1": "397140005", "2": "397141009", "4": "397144001"}
+BIRADS = {"0": "397138000", "1": "397140005", "2": "397141009", "4": "397144001"}
+PLACES = {"left": "80248007", "right": "73056007", "both": "63762007", "breast": "76752008", "skin": "39937001"}
+
+
+def birads(category: str, day: str | None, place: str | None = None, **elements: Any) -> dict[str, Any]:
     dated = {"effectiveDateTime": day} if day else {}
-    return coded("Observation", SNOMED, codes[category], status="final", **dated)
+    placed = {"bodySite": concept(SNOMED, PLACES[place])} if place else {}
+    return coded("Observation", SNOMED, BIRADS[category], status="final", **dated, **placed, **elements)
+
+
+def is_open(*assessments: dict[str, Any]) -> bool:
+    return Circumstance.OPEN_ASSESSMENT in read(observations=bundle(*assessments)).present
 
 
 UNKNOWN_TO_US = frozenset({Circumstance.LIFETIME_RISK, Circumstance.CHEST_IRRADIATION})
@@ -121,7 +129,7 @@ def test_a_pregnancy_has_an_end(elements: dict[str, Any], lasts: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("assessments", "is_open"),
+    ("assessments", "expected"),
     [
         ([birads("0", "2026-05-04"), birads("1", "2026-05-10")], False),
         ([birads("0", "2026-05-10"), birads("1", "2026-05-04")], True),
@@ -131,9 +139,99 @@ def test_a_pregnancy_has_an_end(elements: dict[str, Any], lasts: bool) -> None:
     ],
 )
 @pytest.mark.parametrize("order", [1, -1])
-def test_the_newest_bi_rads_category_counts(assessments: list[dict[str, Any]], is_open: bool, order: int) -> None:
-    found = read(observations=bundle(*assessments[::order])).present
-    assert (Circumstance.OPEN_ASSESSMENT in found) is is_open
+def test_the_newest_bi_rads_category_counts(assessments: list[dict[str, Any]], expected: bool, order: int) -> None:
+    assert is_open(*assessments[::order]) is expected
+
+
+@pytest.mark.parametrize(
+    "closed",
+    [
+        birads("1", None),
+        birads("1", "2026"),
+        birads("1", "2026-05"),
+        birads("1", None, effectiveInstant="2024-05-12T10:00:00Z"),
+        birads("1", None, effectivePeriod={"start": "2026-05", "end": "2026-05-12"}),
+        birads("1", None, issued="2026-05-10T23:59:00Z"),
+    ],
+)
+def test_a_closed_category_that_may_be_older_closes_nothing(closed: dict[str, Any]) -> None:
+    assert is_open(birads("4", "2026-05-10"), closed)
+
+
+def test_a_moment_is_read_as_the_day_of_an_observation() -> None:
+    closed = birads("1", None, effectiveInstant="2026-05-12T10:00:00Z")
+    assert not is_open(birads("4", None, effectiveInstant="2026-05-10T10:00:00.000+02:00"), closed)
+
+
+@pytest.mark.parametrize(
+    ("opened", "closed", "expected"),
+    [
+        ("left", "right", True),
+        ("left", "left", False),
+        ("left", None, False),
+        ("left", "breast", False),
+        ("left", "both", False),
+        ("left", "skin", True),
+        ("both", "left", True),
+        (None, "left", True),
+        ("breast", "left", True),
+        (None, "both", False),
+        ("skin", "right", True),
+        ("skin", None, False),
+    ],
+)
+def test_what_is_closed_of_one_breast_stays_open_of_the_other(
+    opened: str | None, closed: str | None, expected: bool
+) -> None:
+    assert is_open(birads("4", "2026-05-10", opened), birads("1", "2026-05-12", closed)) is expected
+
+
+def test_one_category_of_each_breast_closes_what_was_open_of_both() -> None:
+    both, left, right = birads("0", "2026-05-04"), birads("1", "2026-05-10", "left"), birads("2", "2026-05-12", "right")
+    assert is_open(both, left)
+    assert not is_open(both, left, right)
+
+
+def test_a_place_in_words_alone_closes_nothing() -> None:
+    assert is_open(birads("4", "2026-05-10", "left"), birads("1", "2026-05-12", bodySite={"text": "right"}))
+
+
+@pytest.mark.parametrize("told", [["4"], ["1", "4"], ["4", "2"]])
+def test_a_category_in_a_component_counts(told: list[str]) -> None:
+    components = [{"valueCodeableConcept": concept(SNOMED, BIRADS[one])} for one in told]
+    parts = birads("1", "2026-05-10", component=components)
+    assert is_open(parts)
+    del parts["valueCodeableConcept"]
+    assert is_open(parts)
+
+
+CATEGORY_DAYS = st.sampled_from([None, "2025", "2026", "2026-05", "2026-05-04", "2026-05-10", "2026-05-12"])
+ASSESSMENTS = st.lists(
+    st.builds(birads, st.sampled_from(sorted(BIRADS)), CATEGORY_DAYS, st.sampled_from([None, *PLACES])), max_size=6
+)
+
+
+@given(assessments=ASSESSMENTS, data=st.data())
+def test_neither_the_order_of_categories_nor_their_repetition_matters(
+    assessments: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    again = data.draw(st.lists(st.sampled_from(assessments))) if assessments else []
+    mixed = data.draw(st.permutations([*assessments, *again]))
+    assert is_open(*mixed) is is_open(*assessments)
+
+
+@given(before=ASSESSMENTS, opened=st.sampled_from(["0", "4"]), place=st.sampled_from([None, *PLACES]))
+def test_an_open_category_newer_than_all_others_is_never_hidden(
+    before: list[dict[str, Any]], opened: str, place: str | None
+) -> None:
+    assert is_open(*before, birads(opened, "2026-05-13", place))
+
+
+@given(before=ASSESSMENTS, closed=st.sampled_from(["1", "2"]), day=st.sampled_from([None, "2023", "2024-12-31"]))
+def test_a_closed_category_older_than_all_others_changes_nothing(
+    before: list[dict[str, Any]], closed: str, day: str | None
+) -> None:
+    assert is_open(*before, birads(closed, day)) is is_open(*before)
 
 
 def test_what_could_not_be_read_is_not_absent() -> None:
@@ -182,3 +280,99 @@ def test_an_allergy_before_stu3_has_one_status_for_all(status: str, counts: bool
 def test_the_day_of_a_diagnosis_is_found_under_its_older_names(day: str) -> None:
     assert Circumstance.PREGNANCY in read(conditions=bundle(condition("Z33.1", **{day: "2026-03-01"}))).present
     assert Circumstance.PREGNANCY not in read(conditions=bundle(condition("Z33.1", **{day: "2021-03-01"}))).present
+
+
+PREGNANT, NOT_PREGNANT = "77386006", "60001007"
+DENIED = "2026-05-01"
+
+
+def asked_whether_pregnant(answer: str, question: str = "82810-3", **elements: Any) -> dict[str, Any]:
+    asked = {"code": concept(LOINC, question)} if question else {}
+    return coded("Observation", SNOMED, answer, **{"status": "final", **elements}) | asked
+
+
+def is_pregnant(*answers: dict[str, Any], **given: object) -> bool:
+    return Circumstance.PREGNANCY in read(observations=bundle(*answers), **given).present
+
+
+@pytest.mark.parametrize(
+    ("pregnant", "denied", "expected"),
+    [
+        ({"effectiveDateTime": "2026-04-30"}, {"effectiveDateTime": DENIED}, False),
+        ({"effectiveDateTime": "2026-04"}, {"effectiveDateTime": DENIED}, False),
+        ({"effectiveDateTime": "2025-12"}, {"effectiveInstant": "2026-01-01T00:00:00Z"}, False),
+        ({"effectiveDateTime": DENIED}, {"effectiveDateTime": DENIED}, True),
+        ({"effectiveDateTime": "2026-05-02"}, {"effectiveDateTime": DENIED}, True),
+        ({"effectiveDateTime": "2026-05"}, {"effectiveDateTime": DENIED}, True),
+        ({"effectiveDateTime": "2026-04-30"}, {"effectiveDateTime": "2026"}, True),
+        ({"effectiveDateTime": "2026-04-30"}, {}, True),
+        ({}, {"effectiveDateTime": DENIED}, True),
+        ({"effectiveDateTime": "2026-04-30"}, {"effectiveDateTime": DENIED, "question": "11449-6"}, True),
+        ({"effectiveDateTime": "2026-04-30", "question": ""}, {"effectiveDateTime": DENIED, "question": ""}, True),
+        ({"effectiveDateTime": "2026-04-30"}, {"effectiveDateTime": DENIED, "status": "entered-in-error"}, True),
+    ],
+)
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_surely_later_no_to_the_same_question_ends_a_pregnancy(
+    pregnant: dict[str, Any], denied: dict[str, Any], expected: bool, order: int
+) -> None:
+    answers = [asked_whether_pregnant(PREGNANT, **pregnant), asked_whether_pregnant(NOT_PREGNANT, **denied)]
+    assert is_pregnant(*answers[::order]) is expected
+
+
+@pytest.mark.parametrize("answer", ["261665006", "102874004", "373067005"])
+def test_an_answer_that_does_not_say_not_pregnant_ends_none(answer: str) -> None:
+    before = asked_whether_pregnant(PREGNANT, effectiveDateTime="2026-04-01")
+    assert is_pregnant(before, asked_whether_pregnant(answer, effectiveDateTime=DENIED))
+
+
+def test_an_answer_ends_no_diagnosis() -> None:
+    diagnosed = bundle(condition("Z34.02", recordedDate="2026-04-01"))
+    assert is_pregnant(asked_whether_pregnant(NOT_PREGNANT, effectiveDateTime=DENIED), conditions=diagnosed)
+
+
+@pytest.mark.parametrize(("days_ago", "lasts"), [(PREGNANCY_DAYS, True), (PREGNANCY_DAYS + 1, False)])
+def test_an_answer_is_good_for_a_pregnancy_and_no_longer(days_ago: int, lasts: bool) -> None:
+    day = TODAY - timedelta(days=days_ago)
+    assert is_pregnant(asked_whether_pregnant(PREGNANT, effectiveDateTime=day.isoformat())) is lasts
+
+
+@pytest.mark.parametrize(("later", "expected"), [("pregnancy STATUS", False), ("Pregnant at delivery?", True)])
+def test_a_question_may_be_asked_in_words(later: str, expected: bool) -> None:
+    yes = asked_whether_pregnant(PREGNANT, effectiveDateTime="2026-04-01") | {"code": {"text": "Pregnancy status"}}
+    no = asked_whether_pregnant(NOT_PREGNANT, effectiveDateTime=DENIED) | {"code": {"text": later}}
+    assert is_pregnant(yes, no) is expected
+
+
+def test_answers_of_loinc_are_read() -> None:
+    yes, no = (
+        coded("Observation", LOINC, code, effectiveDateTime=day) | {"code": concept(LOINC, "82810-3")}
+        for code, day in (("LA15173-0", "2026-04-01"), ("LA26683-5", DENIED))
+    )
+    assert is_pregnant(yes)
+    assert not is_pregnant(yes, no)
+
+
+ANSWERS = st.lists(
+    st.builds(
+        asked_whether_pregnant,
+        st.sampled_from([PREGNANT, NOT_PREGNANT, "261665006"]),
+        st.sampled_from(["82810-3", "11449-6", ""]),
+        effectiveDateTime=st.sampled_from([None, "2024-01-01", "2026", "2026-04", "2026-04-30", DENIED]),
+    ),
+    max_size=6,
+)
+
+
+@given(answers=ANSWERS, data=st.data())
+def test_neither_the_order_of_answers_nor_their_repetition_matters(
+    answers: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    again = data.draw(st.lists(st.sampled_from(answers))) if answers else []
+    assert is_pregnant(*data.draw(st.permutations([*answers, *again]))) is is_pregnant(*answers)
+
+
+@given(answers=ANSWERS)
+def test_a_no_may_end_a_pregnancy_and_never_begins_one(answers: list[dict[str, Any]]) -> None:
+    denied = asked_whether_pregnant(NOT_PREGNANT, effectiveDateTime="2026-05-02")
+    assert is_pregnant(*answers) or not is_pregnant(*answers, denied)

@@ -8,8 +8,17 @@ from importlib.resources import files
 import pytest
 
 from fhir_mappings.circumstances import Circumstance
-from fhir_mappings.code_sets import CHART, ORDERS, CodeSetError, code_sets, order_code_sets
-from fhir_mappings.codes import CPT, HCPCS, ICD_10_CM, SNOMED
+from fhir_mappings.code_sets import (
+    CHART,
+    MODALITIES,
+    ORDERS,
+    CodeSetError,
+    CodeSets,
+    code_sets,
+    modality_code_sets,
+    order_code_sets,
+)
+from fhir_mappings.codes import CPT, HCPCS, ICD_9_CM, ICD_10_CM, SNOMED, usual_code
 
 OWN = """
 [[pregnancy]]
@@ -20,8 +29,9 @@ source = "our catalogue"
 
 
 def test_every_circumstance_has_its_set() -> None:
-    history = {"breast-cancer", "bilateral-mastectomy", "absent-right-breast", "absent-left-breast"}
-    assert set(code_sets()) == {*Circumstance, "closed-assessment", *history}
+    history = {"breast-cancer", "bilateral-mastectomy", "mastectomy", "absent-right-breast", "absent-left-breast"}
+    places = {"left-breast", "right-breast", "both-breasts", "breast"}
+    assert set(code_sets()) == {*Circumstance, "closed-assessment", "not-pregnant", *history, *places}
 
 
 def test_every_shipped_set_but_two_holds_codes() -> None:
@@ -30,7 +40,7 @@ def test_every_shipped_set_but_two_holds_codes() -> None:
     assert all(order_code_sets().values())
 
 
-@pytest.mark.parametrize("file", [*CHART, ORDERS])
+@pytest.mark.parametrize("file", [*CHART, ORDERS, MODALITIES])
 def test_every_shipped_code_tells_its_source_and_whether_it_was_verified_and_no_words_of_cpt(file: str) -> None:
     content = tomllib.loads(files("fhir_mappings.code_sets").joinpath(file).read_text(encoding="utf-8"))
     blocks = [block for blocks in content.values() for block in blocks]
@@ -38,8 +48,23 @@ def test_every_shipped_code_tells_its_source_and_whether_it_was_verified_and_no_
     assert [block["codes"] for block in blocks if ("display" in block) is (block["system"] in (CPT, HCPCS))] == []
 
 
-def test_no_code_is_in_two_sets_of_orders() -> None:
-    held = [code for codes in order_code_sets().values() for code in codes.codes]
+@pytest.mark.parametrize("sets", [order_code_sets(), modality_code_sets()])
+def test_no_code_is_in_two_sets_of_orders_or_of_modalities(sets: CodeSets) -> None:
+    held = [code for codes in sets.values() for code in codes.codes]
+    assert len(held) == len(set(held))
+
+
+@pytest.mark.parametrize(
+    "apart",
+    [
+        ("pregnancy", "not-pregnant"),
+        ("open-assessment", "closed-assessment"),
+        ("absent-left-breast", "absent-right-breast", "bilateral-mastectomy", "mastectomy"),
+        ("left-breast", "right-breast", "both-breasts", "breast"),
+    ],
+)
+def test_no_code_means_a_thing_and_its_contrary(apart: tuple[str, ...]) -> None:
+    held = [code for name in apart for code in code_sets()[name].codes]
     assert len(held) == len(set(held))
 
 
@@ -47,6 +72,7 @@ def test_a_prefix_holds_every_icd_10_code_that_starts_so_and_no_other() -> None:
     pregnancy = code_sets()["pregnancy"]
     assert pregnancy.holds_any([(ICD_10_CM, "O09.513")])
     assert not pregnancy.holds_any([(SNOMED, "O09.513")])
+    assert not pregnancy.holds_any([(ICD_9_CM, "O09.513")])
     assert not pregnancy.holds_any([(ICD_10_CM, "O10")])
 
 
@@ -55,8 +81,15 @@ def test_a_prefix_holds_every_icd_10_code_that_starts_so_and_no_other() -> None:
 @pytest.mark.parametrize("how", ["codes", "prefixes"])
 def test_an_icd_10_code_is_the_same_without_its_dot(written: str, kept: str, how: str) -> None:
     own = f'[[pregnancy]]\nsystem = "urn:oid:2.16.840.1.113883.6.90"\n{how} = ["{kept}"]\nsource = "x"'
-    assert code_sets((("own.toml", own),))["pregnancy"].holds_any([(ICD_10_CM, written)])
-    assert not code_sets((("own.toml", own),))["pregnancy"].holds_any([(ICD_10_CM, "N18"), (SNOMED, written)])
+    pregnancy = code_sets((("own.toml", own),))["pregnancy"]
+    assert pregnancy.holds_any([usual_code(ICD_10_CM, written)])
+    assert not pregnancy.holds_any([usual_code(ICD_10_CM, "N18"), usual_code(SNOMED, written)])
+
+
+@pytest.mark.parametrize("how", ["codes", "prefixes"])
+def test_a_site_writes_its_codes_as_its_ehr_does(how: str) -> None:
+    own = f'[[breast-cancer]]\nsystem = "http://hl7.org/fhir/sid/icd-10-cm"\n{how} = ["c7981"]\nsource = "x"'
+    assert code_sets((("own.toml", own),))["breast-cancer"].holds_any([(ICD_10_CM, "C79.81")])
 
 
 def test_a_site_adds_its_own_codes() -> None:

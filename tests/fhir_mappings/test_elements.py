@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_mappings.codes import CPT, HCPCS, SNOMED, Coding
+from fhir_mappings.codes import CPT, HCPCS, ICD_10_CM, SNOMED, Coding
 from fhir_mappings.elements import codes_of, codings, counted, storable, text
 
 
@@ -33,6 +33,11 @@ def test_other_names_of_a_code_system_are_recognised() -> None:
     assert codings({"system": "urn:oid:2.16.840.1.113883.6.96", "code": "1"}) == (Coding(SNOMED, "1"),)
     cms = "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"
     assert codings({"system": cms, "code": "C8908"}) == (Coding(HCPCS, "C8908"),)
+    assert codings({"system": f" {SNOMED}/731000124108 ", "code": "1"}) == (Coding(SNOMED, "1"),)
+
+
+def test_codes_are_read_in_their_usual_form() -> None:
+    assert codings({"system": ICD_10_CM, "code": " c50911"}) == (Coding(ICD_10_CM, "C50.911"),)
 
 
 def test_bare_codes_are_read_from_strings_and_codings() -> None:
