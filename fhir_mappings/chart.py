@@ -9,12 +9,14 @@ from typing import TypeVar
 
 from fhir_mappings.circumstances import Circumstances, read_circumstances
 from fhir_mappings.code_sets import CodeSets, code_sets
+from fhir_mappings.dates import PartialDate
 from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.histories import BreastHistory, read_history
-from fhir_mappings.imaging_studies import ImagingHistory, read_imaging_studies
+from fhir_mappings.imaging_studies import ExamReference, ImagingHistory, read_imaging_studies
 from fhir_mappings.orders import (
     Order,
     OrderCodes,
+    Orders,
     done_orders,
     is_breast_mri,
     is_other_mammography,
@@ -31,15 +33,28 @@ _NOTHING: list[object] = []
 
 @dataclass(frozen=True)
 class Chart:
-    """What one call knows of one patient; `problems` are those of every part, in words for the card."""
+    """What one call knows of one patient; `problems` are those of every part, in words for the card.
+
+    What was done counts among the orders like what was ordered.
+    """
 
     patient: Patient
     exams: ImagingHistory
     history: BreastHistory | Unread
-    mri_orders: tuple[Order, ...] | Unread
-    diagnostic_orders: tuple[Order, ...] | Unread
+    mri_orders: Orders
+    diagnostic_orders: Orders
     circumstances: Circumstances
     problems: tuple[str, ...] = ()
+
+    def beside_unread_orders(self, problems: tuple[str, ...]) -> Chart:
+        """The same where there are further orders, such as drafts, that for these reasons were not all read."""
+        unread = Orders(problems=problems)
+        return replace(
+            self,
+            mri_orders=self.mri_orders + unread,
+            diagnostic_orders=self.diagnostic_orders + unread,
+            problems=self.problems + problems,
+        )
 
 
 def read_chart(
@@ -59,13 +74,13 @@ def read_chart(
     patient = _required(resources, "patient", read_patient, patient_id)
     exams = _required(resources, "mammograms", read_imaging_studies, patient_id)
     history = _history(resources, patient_id, sets)
-    orders, order_problems = _orders(resources, patient_id)
-    done = _done(resources, patient_id)
-    mri_orders = _which(orders, done, is_breast_mri, order_codes)
-    diagnostic = _which(orders, done, is_other_mammography, order_codes)
+    orders = _orders(resources, "orders", read_orders, patient_id)
+    orders += _orders(resources, "procedures", done_orders, patient_id)
+    mri_orders = orders.only(is_breast_mri, order_codes)
+    diagnostic = (orders + _examined(exams)).only(is_other_mammography, order_codes)
     circumstances = read_circumstances(resources, patient_id, today, sets)
     history_problems = () if isinstance(history, Unread) else history.problems
-    problems = exams.problems + history_problems + order_problems
+    problems = tuple(dict.fromkeys(exams.problems + history_problems + orders.problems))
     return Chart(patient, exams, history, mri_orders, diagnostic, circumstances, problems)
 
 
@@ -86,35 +101,27 @@ def _required(resources: Mapping[str, object], key: str, read: Callable[[object,
         raise ResourceProblem(f"{key}: {problem}") from problem
 
 
-def _orders(resources: Mapping[str, object], patient_id: str) -> tuple[tuple[Order, ...] | Unread, tuple[str, ...]]:
-    value = _value(resources, "orders")
+def _orders(
+    resources: Mapping[str, object], key: str, read: Callable[[object, str], Orders], patient_id: str
+) -> Orders:
+    """What was read under a key, or no orders and why: what is found elsewhere stops a suggestion all the same."""
+    value = _value(resources, key)
     if isinstance(value, Unread):
-        return value, ()
+        return Orders(problems=(f"{key}: {value.why}",))
     try:
-        read = read_orders(value, patient_id)
+        return read(value, patient_id)
     except ResourceProblem as problem:
-        return Unread(str(problem)), ()
-    return read.orders, read.problems
+        return Orders(problems=(f"{key}: {problem}",))
 
 
-def _done(resources: Mapping[str, object], patient_id: str) -> tuple[Order, ...]:
-    """The procedures, as the orders that led to them: an MRI that was done counts like one that was ordered.
-
-    Where procedures could not be read, the history says so.
-    """
-    try:
-        return done_orders(_value(resources, "procedures"), patient_id)
-    except ResourceProblem:
-        return ()
+def _examined(exams: ImagingHistory) -> Orders:
+    """The exams in the form of the orders they fulfilled: a study may say itself that it was diagnostic."""
+    return Orders(tuple(_order_of(exam) for exam in exams.exams))
 
 
-def _which(
-    orders: tuple[Order, ...] | Unread,
-    done: tuple[Order, ...],
-    are_wanted: Callable[[Order, OrderCodes], bool],
-    codes: OrderCodes,
-) -> tuple[Order, ...] | Unread:
-    return orders if isinstance(orders, Unread) else tuple(one for one in (*orders, *done) if are_wanted(one, codes))
+def _order_of(exam: ExamReference) -> Order:
+    dated = PartialDate(exam.performed_on, exam.performed_on) if exam.performed_on else None
+    return Order(exam.resource, exam.procedures, "completed", "", dated)
 
 
 def _history(resources: Mapping[str, object], patient_id: str, sets: CodeSets) -> BreastHistory | Unread:

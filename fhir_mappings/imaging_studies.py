@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import cache
 from hashlib import sha256
 
 from fhir_mappings.bundles import bundle_resources
-from fhir_mappings.codes import MAMMOGRAPHY_MODALITY
+from fhir_mappings.code_sets import modality_code_sets
+from fhir_mappings.codes import Coding
 from fhir_mappings.dates import parse_partial_date
-from fhir_mappings.elements import Json, codes_of, counted, objects, text
+from fhir_mappings.elements import Json, codes_of, codings, counted, objects, text
 from fhir_mappings.endpoints import dicomweb_root, endpoints_by_reference
 from fhir_mappings.references import accession_number, own_reference, study_uid
 from fhir_mappings.subjects import of_patient
@@ -23,6 +25,7 @@ class ExamReference:
     """Where to find one mammography exam; whatever the EHR does not say, or says ambiguously, is None.
 
     `images` stands for the mammograms that the EHR lists of it: another value means that some came or were replaced.
+    `procedures` say which examination it was.
     """
 
     patient_id: str
@@ -32,6 +35,7 @@ class ExamReference:
     dicomweb_root: str | None
     resource: str | None
     images: str | None = None
+    procedures: tuple[Coding, ...] = ()
 
     @property
     def key(self) -> str | None:
@@ -41,23 +45,32 @@ class ExamReference:
 
 @dataclass(frozen=True)
 class ImagingHistory:
-    """A patient's mammography exams, newest first, and what was wrong with the list they came from."""
+    """A patient's mammography exams, newest first, and what was wrong with the list they came from.
+
+    `withdrawn` are the keys of studies that the EHR lists only as cancelled or entered in error.
+    """
 
     exams: tuple[ExamReference, ...]
     problems: tuple[str, ...] = ()
+    withdrawn: frozenset[str] = frozenset()
 
 
 def read_imaging_studies(resource: object, patient_id: str, endpoints: Sequence[Json] = ()) -> ImagingHistory:
     """The patient's mammography exams in a search Bundle or list of ImagingStudy, each study once.
 
-    A study that names no modality at all is kept: the search asked for mammography, and its images will tell.
-    `endpoints` are Endpoints that were read besides. Raises ResourceProblem where it cannot be known what there is.
+    A study that names no modality at all is kept: the search asked for mammography, and its images will tell. One of
+    which only other modalities are known is left out; where its codes are not known that is a problem. `endpoints` are
+    Endpoints that were read besides. Raises ResourceProblem where it cannot be known what there is.
     """
     listing = bundle_resources(resource, "ImagingStudy")
     studies, left_out = of_patient(listing.resources, patient_id, "imaging study", "imaging studies")
     known = endpoints_by_reference(resource) | endpoints_by_reference(list(endpoints))
-    exams = [_exam(study, patient_id, known) for study in studies if _is_mammography(study)]
-    return ImagingHistory(_newest_first(_each_once(exams)), listing.problems + left_out)
+    standing = [study for study in studies if not _is_withdrawn(study)]
+    exams = [_exam(study, patient_id, known) for study in standing if _is_mammography(study)]
+    withdrawn = {_exam(study, patient_id, known).key for study in studies if _is_withdrawn(study)}
+    problems = (*listing.problems, *left_out, *_strange(standing), *_of_another_day(exams))
+    keys = frozenset(key for key in withdrawn - {exam.key for exam in exams} if key)
+    return ImagingHistory(_newest_first(_each_once(exams)), problems, keys)
 
 
 def newest_exams(history: ImagingHistory, most: int) -> ImagingHistory:
@@ -66,21 +79,46 @@ def newest_exams(history: ImagingHistory, most: int) -> ImagingHistory:
     if left_out <= 0:
         return history
     problem = f"only the newest {most} exams were looked at; left out {counted(left_out, 'older one', 'older ones')}"
-    return ImagingHistory(history.exams[:most], (*history.problems, problem))
+    return replace(history, exams=history.exams[:most], problems=(*history.problems, problem))
 
 
-def _is_mammography(study: Json) -> bool:
-    if text(study.get("status")) in _NO_EXAM:
-        return False
-    modalities = codes_of(study.get("modality")) | codes_of(study.get("modalityList"))  # R4, before
-    for series in objects(study.get("series")):
-        modalities |= codes_of(series.get("modality"))
-    return not modalities or MAMMOGRAPHY_MODALITY in modalities
+def _is_withdrawn(study: Json) -> bool:
+    return text(study.get("status")) in _NO_EXAM
+
+
+def _is_mammography(resource: Json) -> bool | None:
+    """Whether a study or series may hold mammograms, as it also may where it names no modality.
+
+    None where that is not known, because it names a modality in codes that are not.
+    """
+    modalities = _modalities(resource)
+    if not modalities or any(codes & _known("mammography") for codes in modalities):
+        return True
+    return False if all(codes & _known("other") for codes in modalities) else None
+
+
+@cache
+def _known(name: str) -> frozenset[str]:
+    return frozenset(code for _, code in modality_code_sets()[name].codes)
+
+
+def _modalities(resource: Json) -> list[frozenset[str]]:
+    """The codes of each modality that a study, its series too, or a series names, in capitals."""
+    named = [resource.get("modality"), resource.get("modalityList")]  # R4, before
+    named += [series.get("modality") for series in objects(resource.get("series"))]
+    each = [one for value in named for one in (value if isinstance(value, list) else [value])]
+    return [codes for one in each if (codes := frozenset(code.upper() for code in codes_of(one)))]
+
+
+def _strange(studies: Iterable[Json]) -> Iterator[str]:
+    strange = sum(_is_mammography(study) is None for study in studies)
+    if strange:
+        yield f"left out {counted(strange, 'imaging study', 'imaging studies')} with a modality code that is not known"
 
 
 def _exam(study: Json, patient_id: str, known: Mapping[str, Json]) -> ExamReference:
     started = parse_partial_date(study.get("started"))
-    mammograms = [series for series in objects(study.get("series")) if _may_be_mammography(series)]
+    mammograms = [series for series in objects(study.get("series")) if _is_mammography(series)]
     return ExamReference(
         patient_id=patient_id,
         study_uid=study_uid(study),
@@ -89,6 +127,7 @@ def _exam(study: Json, patient_id: str, known: Mapping[str, Json]) -> ExamRefere
         dicomweb_root=_root(study, mammograms, known),
         resource=own_reference(study),
         images=_images(study, mammograms),
+        procedures=codings(study.get("procedureCode")) + codings(study.get("procedure")),  # STU3 and R4, R5
     )
 
 
@@ -111,11 +150,6 @@ def _root(study: Json, mammograms: Iterable[Json], known: Mapping[str, Json]) ->
     return dicomweb_root(study, study, known)
 
 
-def _may_be_mammography(series: Json) -> bool:
-    modalities = codes_of(series.get("modality"))
-    return not modalities or MAMMOGRAPHY_MODALITY in modalities
-
-
 def _each_once(exams: Iterable[ExamReference]) -> list[ExamReference]:
     """Of several resources for one study the one that says most stays, whatever the order they came in."""
     best: dict[object, ExamReference] = {}
@@ -126,8 +160,18 @@ def _each_once(exams: Iterable[ExamReference]) -> list[ExamReference]:
     return list(best.values())
 
 
+def _of_another_day(exams: Iterable[ExamReference]) -> Iterator[str]:
+    """Where studies have no UID, an archive cannot tell those of one accession number apart, so only one is kept."""
+    days = {(exam.key, exam.performed_on) for exam in exams if exam.study_uid is None and exam.key}
+    known = {(key, day) for key, day in days if day}
+    lost = len(known) - len({key for key, _ in known})
+    if lost:
+        yield f"left out {counted(lost, 'imaging study', 'imaging studies')} of another day, same accession number"
+
+
 def _says(exam: ExamReference) -> tuple[object, ...]:
-    known = (exam.performed_on, exam.dicomweb_root, exam.accession_number, exam.resource, exam.images)
+    places = (exam.dicomweb_root, exam.accession_number, exam.resource)
+    known = (exam.performed_on, *places, exam.images, exam.procedures or None)
     return (*(part is not None for part in known), *(str(part) for part in known))
 
 

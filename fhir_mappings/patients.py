@@ -1,4 +1,4 @@
-"""FHIR Patient to what the policy asks of her: birth date, sex, alive or not."""
+"""FHIR Patient to what the policy asks of her: birth date, sex, alive or not, and whether the record is in use."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from fhir_mappings.bundles import outcome_problem
 from fhir_mappings.dates import PartialDate, parse_partial_date
 from fhir_mappings.elements import Json, as_object, objects, text
 from fhir_mappings.errors import ResourceProblem
+
+# link-type of R4 and STU3, and of DSTU2: the record that holds the link must no longer be used.
+_REPLACED = frozenset({"replaced-by", "replace"})
 
 
 class Sex(StrEnum):
@@ -22,13 +25,18 @@ class Sex(StrEnum):
 
 @dataclass(frozen=True)
 class Patient:
-    """One patient as her EHR describes her; `identifiers` are for comparison with DICOM PatientID and never shown."""
+    """One patient as her EHR describes her; `identifiers` are for comparison with DICOM PatientID and never shown.
+
+    `replaced` tells that another record must be used in place of this one, `inactive` that this one is not in use.
+    """
 
     id: str
     birth_date: PartialDate | None
     sex: Sex
     deceased: bool
     identifiers: tuple[str, ...] = field(default=(), repr=False)
+    replaced: bool = False
+    inactive: bool = False
 
 
 def read_patient(resource: object, patient_id: str) -> Patient:
@@ -44,6 +52,8 @@ def read_patient(resource: object, patient_id: str) -> Patient:
         sex=_sex(patient),
         deceased=_is_deceased(patient),
         identifiers=_identifiers(patient),
+        replaced=any(text(link.get("type")) in _REPLACED for link in objects(patient.get("link"))),
+        inactive=patient.get("active") in (False, "false"),
     )
 
 

@@ -57,11 +57,11 @@ def study_uid(resource: object) -> str | None:
 
     The system `urn:dicom:uid` is the one R4 asks for and decides alone, as does `uid` before R4; only without it are an
     OID in `urn:ietf:rfc:3986` and an identifier without a system taken for it. Two different ones are never chosen
-    from.
+    from; one that is marked as old is none.
     """
     study = as_object(resource)
     before_r4 = {"system": DICOM_UID, "value": study.get("uid")}
-    identifiers = [*objects(study.get("identifier")), before_r4]
+    identifiers = [*_current_identifiers(study), before_r4]
     for system in (DICOM_UID, URI, ""):
         found = {uid for identifier in identifiers if (uid := _uid_in(identifier, system))}
         if found:
@@ -83,13 +83,18 @@ def accession_number(resource: object) -> str | None:
     """The accession number among a study's identifiers (type ACSN); None where there is none or several differ.
 
     Before R4 it stands in `accession`. One with a wildcard or control character is not taken: as a query it would match
-    other patients' studies.
+    other patients' studies; nor is one that is marked as old.
     """
     study = as_object(resource)
-    marked = [identifier for identifier in objects(study.get("identifier")) if _is_accession(identifier)]
+    marked = [identifier for identifier in _current_identifiers(study) if _is_accession(identifier)]
     values = {text(identifier.get("value")) for identifier in (*marked, as_object(study.get("accession")))}
     usable = {value for value in values if value and not _NOT_IN_AN_ACCESSION_NUMBER.search(value)}
     return usable.pop() if len(usable) == 1 else None
+
+
+def _current_identifiers(study: Json) -> list[Json]:
+    """Without those that are no longer valid (R4 identifier-use `old`)."""
+    return [one for one in objects(study.get("identifier")) if text(one.get("use")) != "old"]
 
 
 def _is_accession(identifier: Json) -> bool:

@@ -94,8 +94,8 @@ def not_checked(recommendation: Recommendation) -> str:
 
 
 def doubt_lines(recommendation: Recommendation) -> str:
-    """The findings that make the score itself doubtful: not the patients it was made for, or not today's breast."""
-    doubtful = (Rule.SEX, Rule.LIVING, Rule.SCORE_AGE)
+    """The findings that make the score doubtful: not the record, the patients or the time that it was made for."""
+    doubtful = (Rule.RECORD, Rule.SEX, Rule.LIVING, Rule.SCORE_AGE)
     return bullets(_finding_line(f) for f in recommendation.findings if f.rule in doubtful and f.met is False)
 
 

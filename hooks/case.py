@@ -99,6 +99,7 @@ class Rule(StrEnum):
 
     SEX = "sex"
     LIVING = "living"
+    RECORD = "record"
     AGE = "age"
     BREAST_HISTORY = "breast-history"
     BREAST_MRI = "breast-mri"

@@ -16,8 +16,8 @@ def exams_newest_first(assessment: Assessment) -> tuple[Exam, ...]:
     other is most often an extra set of views; of two scores the one that counts.
     """
     trajectory = assessment.trajectory or Trajectory(())
-    unscored, scored = (*assessment.refused, *assessment.pending), (*apart(trajectory), *trajectory.comparable)
-    ascending: tuple[Exam, ...] = (*unscored, *scored)
+    counted: list[Exam] = [*apart(trajectory), *trajectory.comparable]
+    ascending = [*assessment.refused, *assessment.pending, *counted]
     return tuple(sorted(ascending, key=lambda exam: exam.performed_on or date.max))[::-1]
 
 

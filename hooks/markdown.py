@@ -8,7 +8,8 @@ from functools import lru_cache
 from html import escape as escape_html
 
 _MOST_CHARACTERS = 240
-_BARE_HOST = re.compile(r"(?i)www\.")
+# GitHub makes links of bare addresses, too: of hosts, and of words around an at sign, be it escaped or an entity.
+_BEFORE_A_GAP = re.compile(r"(?i)www(?=\\*\.)|:(?=\\*/\\*/)|\](?=\()|@(?=\S)|&(?=#?\w+;)")
 _REMEMBERED = 4096
 """Texts that need not be gone through again: names of devices, sentences of ours."""
 _ANGLES = str.maketrans("<>", "  ")
@@ -24,15 +25,14 @@ def plain(text: str) -> str:
     """
     visible = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
     line = " ".join(visible.translate(_ANGLES).split())
-    line = line.replace("://", ": //").replace("](", "] (")  # GitHub makes links of bare addresses, escaped or not
+    line = _BEFORE_A_GAP.sub(r"\g<0> ", line)
     return line if len(line) <= _MOST_CHARACTERS else line[: _MOST_CHARACTERS - 1] + "…"
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def escape(text: str) -> str:
     """Text from outside that stays text in Markdown and in HTML, and never becomes a link or a table cell."""
-    line = _BARE_HOST.sub("www .", plain(text))
-    return escape_html(_MARKUP.sub(r"\\\1", line), quote=True)
+    return escape_html(_MARKUP.sub(r"\\\1", plain(text)), quote=True)
 
 
 def link(label: str, url: str) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from fhir_mappings.orders import OrderCodes, is_screening_mammography, selected
+import logging
+
+from fhir_mappings.orders import OrderCodes, is_screening_mammography, selected, unmatched_selections
 from hooks.contract import ContractError
 from hooks.ordering import answer, drafts
 from hooks.prefetch import PREFETCH, USAGE
 from hooks.request import HookRequest
 from hooks.service import Service
+
+log = logging.getLogger(__name__)
 
 
 def concerns(request: HookRequest, order_codes: OrderCodes) -> bool:
@@ -17,7 +21,10 @@ def concerns(request: HookRequest, order_codes: OrderCodes) -> bool:
     """
     if not isinstance(request.context.get("selections"), list):
         raise ContractError("context.selections is missing or not a list")
-    chosen = selected(drafts(request), request.context)
+    chosen = selected(drafts(request).drafts, request.context)
+    unmatched = unmatched_selections(request.context)
+    if unmatched:
+        log.warning("order-select: selections that name none of the draft orders: %d", unmatched)
     return any(is_screening_mammography(draft.order, order_codes) for draft in chosen)
 
 

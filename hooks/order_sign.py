@@ -14,7 +14,7 @@ def concerns(request: HookRequest, order_codes: OrderCodes) -> bool:
 
     Raises ContractError for a context without what order-sign requires.
     """
-    return any(is_screening_mammography(draft.order, order_codes) for draft in drafts(request))
+    return any(is_screening_mammography(draft.order, order_codes) for draft in drafts(request).drafts)
 
 
 SERVICE = Service(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from fhir_mappings.errors import ResourceProblem
-from fhir_mappings.orders import Draft, draft_orders
+from fhir_mappings.orders import Drafts, draft_orders
 from hooks.call import Call
 from hooks.cards import Occasion, cards
 from hooks.contract import Card, ContractError
@@ -13,7 +14,7 @@ from hooks.request import HookRequest
 from hooks.withholding import withholding
 
 
-def drafts(request: HookRequest) -> tuple[Draft, ...]:
+def drafts(request: HookRequest) -> Drafts:
     """The service requests of the session; raises ContractError for a context without what an order hook requires."""
     request.context_text("userId")
     if not isinstance(request.context.get("draftOrders"), Mapping):
@@ -26,5 +27,7 @@ def drafts(request: HookRequest) -> tuple[Draft, ...]:
 
 def answer(call: Call) -> tuple[Card, ...]:
     """The card for orders that deserve one; none where there is no exam to speak of."""
-    made = cards(Occasion.of(call, call.recommendation(drafts(call.request))))
+    found = drafts(call.request)
+    call = replace(call, chart=call.chart.beside_unread_orders(found.problems))
+    made = cards(Occasion.of(call, call.recommendation(found.drafts)))
     return tuple(withholding(card, call) for card in made)

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from fhir_mappings.chart import Unread
 from fhir_mappings.circumstances import Circumstance
 from fhir_mappings.dates import age_range_years
-from fhir_mappings.orders import Order, is_breast_mri
+from fhir_mappings.orders import Order, Orders, is_breast_mri, is_other_mammography
 from fhir_mappings.patients import Sex
 from hooks.case import Case, Finding, Rule
 from hooks.exams import exam_words, is_being_scored, newest_exam, without_usable_score
@@ -36,6 +36,18 @@ def living_rule(case: Case) -> Finding:
     if case.chart.patient.deceased:
         return Finding(Rule.LIVING, False, "The patient is recorded as deceased.", "recorded as deceased")
     return Finding(Rule.LIVING, True, "The patient is not recorded as deceased.")
+
+
+def record_rule(case: Case) -> Finding:
+    """Is this record of the patient the one in use? What is ordered on another may be lost, and be ordered twice."""
+    patient = case.chart.patient
+    if patient.replaced:
+        fact, instead = "This patient record was replaced by another one.", "Use the record that replaced it."
+        return Finding(Rule.RECORD, False, fact, "patient record was replaced", instead=instead)
+    if patient.inactive:
+        fact, instead = "This patient record is marked as inactive.", "Find out which record of the patient is in use."
+        return Finding(Rule.RECORD, False, fact, "patient record is inactive", instead=instead)
+    return Finding(Rule.RECORD, True, "This patient record is not marked as replaced or inactive.")
 
 
 def age_rule(case: Case) -> Finding:
@@ -127,22 +139,18 @@ def contrast_allergy_rule(case: Case) -> Finding:
 
 
 def diagnostic_mammogram_rule(case: Case) -> Finding:
-    """Is no diagnostic mammogram ordered about the judged exam? One without an exact date may be."""
-    rule, orders = Rule.DIAGNOSTIC_MAMMOGRAM, case.chart.diagnostic_orders
-    if isinstance(orders, Unread):
-        fact = f"Orders of diagnostic mammograms could not be read: {_sentence(orders.why)}"
-        return Finding(rule, None, fact, needed=False)
+    """Is the judged exam no diagnostic mammogram, and is none drafted, ordered or done about it?"""
+    rule, codes = Rule.DIAGNOSTIC_MAMMOGRAM, case.order_codes
+    if any(is_other_mammography(draft.order, codes) for draft in case.drafts):
+        fact = "A diagnostic mammogram is among the draft orders of this session."
+        return Finding(rule, False, fact, "diagnostic mammogram in the draft orders", instead=_FINISH_WORK_UP)
     judged_on = case.latest.performed_on if case.latest else case.today
-    answers = {_is_since(order, _days_before(judged_on, case.policy.work_up_days)) for order in orders}
-    if True in answers:
-        fact = "A diagnostic mammogram was ordered about the judged exam or since."
-        return Finding(rule, False, fact, "diagnostic mammogram on record", instead=_FINISH_WORK_UP)
-    if None in answers:
-        fact = (
-            "A diagnostic mammogram is on record, and its date is not known exactly: it may be about the judged exam."
-        )
-        return Finding(rule, None, fact, "diagnostic mammogram of uncertain date", instead="Look up when it was.")
-    return Finding(rule, True, "No diagnostic mammogram about the judged exam or since was found.")
+    fact = "A diagnostic mammogram is on record: the judged exam itself, one about it, or a later one."
+    found = Finding(rule, False, fact, "diagnostic mammogram on record", instead=_FINISH_WORK_UP)
+    since = _days_before(judged_on, case.policy.work_up_days)
+    return _unless_ordered(
+        found, case.chart.diagnostic_orders, since, "diagnostic mammogram", "about the judged exam or since"
+    )
 
 
 def work_up_rule(case: Case) -> Finding:
@@ -179,23 +187,39 @@ def _circumstance_rule(case: Case, rule: Rule, asked: Circumstance, words: str, 
 
 
 def breast_mri_rule(case: Case) -> Finding:
-    """Is no breast MRI drafted in this session or ordered lately?"""
-    if any(is_breast_mri(draft.order, case.order_codes) for draft in case.drafts):
+    """Is no breast MRI drafted in this session, ordered or done lately, or ordered not to be done?"""
+    rule, months, orders = Rule.BREAST_MRI, case.policy.mri_within_months, case.chart.mri_orders
+    drafted = [draft.order for draft in case.drafts if is_breast_mri(draft.order, case.order_codes)]
+    if any(not order.do_not_perform for order in drafted):
         fact = "A breast MRI is among the draft orders of this session."
-        return Finding(Rule.BREAST_MRI, False, fact, "breast MRI already in the draft orders")
-    orders, months = case.chart.mri_orders, case.policy.mri_within_months
-    if isinstance(orders, Unread):
-        fact = f"Breast MRI orders could not be read: {_sentence(orders.why)}"
-        return Finding(Rule.BREAST_MRI, None, fact, needed=False)
+        return Finding(rule, False, fact, "breast MRI already in the draft orders")
     since = months_before(case.today, months)
-    answers = {_is_since(order, since) for order in orders}
+    against = (order for order in (*drafted, *orders.orders) if order.do_not_perform)
+    if any(_is_since(order, since) is not False for order in against):
+        fact = "An order, on record or in draft, says that no breast MRI is to be done."
+        return Finding(rule, False, fact, "breast MRI ordered not to be done", instead="Ask who decided so.")
+    fact = f"A breast MRI was ordered or done in the last {months} months."
+    found = Finding(rule, False, fact, f"breast MRI ordered in the last {months} months")
+    return _unless_ordered(found, orders, since, "breast MRI", f"of the last {months} months")
+
+
+def _unless_ordered(found: Finding, orders: Orders, since: date, what: str, when: str) -> Finding:
+    """The answer `found` where an order is of that day or later; else that one may be, is not known, or is not there.
+
+    No R4 order is suggested to an EHR that has older ones: it would not know what to do with it.
+    """
+    answers = {_is_since(order, since) for order in orders.orders}
     if True in answers:
-        fact = f"A breast MRI was ordered or done in the last {months} months."
-        return Finding(Rule.BREAST_MRI, False, fact, f"breast MRI ordered in the last {months} months")
+        return found
     if None in answers:
-        fact = f"A breast MRI is on record, and its date is not known exactly: it may be of the last {months} months."
-        return Finding(Rule.BREAST_MRI, None, fact, "breast MRI of uncertain date", instead="Look up when it was.")
-    return Finding(Rule.BREAST_MRI, True, f"No breast MRI order of the last {months} months was found.")
+        fact = f"A {what} is on record, and its date is not known exactly: it may be {when}."
+        return Finding(found.rule, None, fact, f"{what} of uncertain date", instead="Look up when it was.")
+    if orders.problems:
+        unread = "orders, drafts or procedures could not be read in full"
+        fact = f"Whether a {what} {when} is on record is not known: {unread}."
+        reason = "orders of FHIR before R4 are not read" if orders.before_r4 else ""
+        return Finding(found.rule, None, fact, reason, needed=orders.before_r4)
+    return Finding(found.rule, True, f"No {what} order {when} was found.")
 
 
 def score_age_rule(case: Case) -> Finding:
@@ -241,6 +265,7 @@ def score_rule(case: Case) -> Finding:
 
 RULES: tuple[Callable[[Case], Finding | None], ...] = (
     score_rule,
+    record_rule,
     age_rule,
     sex_rule,
     living_rule,
@@ -259,11 +284,11 @@ RULES: tuple[Callable[[Case], Finding | None], ...] = (
 
 
 def _is_since(order: Order, since: date) -> bool | None:
-    """Whether an order was written on or after a day; None where its date does not tell."""
-    authored = order.authored_on
-    if authored is None or authored.earliest < since <= authored.latest:
+    """Whether an order is of a day or later; None where its date does not tell."""
+    dated = order.dated
+    if dated is None or dated.earliest < since <= dated.latest:
         return None
-    return authored.earliest >= since
+    return dated.earliest >= since
 
 
 def _days_before(day: date, days: int) -> date:

@@ -13,7 +13,7 @@ from fhir_mappings.bundles import next_link, outcome_problem
 from fhir_mappings.chart import Chart, read_chart
 from fhir_mappings.dates import PartialDate, parse_partial_date
 from fhir_mappings.errors import ResourceProblem
-from fhir_mappings.orders import draft_orders, selected
+from fhir_mappings.orders import draft_orders, selected, unmatched_selections
 from fhir_mappings.risk_assessments import check_risk_assessment
 from tests.fhir_mappings.fhir_json import (
     PATIENT,
@@ -39,6 +39,7 @@ EXAMPLES = (
     study(started="2026-05-03", series=[SERIES], contained=[endpoint("https://pacs.example")]),
     endpoint("https://pacs.example"),
     service_request("77049", authoredOn="2026", reasonCode=[{"text": "x"}]),
+    service_request("77049", occurrenceTiming={"event": ["2026"], "repeat": {"boundsPeriod": {"end": "2026"}}}),
     condition("http://hl7.org/fhir/sid/icd-10-cm", "C50", verificationStatus={"coding": [{"code": "confirmed"}]}),
     procedure("http://snomed.info/sct", "27865001"),
     outcome("information"),
@@ -86,7 +87,8 @@ def test_a_broken_patient_is_read_or_refused(resource: Any) -> None:
 def test_broken_contexts_are_read_or_refused(junk: Any, selections: Any, drafts: list[Any]) -> None:
     given_context = {"patientId": PATIENT, "selections": selections, "draftOrders": bundle(*drafts)}
     with suppress(ResourceProblem):
-        assert len(selected(draft_orders(given_context), given_context)) <= len(drafts)
+        assert len(selected(draft_orders(given_context).drafts, given_context)) <= len(drafts)
+        assert unmatched_selections(given_context) >= 0
     with suppress(ResourceProblem):
         draft_orders({"draftOrders": junk, "patientId": junk})
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fhir_mappings.codes import CPT, Coding
 from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.imaging_studies import ImagingHistory, newest_exams, read_imaging_studies
-from tests.fhir_mappings.fhir_json import PATIENT, UID, bundle, endpoint, outcome, patient, study
+from tests.fhir_mappings.fhir_json import PATIENT, UID, bundle, concept, endpoint, outcome, patient, study
 
 ACSN = {"type": {"coding": [{"code": "ACSN"}]}, "value": "A1"}
 MG = {"code": "MG"}
@@ -80,6 +81,11 @@ def test_a_list_that_could_not_be_had_is_not_an_empty_one(answer: object) -> Non
     [
         ({"modality": [MG]}, True),
         ({"modality": [{"coding": [MG]}]}, True),
+        ({"modality": [{"code": "mg"}]}, True),
+        ({"modality": [{"coding": [{"text": "local"}, {"code": "LOCAL-9"}, {"code": "Mg"}]}]}, True),
+        ({"modality": [{"code": "71651007"}]}, True),
+        ({"modality": [{"code": "LOCAL-9"}], "series": [{"modality": MG}]}, True),
+        ({"modality": {"text": "Mammography"}}, True),
         ({"modality": None}, True),
         ({"modality": None, "series": [{"modality": MG}]}, True),
         ({"modality": [{"code": "SR"}], "series": [{"modality": {"code": "SR"}}, {"modality": MG}]}, True),
@@ -89,13 +95,48 @@ def test_a_list_that_could_not_be_had_is_not_an_empty_one(answer: object) -> Non
         ({"modality": None, "modalityList": [{"code": "SR"}, MG]}, True),
         ({"status": "entered-in-error"}, False),
         ({"status": "cancelled"}, False),
+        ({"modality": [{"code": "us"}, {"coding": [{"code": "LOCAL-9"}, {"code": "SR"}]}]}, False),
         ({"status": None}, True),
     ],
 )
 def test_only_mammography_that_stands_is_kept_and_silence_on_the_modality_is_no_reason_to_lose_an_exam(
     said: dict[str, Any], is_kept: bool
 ) -> None:
-    assert bool(read_imaging_studies(bundle(study(**said)), PATIENT).exams) is is_kept
+    found = read_imaging_studies(bundle(study(**said)), PATIENT)
+    assert (bool(found.exams), found.problems) == (is_kept, ())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"modality": [{"code": "LOCAL-9"}]},
+        {"modality": ["MAMMO"]},
+        {"modality": [{"code": "SR"}, {"code": "LOCAL-9"}]},
+        {"modality": [{"code": "SR"}], "series": [{"modality": {"coding": [{"code": "LOCAL-9"}]}}]},
+    ],
+)
+def test_a_study_whose_modality_code_is_not_known_is_left_out_and_never_in_silence(said: dict[str, Any]) -> None:
+    found = read_imaging_studies(bundle(study(**said), study("1.2.9", **said)), PATIENT)
+    assert found == ImagingHistory((), ("left out 2 imaging studies with a modality code that is not known",))
+
+
+def test_a_series_of_mammograms_is_known_by_its_code_in_any_letters() -> None:
+    series = [{"uid": "1.2.1", "numberOfInstances": count, "modality": {"code": "mg"}} for count in (4, 5)]
+    four, five = (read_imaging_studies(bundle(study(series=[each])), PATIENT).exams[0].images for each in series)
+    assert four != five
+
+
+def test_what_the_ehr_lists_only_as_withdrawn_is_told_by_its_keys() -> None:
+    wrong, cancelled = study("1.2.1", status="entered-in-error"), study("1.2.2", status="cancelled")
+    nameless = study(identifier=[], status="cancelled")
+    filed_again = [study("1.2.3", status="entered-in-error"), study("1.2.3", id="s2")]
+    found = read_imaging_studies(bundle(wrong, cancelled, nameless, *filed_again, study("1.2.4")), PATIENT)
+    assert found.withdrawn == {"1.2.1", "1.2.2"}
+    assert newest_exams(found, 1).withdrawn == found.withdrawn
+
+
+def test_another_patients_withdrawn_study_says_nothing_of_hers() -> None:
+    assert read_imaging_studies(bundle(study("1.2.1", "p2", status="cancelled")), PATIENT).withdrawn == frozenset()
 
 
 def test_another_patients_study_is_left_out_and_said_so_without_naming_anyone() -> None:
@@ -117,9 +158,45 @@ def test_a_study_sent_twice_is_one_exam_and_the_fuller_of_the_two() -> None:
         assert exam.resource == "ImagingStudy/b"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"procedureCode": [concept(CPT, "77066")]},
+        {"procedure": [{"concept": concept(CPT, "77066")}, {"reference": {"reference": "Procedure/p1"}}]},
+    ],
+    ids=["STU3 and R4", "R5"],
+)
+def test_an_exam_says_which_examination_it_was(said: dict[str, Any]) -> None:
+    read = [read_imaging_studies(order, PATIENT) for order in ([study(), study(**said)], [study(**said), study()])]
+    assert read[0] == read[1]
+    assert read[0].exams[0].procedures == (Coding(CPT, "77066"),)
+
+
+def test_references_to_procedures_before_r4_name_no_examination() -> None:
+    found = study(procedure=[{"reference": "Procedure/p1"}], procedureCode=[{"text": "mammography"}])
+    assert read_imaging_studies([found], PATIENT).exams[0].procedures == ()
+
+
 def test_a_resource_without_uid_sent_twice_is_one_exam() -> None:
     nameless = study(identifier=[ACSN])
     assert len(read_imaging_studies([nameless, nameless], PATIENT).exams) == 1
+
+
+def test_studies_of_different_days_under_one_accession_number_are_counted_as_left_out() -> None:
+    days = ("2024-05-03", "2025-05-03", "2026-05-03", "2026-05-03", None)
+    found = [study(identifier=[ACSN], id=f"s{number}", started=day) for number, day in enumerate(days)]
+    for order in (found, found[::-1]):
+        history = read_imaging_studies(order, PATIENT)
+        assert dates(history) == [date(2026, 5, 3)]
+        assert history.problems == ("left out 2 imaging studies of another day, same accession number",)
+
+
+def test_studies_of_one_accession_number_that_have_their_uids_are_all_kept() -> None:
+    found = [study(f"1.2.{year}", id=f"s{year}", started=f"{year}-05-03") for year in (2025, 2026)]
+    for one in found:
+        one["identifier"].append(ACSN)
+    history = read_imaging_studies(found, PATIENT)
+    assert (len(history.exams), history.problems) == (2, ())
 
 
 def test_a_series_endpoint_overrides_the_studys() -> None:

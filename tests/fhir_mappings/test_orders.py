@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
 
 from fhir_mappings.codes import CPT, HCPCS, ICD_10_CM, LOINC, SNOMED, Coding
+from fhir_mappings.dates import PartialDate, parse_partial_date
 from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.orders import (
     Order,
+    Orders,
+    done_orders,
     draft_orders,
     is_breast_mri,
+    is_other_mammography,
     is_screening_mammography,
     read_orders,
     selected,
+    unmatched_selections,
     usual_order_codes,
 )
-from tests.fhir_mappings.fhir_json import PATIENT, Json, bundle, concept, outcome, service_request
+from tests.fhir_mappings.fhir_json import PATIENT, Json, bundle, concept, outcome, procedure, service_request
 
 USUAL = usual_order_codes()
 
@@ -131,13 +137,68 @@ def test_an_r5_shaped_code_and_reason_are_read() -> None:
 def test_an_order_is_read_with_status_intent_and_date() -> None:
     (read,) = read_orders(bundle(service_request(status="active", authoredOn="2026-05-03T10:00:00Z")), PATIENT).orders
     assert (read.resource, read.status, read.intent) == ("ServiceRequest/o1", "active", "order")
-    assert read.authored_on is not None
-    assert read.authored_on.is_exact
+    assert read.dated == parse_partial_date("2026-05-03")
 
 
-def test_withdrawn_orders_and_prohibitions_are_no_orders() -> None:
+WHEN = [
+    ({"authoredOn": "2026-05-03", "occurrenceDateTime": "2025-01-01"}, "2026-05-03"),
+    ({"authoredOn": "2025-04-10", "occurrenceDateTime": "2026-05-28"}, "2026-05-28"),
+    ({"authoredOn": "2025-04-10", "occurrencePeriod": {"start": "2026-05-01", "end": "2026-05-28"}}, "2026-05-28"),
+    ({"authoredOn": "2025-04-10", "occurrencePeriod": {"start": "2026-05-01"}}, "2026-05-01"),
+    ({"authoredOn": "2025-04-10", "occurrenceTiming": {"event": ["2026-05-28", "2026-05-01"]}}, "2026-05-28"),
+    ({"authoredOn": "2020", "occurrenceTiming": {"repeat": {"boundsPeriod": {"end": "2026-05-28"}}}}, "2026-05-28"),
+    ({"occurrenceDateTime": "2026-05-28"}, "2026-05-28"),
+    ({"authoredOn": "2025-04-10", "occurrenceDateTime": "soon", "occurrenceTiming": {"event": 7}}, "2025-04-10"),
+    ({"authoredOn": "2025", "occurrencePeriod": {"start": "2026"}}, "2026"),
+    ({"authoredOn": "yesterday"}, None),
+    ({}, None),
+]
+
+
+@pytest.mark.parametrize(("said", "day"), WHEN)
+def test_an_order_is_as_late_as_the_latest_day_it_names(said: Json, day: str | None) -> None:
+    (read,) = read_orders([service_request(**said)], PATIENT).orders
+    assert read.dated == parse_partial_date(day)
+
+
+def test_of_inexact_days_an_order_is_as_late_as_it_must_and_as_it_may_be() -> None:
+    (read,) = read_orders([service_request(authoredOn="2026", occurrenceDateTime="2026-05")], PATIENT).orders
+    assert read.dated == PartialDate(date(2026, 5, 1), date(2026, 12, 31))
+
+
+@pytest.mark.parametrize("element", ["performed", "occurrence"])
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ("DateTime", "2026-03-10"),
+        ("Period", {"start": "2026-03-09", "end": "2026-03-10"}),
+        ("Period", {"start": "2026-03-10"}),
+    ],
+)
+def test_what_was_done_is_dated_in_r4_and_r5_as_an_order_is(element: str, named: str, said: object) -> None:
+    (read,) = done_orders([procedure(CPT, "77049") | {f"{element}{named}": said}], PATIENT).orders
+    assert (read.dated, images_by_mri(read)) == (parse_partial_date("2026-03-10"), True)
+
+
+def test_a_procedure_that_was_not_done_is_none_and_another_patients_is_said_to_be_left_out() -> None:
+    read = done_orders(bundle(procedure(CPT, "77049", patient_id="p2")), PATIENT)
+    assert read == Orders(problems=("left out 1 procedure of another patient",))
+    assert done_orders([procedure(CPT, "77049") | {"status": "not-done"}], PATIENT) == Orders()
+
+
+def test_withdrawn_orders_are_no_orders() -> None:
     requests = [service_request(status=status) for status in ("revoked", "entered-in-error")]
-    assert read_orders(bundle(*requests, service_request(doNotPerform=True)), PATIENT).orders == ()
+    assert read_orders(bundle(*requests), PATIENT).orders == ()
+
+
+def test_a_prohibition_screens_nobody_and_works_nothing_up_and_is_known_to_be_one() -> None:
+    kinds = {"77067": screens, "77066": lambda read: is_other_mammography(read, USUAL), "77049": images_by_mri}
+    for code, asks in kinds.items():
+        ordered, forbidden = read_orders(
+            [service_request(code), service_request(code, doNotPerform=True)], PATIENT
+        ).orders
+        assert (asks(ordered), ordered.do_not_perform) == (True, False)
+        assert (asks(forbidden), forbidden.do_not_perform) == (code == "77049", True)
 
 
 def test_an_order_of_unknown_status_is_still_an_order() -> None:
@@ -161,13 +222,34 @@ def test_orders_that_could_not_be_looked_up_are_not_none(answer: object) -> None
 
 def test_drafts_are_the_service_requests_among_the_draft_orders() -> None:
     drug = {"resourceType": "MedicationRequest", "id": "o1", "status": "draft"}
-    drafts = draft_orders(context(drug, service_request(), {"resourceType": "Medication", "id": "m"}, None))
-    assert [draft.reference for draft in drafts] == ["ServiceRequest/o1"]
+    read = draft_orders(context(drug, service_request(), {"resourceType": "Medication", "id": "m"}))
+    assert [draft.order.resource for draft in read.drafts] == ["ServiceRequest/o1"]
+    assert read.problems == ()
 
 
 def test_a_draft_may_lack_its_subject_but_not_name_another_patient() -> None:
-    drafts = draft_orders(context(service_request(subject=None), service_request(patient_id="p2", id="o2")))
-    assert [draft.reference for draft in drafts] == ["ServiceRequest/o1"]
+    read = draft_orders(context(service_request(subject=None), service_request(patient_id="p2", id="o2")))
+    assert [draft.order.resource for draft in read.drafts] == ["ServiceRequest/o1"]
+
+
+GROUP = {"resourceType": "RequestGroup", "id": "g", "contained": [service_request("77049")]}
+
+
+@pytest.mark.parametrize(
+    ("others", "more", "problem"),
+    [
+        ([outcome(), {}], {}, "the EHR answered with an error (error, exception)"),
+        ([{}, None], {}, "2 entries could not be read"),
+        ([], {"total": 5}, "it counts 5 results but holds 1, so it is not complete"),
+        ([], {"link": [{"relation": "next", "url": "x"}]}, "further pages were not read, so it is not complete"),
+        ([GROUP], {}, "left out 1 group of orders, unread"),
+        ([GROUP, bundle(service_request("77049"))], {}, "left out 2 groups of orders, unread"),
+    ],
+)
+def test_what_was_not_read_of_the_drafts_is_said(others: list[Any], more: Json, problem: str) -> None:
+    read = draft_orders({"patientId": PATIENT, "draftOrders": bundle(service_request(), *others, **more)})
+    assert [draft.order.resource for draft in read.drafts] == ["ServiceRequest/o1"]
+    assert read.problems[0] == f"draft orders: {problem}"
 
 
 @pytest.mark.parametrize("broken", [None, "x", {}, outcome()])
@@ -182,7 +264,36 @@ def test_draft_orders_that_are_no_bundle_are_a_problem(broken: object) -> None:
 )
 def test_a_selection_names_its_draft_in_every_form_met(selection: str) -> None:
     given = context(service_request(), service_request(id="o2"), selections=[selection])
-    assert [draft.reference for draft in selected(draft_orders(given), given)] == ["ServiceRequest/o1"]
+    assert [draft.order.resource for draft in selected(draft_orders(given).drafts, given)] == ["ServiceRequest/o1"]
+
+
+@pytest.mark.parametrize(
+    ("full_url", "own_id", "selection"),
+    [
+        ("urn:uuid:a-1", None, "urn:uuid:a-1"),
+        ("https://ehr.example/fhir/ServiceRequest/o1", None, "ServiceRequest/o1"),
+        ("https://ehr.example/fhir/ServiceRequest/o1", None, "https://ehr.example/fhir/ServiceRequest/o1"),
+        ("urn:uuid:a-1", "o1", "ServiceRequest/o1"),
+        (None, "unsaved_1", "ServiceRequest/unsaved_1"),
+        (None, "unsaved_1", "unsaved_1"),
+    ],
+)
+def test_a_draft_that_is_not_saved_yet_is_known_by_its_fullurl_or_whatever_id_it_has(
+    full_url: str | None, own_id: str | None, selection: str
+) -> None:
+    given = context(service_request(id="other"), selections=[selection])
+    given["draftOrders"]["entry"].append({"fullUrl": full_url, "resource": service_request("77049", id=own_id)})
+    (draft,) = selected(draft_orders(given).drafts, given)
+    assert images_by_mri(draft.order)
+    assert unmatched_selections(given) == 0
+
+
+def test_selections_that_name_no_draft_of_whatever_kind_are_counted() -> None:
+    drug = {"resourceType": "MedicationRequest", "id": "m1"}
+    named = ["ServiceRequest/o1", "MedicationRequest/m1", "m1"]
+    strangers: list[Any] = ["ServiceRequest/m1", "urn:uuid:9", "", None, {}]
+    given = context(service_request(), drug, {}, selections=named + strangers)
+    assert unmatched_selections(given) == len(strangers)
 
 
 @pytest.mark.parametrize(
@@ -190,14 +301,15 @@ def test_a_selection_names_its_draft_in_every_form_met(selection: str) -> None:
 )
 def test_what_is_not_selected_is_not_asked_about(selections: object) -> None:
     given = context(service_request(), service_request(id=None), selections=selections)
-    assert selected(draft_orders(given), given) == ()
+    assert selected(draft_orders(given).drafts, given) == ()
 
 
 @pytest.mark.parametrize("kind", ["ProcedureRequest", "ReferralRequest", "DiagnosticOrder", "DiagnosticRequest"])
-def test_orders_before_r4_are_refused_and_never_taken_for_none(kind: str) -> None:
-    older = bundle(service_request(), {**service_request(), "resourceType": kind})
+def test_orders_before_r4_are_unread_as_drafts_refused_and_never_taken_for_none(kind: str) -> None:
+    older = bundle(service_request(), {**service_request(), "resourceType": kind}, outcome())
 
-    with pytest.raises(ResourceProblem, match="before R4"):
-        read_orders(older, PATIENT)
+    read = read_orders(older, PATIENT)
+    assert (read.orders, read.before_r4) == ((), True)
+    assert "before R4" in read.problems[0]
     with pytest.raises(ResourceProblem, match="before R4"):
         draft_orders({"patientId": PATIENT, "draftOrders": older})

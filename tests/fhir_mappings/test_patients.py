@@ -51,6 +51,25 @@ def test_any_sign_of_death_counts(deceased: dict[str, Any], expected: bool) -> N
     assert read_patient(patient(**deceased), PATIENT).deceased is expected
 
 
+@pytest.mark.parametrize(
+    ("said", "replaced", "inactive"),
+    [
+        ({}, False, False),
+        ({"active": True}, False, False),
+        ({"active": None, "link": None}, False, False),
+        ({"active": False}, False, True),
+        ({"active": "false"}, False, True),
+        ({"link": [{"type": "replaced-by", "other": {"reference": "Patient/p2"}}]}, True, False),
+        ({"link": [{"type": "seealso"}, {"type": "replace"}]}, True, False),
+        ({"link": {"type": "replaced-by"}, "active": False}, True, True),
+        ({"link": [{"type": "replaces"}, {"type": "refer"}, {"type": 1}, "x"]}, False, False),
+    ],
+)
+def test_a_record_tells_whether_another_one_is_to_be_used(said: dict[str, Any], replaced: bool, inactive: bool) -> None:
+    read = read_patient(patient(**said), PATIENT)
+    assert (read.replaced, read.inactive) == (replaced, inactive)
+
+
 @pytest.mark.parametrize("resource", [None, "x", [], {}, {"resourceType": "Person", "id": PATIENT}, bundle(patient())])
 def test_what_is_no_patient_is_refused(resource: object) -> None:
     with pytest.raises(ResourceProblem, match="not a FHIR Patient"):

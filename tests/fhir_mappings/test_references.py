@@ -123,6 +123,16 @@ def test_two_different_study_uids_are_ambiguous_in_any_order() -> None:
     assert study_uid({"identifier": found[:2]}) == "1.2.3.4"
 
 
+def test_an_identifier_that_is_marked_as_old_is_none() -> None:
+    old, now = {"use": "old", "system": "urn:dicom:uid", "value": "urn:oid:1.2.3.9"}, {"value": "1.2.3.4"}
+    assert study_uid({"identifier": [old, {**old, "use": "official", "value": "1.2.3.4"}]}) == "1.2.3.4"
+    assert study_uid({"identifier": [old, now]}) == "1.2.3.4"
+    assert study_uid({"identifier": [old]}) is None
+    kept, withdrawn = {"type": ACSN, "value": "A1"}, {"type": ACSN, "value": "A2", "use": "old"}
+    assert accession_number({"identifier": [withdrawn, kept]}) == "A1"
+    assert accession_number({"identifier": [withdrawn]}) is None
+
+
 def test_an_identifier_in_the_dicom_system_decides_over_other_oids() -> None:
     report = {"system": "urn:ietf:rfc:3986", "value": "urn:oid:1.2.3.9"}
     assert study_uid({"identifier": [report, {"system": "urn:dicom:uid", "value": "urn:oid:1.2.3.4"}]}) == "1.2.3.4"

@@ -13,7 +13,7 @@ from fhir_mappings.codes import CPT, Coding
 from fhir_mappings.dates import PartialDate
 from fhir_mappings.histories import BreastHistory
 from fhir_mappings.imaging_studies import ExamReference, ImagingHistory
-from fhir_mappings.orders import Draft, Order
+from fhir_mappings.orders import Draft, Order, Orders
 from fhir_mappings.patients import Patient, Sex
 from hooks.call import Call
 from hooks.case import MriPolicy
@@ -53,14 +53,17 @@ def chart(
     birth: PartialDate | None = exact(date(1974, 2, 1)),  # noqa: B008 - frozen
     sex: Sex = Sex.FEMALE,
     deceased: bool = False,
+    replaced: bool = False,
+    inactive: bool = False,
     history: BreastHistory | Unread = BreastHistory(False, False),  # noqa: B008 - frozen
-    mri_orders: tuple[Order, ...] | Unread = (),
+    mri_orders: Orders = Orders(),  # noqa: B008 - frozen
     exams: ImagingHistory = ImagingHistory(()),  # noqa: B008 - frozen
     problems: tuple[str, ...] = (),
 ) -> Chart:
     """The chart of a woman of 52 whose records were all read and hold nothing that stops an MRI."""
-    patient, circumstances = Patient("p1", birth, sex, deceased), Circumstances(not_asked=NOT_ASKED)
-    return Chart(patient, exams, history, mri_orders, (), circumstances, problems)
+    patient = Patient("p1", birth, sex, deceased, replaced=replaced, inactive=inactive)
+    circumstances = Circumstances(not_asked=NOT_ASKED)
+    return Chart(patient, exams, history, mri_orders, Orders(), circumstances, problems)
 
 
 def exam_reference() -> ExamReference:
@@ -109,14 +112,17 @@ def pending(day: date | None = date(2026, 5, 3), problem: str | None = None) -> 
     return PendingExam("1.2.98", day, problem)
 
 
-def order(code: str = MRI, *, authored: PartialDate | None = None, status: str = "active") -> Order:
+def order(
+    code: str = MRI, *, dated: PartialDate | None = None, status: str = "active", do_not_perform: bool = False
+) -> Order:
     """An order with one CPT code."""
-    return Order("ServiceRequest/o1", (Coding(CPT, code),), status, "order", authored)
+    coded = (Coding(CPT, code),)
+    return Order("ServiceRequest/o1", coded, status, "order", dated, do_not_perform=do_not_perform)
 
 
-def draft(code: str = MRI, reference: str = "ServiceRequest/d1") -> Draft:
+def draft(code: str = MRI, *, do_not_perform: bool = False) -> Draft:
     """A draft of the session with one CPT code."""
-    return Draft(reference, order(code, status="draft"))
+    return Draft(frozenset({"ServiceRequest/d1"}), order(code, status="draft", do_not_perform=do_not_perform))
 
 
 def service_request(code: object, id_: str = "d1", patient_id: str = "p1") -> dict[str, Any]:

@@ -8,6 +8,7 @@ from datetime import date
 from fhir_mappings.chart import Chart, Unread
 from fhir_mappings.histories import BreastHistory
 from fhir_mappings.imaging_studies import ImagingHistory
+from fhir_mappings.orders import Orders
 from fhir_mappings.patients import Sex
 from hooks.cards import CardKind
 from model.domain import AcquisitionDevice, Assessment, ImageType, ScoredExam, Trajectory
@@ -54,15 +55,16 @@ ONE_DAY = history_of({2025: 0.019, 2026: 0.025}, scored(0.012, study_uid="1.2.77
 CASES: dict[str, tuple[CardKind, Chart, Assessment]] = {
     "rising over six years": (CardKind.MRI_SUGGESTED, chart(), Assessment(history_of())),
     "a single exam": (CardKind.MRI_SUGGESTED, chart(), one_exam()),
-    "MRI orders unread": (CardKind.MRI_SUGGESTED, chart(mri_orders=Unread("no answer")), Assessment(history_of())),
+    "MRI orders unread": (CardKind.MRI_SUGGESTED, chart(mri_orders=Orders(problems=("no answer",))), one_exam()),
     "history unread": (CardKind.MRI_SUGGESTED, chart(history=Unread("no access")), Assessment(history_of())),
     "34 years and 11 months": (CardKind.OVER_WITHOUT_MRI, YOUNG, Assessment(history_of())),
     "no birth date": (CardKind.OVER_WITHOUT_MRI, chart(birth=None), Assessment(history_of())),
-    "MRI ordered": (CardKind.OVER_WITHOUT_MRI, chart(mri_orders=(order(authored=exact(TODAY)),)), one_exam()),
+    "MRI ordered": (CardKind.OVER_WITHOUT_MRI, chart(mri_orders=Orders((order(dated=exact(TODAY)),))), one_exam()),
     "earlier cancer": (CardKind.OVER_WITHOUT_MRI, chart(history=BreastHistory(True, False)), one_exam()),
     "mastectomy": (CardKind.OVER_WITHOUT_MRI, chart(history=BreastHistory(False, True)), one_exam()),
     "a man": (CardKind.OVER_WITHOUT_MRI, chart(sex=Sex.MALE), one_exam()),
     "deceased": (CardKind.OVER_WITHOUT_MRI, chart(deceased=True), one_exam()),
+    "record replaced": (CardKind.OVER_WITHOUT_MRI, chart(replaced=True), one_exam()),
     "an old score": (CardKind.OVER_WITHOUT_MRI, chart(), one_exam(scored(day=date(2021, 5, 3)))),
     "below": (CardKind.NOT_OVER, chart(), Assessment(history_of({2025: 0.0121, 2026: 0.012}))),
     "falling": (CardKind.NOT_OVER, chart(), Assessment(history_of({2025: 0.03, 2026: 0.012}))),

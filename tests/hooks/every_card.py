@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import cache
 
 from fhir_mappings.chart import Chart
@@ -12,6 +12,7 @@ from fhir_mappings.circumstances import Circumstance, Circumstances
 from fhir_mappings.codes import Coding
 from fhir_mappings.dates import PartialDate
 from fhir_mappings.histories import BreastHistory
+from fhir_mappings.orders import Orders
 from fhir_mappings.patients import Sex
 from fhir_mappings.unread import Unread
 from hooks import SERVICES
@@ -50,6 +51,7 @@ from tests.hooks.cases import CASES, EARLIER_OVER, EARLIER_UNDER
 from tests.hooks.gate import refusals
 
 SILENT_EHR = Unread("the EHR did not answer")
+ORDERS_UNREAD = Orders(problems=(SILENT_EHR.why,))
 LAST_YEAR = PartialDate(date(2025, 1, 1), date(2025, 12, 31))
 MAY_BE_35 = PartialDate(date(1991, 1, 1), date(1991, 12, 31))
 
@@ -74,6 +76,11 @@ def noted(present: frozenset[Circumstance], unread: frozenset[Circumstance] = fr
     return replace(chart(), circumstances=Circumstances(present, dict.fromkeys(unread, SILENT_EHR.why)))
 
 
+def diagnosed(orders: Orders) -> Chart:
+    """A chart with these orders of diagnostic mammograms."""
+    return replace(chart(), diagnostic_orders=orders)
+
+
 def charts() -> Mapping[str, Chart]:
     """Every answer of every rule that looks at the chart, and everything that is only to be noted."""
     everything = frozenset(Circumstance)
@@ -82,6 +89,8 @@ def charts() -> Mapping[str, Chart]:
         "sites with codes for everything": replace(chart(), circumstances=Circumstances()),
         **{f"sex {sex}": chart(sex=sex) for sex in Sex},
         "deceased": chart(deceased=True),
+        "record replaced": chart(replaced=True),
+        "record inactive": chart(inactive=True),
         "no birth date": chart(birth=None),
         "34 years old": chart(birth=exact(date(1992, 1, 1))),
         "34 or 35 years old": chart(birth=MAY_BE_35),
@@ -93,19 +102,24 @@ def charts() -> Mapping[str, Chart]:
             history=BreastHistory(False, False, ("left out 1 condition that named no patient",))
         ),
         "history unread": chart(history=SILENT_EHR),
-        "MRI lately": chart(mri_orders=(order(authored=exact(TODAY)),)),
-        "MRI of last year": chart(mri_orders=(order(authored=LAST_YEAR),)),
-        "MRI, no date": chart(mri_orders=(order(),)),
-        "MRI orders unread": chart(mri_orders=SILENT_EHR),
-        "diagnostic mammogram": replace(chart(), diagnostic_orders=(order(DIAGNOSTIC, authored=exact(TODAY)),)),
-        "diagnostic mammogram, no date": replace(chart(), diagnostic_orders=(order(DIAGNOSTIC),)),
-        "diagnostic mammograms unread": replace(chart(), diagnostic_orders=SILENT_EHR),
+        "MRI lately": chart(mri_orders=Orders((order(dated=exact(TODAY)),))),
+        "MRI of last year": chart(mri_orders=Orders((order(dated=LAST_YEAR),))),
+        "MRI, no date": chart(mri_orders=Orders((order(),))),
+        "MRI not to be done": chart(mri_orders=Orders((order(do_not_perform=True),))),
+        "MRI orders unread": chart(mri_orders=ORDERS_UNREAD),
+        "orders before R4": chart(mri_orders=replace(ORDERS_UNREAD, before_r4=True)),
+        "diagnostic mammogram": diagnosed(Orders((order(DIAGNOSTIC, dated=exact(TODAY)),))),
+        "diagnostic mammogram, no date": diagnosed(Orders((order(DIAGNOSTIC),))),
+        "diagnostic mammograms unread": diagnosed(ORDERS_UNREAD),
         **{f"{one} on record": noted(frozenset({one})) for one in Circumstance},
         **{f"{one} unread": noted(frozenset(), frozenset({one})) for one in Circumstance},
         "left out": chart(problems=("left out 1 order of another patient",)),
         "all on record": replace(noted(everything), history=BreastHistory(True, True)),
         "all unread": replace(
-            noted(frozenset(), everything), history=SILENT_EHR, mri_orders=SILENT_EHR, diagnostic_orders=SILENT_EHR
+            noted(frozenset(), everything),
+            history=SILENT_EHR,
+            mri_orders=ORDERS_UNREAD,
+            diagnostic_orders=ORDERS_UNREAD,
         ),
     }
 
@@ -147,7 +161,10 @@ REQUESTS = {
     "order-sign": HookRequest.from_json(order_sign_body()),
     "patient-view": HookRequest.from_json(patient_view_body()),
 }
-WITH_MRI = HookRequest.from_json(order_select_body(service_request(SCREENING), service_request(MRI, "d2")))
+WITH_OTHERS = [
+    HookRequest.from_json(order_select_body(service_request(SCREENING), service_request(code, "d2")))
+    for code in (MRI, DIAGNOSTIC)
+]
 FEW_CHARTS = ("nothing on record", "34 years old", "all unread")
 FEW_ASSESSMENTS = ("rising over six years", "below", "three views", "exams nobody assessed")
 
@@ -163,7 +180,7 @@ def answered(
     """The cards of one call."""
     asked = request or REQUESTS[service.hook]
     call = Call(asked, patient_chart, assessment, site, TODAY, numbered(), earlier)
-    recommendation = call.recommendation(() if service.hook == "patient-view" else drafts(asked))
+    recommendation = call.recommendation(() if service.hook == "patient-view" else drafts(asked).drafts)
     return (Told(service, call, recommendation, card) for card in service.answer(call))
 
 
@@ -171,7 +188,7 @@ def shown_before(assessment: Assessment, *, overridden: bool) -> tuple[EarlierCa
     """Cards of every kind about the exam that the next one is about."""
     exam = latest_scored(assessment) or newest_exam(assessment)
     uid, day = exam.study_uid if exam else None, TODAY if overridden else None
-    return tuple(EarlierCard(kind, uid, TODAY, day) for kind in CardKind)
+    return tuple(EarlierCard(kind, uid, datetime(2026, 5, 20, 9, tzinfo=UTC), day) for kind in CardKind)
 
 
 def of_every_chart() -> Iterator[Told]:
@@ -202,8 +219,13 @@ def of_every_service_and_site() -> Iterator[Told]:
                     yield from answered(service, chart(), assessment, site, earlier=earlier)
 
 
+def of_other_drafts() -> Iterator[Told]:
+    """A screening order with another one beside it."""
+    for request in WITH_OTHERS:
+        yield from answered(SERVICES[0], chart(), assessments()["rising over six years"], RESEARCH, request)
+
+
 @cache
 def every_card() -> tuple[Told, ...]:
     """The whole family."""
-    with_mri = answered(SERVICES[0], chart(), assessments()["rising over six years"], RESEARCH, WITH_MRI)
-    return (*of_every_chart(), *of_every_assessment(), *of_every_service_and_site(), *with_mri)
+    return (*of_every_chart(), *of_every_assessment(), *of_every_service_and_site(), *of_other_drafts())

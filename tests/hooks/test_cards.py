@@ -290,6 +290,12 @@ def test_a_card_below_the_threshold_still_tells_what_makes_the_score_doubtful() 
     assert "more than 24 months ago" in detail
 
 
+@pytest.mark.parametrize("risk", [0.01, 0.066])
+def test_a_score_on_a_record_that_was_replaced_says_which_record_to_use(risk: float) -> None:
+    detail = only_card(chart(replaced=True), one_exam(scored(risk))).detail
+    assert "**not met**: This patient record was replaced by another one. Use the record that replaced it." in detail
+
+
 def test_the_table_is_newest_first_with_the_reasons_of_exams_without_a_score() -> None:
     assessment = Assessment(EARLIER_OVER, (refused(),), (pending(date(2023, 5, 3)), pending(None, "No study UID.")))
     rows = [row for row in only_card(chart(), assessment).detail.splitlines() if row.startswith("| ")][2:]

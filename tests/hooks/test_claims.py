@@ -41,7 +41,7 @@ from tests.hooks.every_card import (
 )
 
 T = TypeVar("T")
-NEVER = {(Rule.LIVING, None), (Rule.NEWEST_EXAM, False)}
+NEVER = {(Rule.LIVING, None), (Rule.RECORD, None), (Rule.NEWEST_EXAM, False)}
 """The answers that no chart leads to."""
 
 

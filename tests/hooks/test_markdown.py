@@ -5,12 +5,21 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hooks.markdown import bullets, escape, link, paragraphs, plain, table
+
+# GitHub Flavored Markdown 0.29, "Autolinks (extension)": what becomes a link without any markup.
+BARE_LINKS = re.compile(r"(?i)www\.|://|[a-z0-9._+-]@[a-z0-9_-]")
+
+
+def links_in(shown: str) -> list[str]:
+    """What a renderer of GitHub's would make links of: it looks at the text without its entities and backslashes."""
+    return BARE_LINKS.findall(re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", unescape(shown)))
 
 
 @pytest.mark.parametrize(
@@ -22,6 +31,10 @@ from hooks.markdown import bullets, escape, link, paragraphs, plain, table
         ("**bold** `code`", "\\*\\*bold\\*\\* \\`code\\`"),
         ("one\r\ntwo\u2028three", "one two three"),
         ("\"quoted\" & 'so'", "&quot;quoted&quot; &amp; &#x27;so&#x27;"),
+        ("mailto:a@evil.example", "mailto:a@ evil.example"),
+        ("xmpp:a\\@_evil.example/x", "xmpp:a\\\\@ \\_evil.example/x"),
+        ("4 views @ 3D", "4 views @ 3D"),
+        ("WWW.evil.example", "WWW .evil.example"),
     ],
 )
 def test_S16_markup_from_outside_is_shown_and_never_obeyed(outside: str, shown: str) -> None:
@@ -33,7 +46,23 @@ def test_S16_nothing_from_outside_makes_a_tag_a_cell_a_line_or_a_link(text: str)
     shown = escape(text)
     unescaped = re.sub(r"\\.", "", shown.replace("&#x27;", ""))
     assert not set(unescaped) & set("<>|[]`*_~\n\r\\")
-    assert "://" not in shown
+    assert links_in(shown) == []
+
+
+@pytest.mark.parametrize("text", ["www.a", "http://a", "ftp\\://a", "a@b", "a&#64;b", "a\\@b", "a@\\_b", "mailto:a@b"])
+def test_the_check_for_links_sees_each_of_their_kinds(text: str) -> None:
+    assert links_in(text)
+
+
+PIECES = st.sampled_from(
+    ["a", "b.c", "@", ".", "_", "-", "www", ":", "/", "//", "mailto:", "xmpp:", "http", " ", "<", "&#64;", "\\"]
+)
+
+
+@given(pieces=st.lists(PIECES, max_size=12))
+def test_S16_no_address_from_outside_becomes_a_link_whether_it_is_escaped_or_not(pieces: list[str]) -> None:
+    assert links_in(escape("".join(pieces))) == []
+    assert links_in(plain("".join(pieces))) == []
 
 
 @given(text=st.text())

@@ -63,8 +63,21 @@ def test_Q12_a_screening_draft_that_is_not_selected_is_background() -> None:
 
 
 @pytest.mark.parametrize("selections", [(), ("MedicationRequest/d1",), (7, None), ("",)])
-def test_a_selection_of_nothing_known_needs_no_answer(selections: tuple[object, ...]) -> None:
+def test_a_selection_of_nothing_known_needs_no_answer_and_the_log_counts_it(
+    selections: tuple[object, ...], caplog: pytest.LogCaptureFixture
+) -> None:
     assert is_concerned(order_select(selections=selections)) is False
+    told = f"order-select: selections that name none of the draft orders: {len(selections)}"
+    assert caplog.messages == ([told] if selections else [])
+
+
+@pytest.mark.parametrize(("full_url", "is_named"), [("urn:uuid:a-1", True), (None, False), ("urn:uuid:a-2", False)])
+def test_a_draft_that_has_no_id_yet_is_selected_by_its_fullurl(full_url: str | None, is_named: bool) -> None:
+    body = order_select_body(selections=("urn:uuid:a-1",))
+    (entry,) = body["context"]["draftOrders"]["entry"]
+    del entry["resource"]["id"]
+    entry["fullUrl"] = full_url
+    assert is_concerned(HookRequest.from_json(body)) is is_named
 
 
 def test_a_draft_for_another_patient_is_none_of_this_calls_business() -> None:
@@ -131,6 +144,23 @@ def test_the_answer_offers_an_mri_order_and_a_risk_assessment() -> None:
 def test_an_mri_drafted_but_not_selected_is_not_suggested_again() -> None:
     (card,) = answered(order_select(service_request(SCREENING, "d1"), service_request(MRI, "d2")))
     assert card.summary.endswith("breast MRI already in the draft orders")
+
+
+def test_a_prohibition_of_screening_is_none_of_our_business() -> None:
+    assert is_concerned(order_select(service_request(SCREENING) | {"doNotPerform": True})) is False
+
+
+def test_a_draft_that_could_not_be_read_may_be_an_mri_and_the_card_says_so() -> None:
+    (card,) = answered(order_select(service_request(SCREENING), {}))
+    assert "Whether a breast MRI of the last 12 months is on record is not known" in card.detail
+    assert "Whether a diagnostic mammogram about the judged exam or since is on record is not known" in card.detail
+    assert card.detail.count("draft orders: 1 entry could not be read") == 1
+
+
+def test_an_mri_among_the_drafts_is_not_suggested_again_whatever_draft_was_not_read() -> None:
+    (card,) = answered(order_select(service_request(SCREENING), service_request(MRI, "d2"), {}))
+    assert card.summary.endswith("breast MRI already in the draft orders")
+    assert "draft orders: 1 entry could not be read" in card.detail
 
 
 def test_a_patient_without_exams_gets_no_card() -> None:

@@ -16,7 +16,7 @@ from fhir_mappings.circumstances import Circumstance, Circumstances
 from fhir_mappings.dates import PartialDate
 from fhir_mappings.histories import BreastHistory
 from fhir_mappings.imaging_studies import ImagingHistory
-from fhir_mappings.orders import Draft, Order, usual_order_codes
+from fhir_mappings.orders import Draft, Order, Orders, usual_order_codes
 from fhir_mappings.patients import Sex
 from hooks.policy import Comparator, Finding, MriPolicy, PolicyError, Recommendation, Rule, recommend
 from model.domain import Assessment, ImageType
@@ -145,6 +145,22 @@ def test_a_deceased_patient_gets_no_suggestion() -> None:
 
 
 @pytest.mark.parametrize(
+    ("record", "reason", "instead"),
+    [
+        ({"replaced": True}, "patient record was replaced", "Use the record that replaced it."),
+        ({"inactive": True}, "patient record is inactive", "Find out which record of the patient is in use."),
+        ({"replaced": True, "inactive": True}, "patient record was replaced", "Use the record that replaced it."),
+    ],
+)
+def test_a_record_that_is_not_in_use_gets_its_score_and_no_suggestion_and_says_where_to_go(
+    record: dict[str, Any], reason: str, instead: str
+) -> None:
+    decided = decide(chart(**record, birth=exact(date(1992, 1, 1))))
+    assert (decided.suggest_mri, decided.over_threshold) == (False, True)
+    assert [(found.reason, found.instead) for found in decided.obstacles[:1]] == [(reason, instead)]
+
+
+@pytest.mark.parametrize(
     ("history", "met", "suggested"),
     [
         (BreastHistory(False, False), True, True),
@@ -167,37 +183,72 @@ def test_cancer_dcis_and_mastectomy_stop_the_suggestion_and_an_unread_history_is
 LAST_YEAR = PartialDate(date(2025, 1, 1), date(2025, 12, 31))
 
 
+UNREAD = ("the EHR did not answer",)
+
+
 @pytest.mark.parametrize(
     ("orders", "met", "suggested"),
     [
         pytest.param((), True, True, id="none"),
-        pytest.param((order(authored=exact(date(2025, 5, 20))),), False, False, id="twelve months ago to the day"),
-        pytest.param((order(authored=exact(date(2025, 5, 19))),), True, True, id="a day more than twelve months ago"),
-        pytest.param((order(authored=exact(TODAY), status="completed"),), False, False, id="done today"),
-        pytest.param((order(authored=LAST_YEAR),), None, False, id="some day of last year"),
+        pytest.param((order(dated=exact(date(2025, 5, 20))),), False, False, id="twelve months ago to the day"),
+        pytest.param((order(dated=exact(date(2025, 5, 19))),), True, True, id="a day more than twelve months ago"),
+        pytest.param((order(dated=exact(TODAY), status="completed"),), False, False, id="done today"),
+        pytest.param((order(dated=LAST_YEAR),), None, False, id="some day of last year"),
         pytest.param((order(),), None, False, id="open, no date"),
         pytest.param((order(status="completed"),), None, False, id="completed, no date"),
-        pytest.param(
-            (order(authored=LAST_YEAR), order(authored=exact(TODAY))), False, False, id="one of two is recent"
-        ),
-        pytest.param(Unread("the EHR did not answer"), None, True, id="could not be read"),
+        pytest.param((order(dated=LAST_YEAR), order(dated=exact(TODAY))), False, False, id="one of two is recent"),
     ],
 )
-def test_a_breast_mri_of_the_last_twelve_months_stops_a_second_one(
-    orders: tuple[Order, ...] | Unread, met: bool | None, suggested: bool
+def test_a_breast_mri_of_the_last_twelve_months_stops_a_second_one_whatever_else_was_not_read(
+    orders: tuple[Order, ...], met: bool | None, suggested: bool
 ) -> None:
-    decided = decide(chart(mri_orders=orders))
-    assert (finding(decided, Rule.BREAST_MRI).met, decided.suggest_mri) == (met, suggested)
+    whole, in_part = (decide(chart(mri_orders=Orders(orders, problems))) for problems in ((), UNREAD))
+    assert (finding(whole, Rule.BREAST_MRI).met, whole.suggest_mri) == (met, suggested)
+    assert (finding(in_part, Rule.BREAST_MRI).met, in_part.suggest_mri) == (None if met else met, suggested)
+
+
+@pytest.mark.parametrize(
+    "dated", [pytest.param(exact(date(2025, 5, 20)), id="lately"), LAST_YEAR, pytest.param(None, id="no date")]
+)
+def test_an_order_that_no_breast_mri_is_to_be_done_stops_the_suggestion_and_says_so(dated: PartialDate | None) -> None:
+    decided = decide(chart(mri_orders=Orders((order(dated=dated, do_not_perform=True),))))
+    assert [found.reason for found in decided.obstacles] == ["breast MRI ordered not to be done"]
+
+
+def test_a_decision_against_a_breast_mri_ends_as_an_order_for_one_does() -> None:
+    past = order(dated=exact(date(2025, 5, 19)), do_not_perform=True)
+    assert decide(chart(mri_orders=Orders((past,)))).suggest_mri is True
 
 
 def test_mri_orders_that_could_not_be_read_are_owned_up_to() -> None:
-    decided = decide(chart(mri_orders=Unread("the EHR did not answer")))
-    assert decided.unknowns == ("Breast MRI orders could not be read: the EHR did not answer.",)
+    decided = decide(chart(mri_orders=Orders(problems=UNREAD)))
+    assert decided.suggest_mri is True
+    assert decided.unknowns == (
+        "Whether a breast MRI of the last 12 months is on record is not known: orders, drafts or procedures could not "
+        "be read in full.",
+    )
+
+
+def test_no_order_is_suggested_to_an_ehr_whose_orders_are_older_than_r4() -> None:
+    decided = decide(chart(mri_orders=Orders(problems=UNREAD, before_r4=True)))
+    assert finding(decided, Rule.BREAST_MRI).met is None
+    assert [found.reason for found in decided.obstacles] == ["orders of FHIR before R4 are not read"]
 
 
 def test_a_breast_mri_among_the_drafts_stops_a_second_one_selected_or_not() -> None:
     assert decide(drafts=(draft(SCREENING), draft())).suggest_mri is False
-    assert decide(drafts=(draft(SCREENING), draft(DIAGNOSTIC))).suggest_mri is True
+    assert decide(drafts=(draft(SCREENING), draft(SCREENING))).suggest_mri is True
+
+
+def test_a_draft_that_no_breast_mri_is_to_be_done_stops_the_suggestion_and_says_so() -> None:
+    decided = decide(drafts=(draft(SCREENING), draft(do_not_perform=True)))
+    assert [found.reason for found in decided.obstacles] == ["breast MRI ordered not to be done"]
+
+
+def test_a_diagnostic_mammogram_among_the_drafts_stops_the_suggestion() -> None:
+    decided = decide(drafts=(draft(SCREENING), draft(DIAGNOSTIC)))
+    assert [found.reason for found in decided.obstacles] == ["diagnostic mammogram in the draft orders"]
+    assert decide(drafts=(draft(SCREENING), draft(DIAGNOSTIC, do_not_perform=True))).suggest_mri is True
 
 
 @pytest.mark.parametrize(
@@ -275,7 +326,7 @@ def test_a_suggestion_needs_every_rule_to_hold(
         deceased=deceased,
         birth=exact(born),
         history=BreastHistory(cancer, False),
-        mri_orders=(order(authored=exact(TODAY)),) if is_ordered else (),
+        mri_orders=Orders((order(dated=exact(TODAY)),) if is_ordered else ()),
     )
     expected = (
         sex is Sex.FEMALE
@@ -348,8 +399,12 @@ def test_what_is_only_to_be_known_stops_nothing_and_is_said(circumstance: Circum
     assert any("on record" in said for said in known.unknowns)
 
 
+def diagnosed(*orders: Order) -> Chart:
+    return replace(chart(), diagnostic_orders=Orders(orders))
+
+
 @pytest.mark.parametrize(
-    ("authored", "status", "met"),
+    ("dated", "status", "met"),
     [
         pytest.param(exact(date(2026, 5, 10)), "active", False, id="after the judged exam"),
         pytest.param(exact(date(2025, 11, 4)), "active", False, id="180 days before it"),
@@ -362,15 +417,14 @@ def test_what_is_only_to_be_known_stops_nothing_and_is_said(circumstance: Circum
     ],
 )
 def test_a_diagnostic_mammogram_that_is_or_may_be_about_the_judged_exam_stops_the_suggestion(
-    authored: PartialDate | None, status: str, met: bool | None
+    dated: PartialDate | None, status: str, met: bool | None
 ) -> None:
-    diagnosed = order(DIAGNOSTIC, authored=authored, status=status)
-    decided = decide(replace(chart(), diagnostic_orders=(diagnosed,)))
+    decided = decide(diagnosed(order(DIAGNOSTIC, dated=dated, status=status)))
     assert (finding(decided, Rule.DIAGNOSTIC_MAMMOGRAM).met, decided.suggest_mri) == (met, met is True)
 
 
 def test_that_a_date_is_not_known_is_said_and_not_guessed() -> None:
-    decided = decide(replace(chart(mri_orders=(order(),)), diagnostic_orders=(order(DIAGNOSTIC),)))
+    decided = decide(replace(diagnosed(order(DIAGNOSTIC)), mri_orders=Orders((order(),))))
     assert [found.reason for found in decided.obstacles] == [
         "breast MRI of uncertain date",
         "diagnostic mammogram of uncertain date",
@@ -379,15 +433,14 @@ def test_that_a_date_is_not_known_is_said_and_not_guessed() -> None:
 
 
 def test_a_certain_obstacle_is_named_before_one_that_may_be() -> None:
-    dated = order(DIAGNOSTIC, authored=exact(TODAY))
-    decided = decide(replace(chart(), diagnostic_orders=(order(DIAGNOSTIC), dated)))
+    decided = decide(diagnosed(order(DIAGNOSTIC), order(DIAGNOSTIC, dated=exact(TODAY))))
     assert finding(decided, Rule.DIAGNOSTIC_MAMMOGRAM).met is False
 
 
 @pytest.mark.parametrize("day", [date.min, date.max])
 def test_the_first_and_the_last_day_there_are_do_no_harm(day: date) -> None:
-    assert not decide(replace(chart(), diagnostic_orders=(order(DIAGNOSTIC),)), one_exam(scored(day=day))).suggest_mri
-    assert decide(replace(chart(), diagnostic_orders=(order(DIAGNOSTIC),)), Assessment()).over_threshold is None
+    assert not decide(diagnosed(order(DIAGNOSTIC)), one_exam(scored(day=day))).suggest_mri
+    assert decide(diagnosed(order(DIAGNOSTIC)), Assessment()).over_threshold is None
 
 
 @pytest.mark.parametrize("sex", [Sex.MALE, Sex.OTHER, Sex.UNKNOWN])
@@ -396,7 +449,8 @@ def test_a_site_decides_for_whom_it_suggests(sex: Sex) -> None:
     assert decide(chart(sex=sex), sexes=frozenset({Sex.FEMALE, sex})).suggest_mri
 
 
-def test_orders_that_could_not_be_read_are_no_absence_of_a_work_up() -> None:
-    unread = decide(replace(chart(), diagnostic_orders=Unread("no answer")))
-    assert finding(unread, Rule.DIAGNOSTIC_MAMMOGRAM).met is None
-    assert "Orders of diagnostic mammograms could not be read: no answer." in unread.unknowns
+def test_orders_that_could_not_be_read_are_no_absence_of_a_work_up_and_hide_none() -> None:
+    recent = order(DIAGNOSTIC, dated=exact(TODAY))
+    for orders, met in (((), None), ((recent,), False)):
+        decided = decide(replace(chart(), diagnostic_orders=Orders(orders, UNREAD)))
+        assert (finding(decided, Rule.DIAGNOSTIC_MAMMOGRAM).met, decided.suggest_mri) == (met, met is None)
