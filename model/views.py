@@ -6,8 +6,9 @@ Mirai was made for the four standard "For Presentation" 2D views. Codes: DICOM P
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final, TypeVar
@@ -44,10 +45,30 @@ POSITION_CODES: Final[Mapping[str, ViewPosition]] = {
 NIPPLE_IN_PROFILE: Final = frozenset({"442581004", "R-40AB3"})
 """The one view modifier that leaves a standard view standard; second choice beside an image without it."""
 
-SYNTHETIC_SERIES: Final = ("C-VIEW", "V-PREVIEW", "S-VIEW", "INSIGHT", "INTELLIGENT 2D")
-"""Vendors' names of 2D pictures computed from tomosynthesis, as they stand in SeriesDescription."""
+MODIFIER_LABELS: Final = (("M", ""), ("S", ""), ("", "ID"), ("", "RL"), ("", "RM"), ("", "RI"), ("", "RS"))
+"""What is written before or behind CC or MLO: magnified, spot, implant displaced, rolled (CID 4015's ACR labels)."""
+
+OTHER_PROJECTIONS: Final = frozenset(
+    {"ML", "LM", "LMO", "XCC", "XCCL", "XCCM", "FB", "SIO", "ISO", "AT", "CV", "TAN", "SPECIMEN"}
+    | {f"{before}{position}{behind}" for position in ViewPosition for before, behind in MODIFIER_LABELS}
+)
+"""Words of ViewPosition that certainly name another picture than CC or MLO, whatever the view code says."""
+
+IMPLANT_DISPLACED: Final = frozenset({"399209000", "R-102D5", "CCID", "MLOID"})
+"""View modifiers, and words of ViewPosition, that only a breast with an implant is given."""
+
+SYNTHETIC_SERIES: Final = ("C VIEW", "V PREVIEW", "S VIEW", "INSIGHT", "INTELLIGENT 2D")
+"""Vendors' names of 2D pictures computed from tomosynthesis; SeriesDescription has them with hyphens or glued, too."""
+
+# Not in the middle of a word: `CC VIEW` and `DIAGNOSTIC VIEW` are no C-View.
+_SYNTHETIC: Final = re.compile("|".join(f"(?<![A-Z0-9]){name.replace(' ', '[ _-]*')}" for name in SYNTHETIC_SERIES))
+
+_TIME: Final = re.compile(r"\d{2,6}(\.\d+)?")
 
 Word = TypeVar("Word", Laterality, ViewPosition)
+
+Breast = tuple[str, Laterality]
+"""A side in a study: what an image of another study says of it may no longer be so."""
 
 IMAGE_KEYWORD: Final = "PixelData"
 
@@ -71,15 +92,16 @@ def select_views(images: Sequence[Dataset]) -> Selection:
     """Pick the four standard views of one exam by the clinical gate."""
     left_out: list[Exclusion] = []
     candidates: list[tuple[View, Dataset]] = []
+    implanted = _breasts_with_implant(images)
     for image in images:
         view = view_of(image)
-        problem = _objection(image)
+        problem = next(_objections(image, implanted), None)
         if problem is not None or view is None:
             left_out.append(problem or _exclusion(image, ExclusionReason.VIEW_UNKNOWN, VIEW_UNKNOWN))
         else:
             candidates.append((view, image))
     chosen, duplicates = _latest_of_each(candidates)
-    refusals = (*_mixed([image for _, image in candidates]), *_missing(images, chosen, left_out))
+    refusals = (*_mixed(images, [image for _, image in candidates]), *_missing(images, chosen, left_out))
     return Selection(chosen, (*left_out, *duplicates), refusals, tuple(_warnings(chosen)))
 
 
@@ -98,21 +120,26 @@ def select_views_for_research(images: Sequence[Dataset]) -> Selection:
         else:
             candidates.append((view, image))
     chosen, duplicates = _latest_of_each(candidates)
+    implanted = _breasts_with_implant(images)
     # Of one image two checks may say the same.
     warnings = list(
         dict.fromkeys(
             f"gate off, {view}: {problem.sentence}"
             for view, image in chosen.items()
-            for problem in filter(None, (check(image) for check in IMAGE_CHECKS))
+            for problem in _objections(image, implanted)
         )
     )
-    warnings += [f"gate off: {problem.sentence}" for problem in _mixed(list(chosen.values()))]
+    warnings += [f"gate off: {problem.sentence}" for problem in _mixed(images, list(chosen.values()))]
     warnings += _warnings(chosen)
     return Selection(chosen, (*left_out, *duplicates), tuple(_missing(images, chosen, left_out)), tuple(warnings))
 
 
-def _objection(image: Dataset) -> Exclusion | None:
-    return next(filter(None, (check(image) for check in IMAGE_CHECKS)), None)
+def _objections(image: Dataset, implanted: frozenset[Breast] = frozenset()) -> Iterator[Exclusion]:
+    """What speaks against an image; `implanted` are the breasts of which some image of the exam says it."""
+    yield from filter(None, (check(image) for check in IMAGE_CHECKS))
+    if _breast(image) in implanted and not _says_implant(image):
+        sentence = "Another image of this breast says that it has an implant; the model never saw one."
+        yield _exclusion(image, ExclusionReason.IMPLANT, sentence)
 
 
 def view_of(image: Dataset) -> View | None:
@@ -122,13 +149,21 @@ def view_of(image: Dataset) -> View | None:
 
 
 def _position(image: Dataset) -> ViewPosition | None:
-    code = _view_code(image)
-    return POSITION_CODES.get(code) if code else _member(ViewPosition, text(image, "ViewPosition"))
+    coded = {POSITION_CODES.get(_code(item)) for item in _coded_views(image)}
+    if not coded:
+        return _member(ViewPosition, text(image, "ViewPosition"))
+    return coded.pop() if len(coded) == 1 else None
 
 
-def _view_code(image: Dataset) -> str:
-    """The code value of the view, empty where the header has none."""
-    return next((text(item, "CodeValue").upper() for item in items(image, "ViewCodeSequence")), "")
+def _coded_views(image: Dataset) -> list[Dataset]:
+    """The standard has one item; a second is met with the same view in an older coding scheme, or with another."""
+    return [item for item in items(image, "ViewCodeSequence") if _code(item)]
+
+
+def _code(item: Dataset) -> str:
+    """The code value of an item, wherever PS3.3 8.8 has it; of a URN its last part (http://snomed.info/id/399162004)."""
+    urn = re.split("[/:#]", text(item, "URNCodeValue").rstrip("/:#"))[-1]
+    return (text(item, "CodeValue") or text(item, "LongCodeValue") or urn).upper()
 
 
 def _laterality(image: Dataset) -> Laterality | None:
@@ -190,17 +225,30 @@ def _synthetic(image: Dataset) -> Exclusion | None:
 
 
 def _is_synthetic(image: Dataset) -> bool:
-    series = text(image, "SeriesDescription").upper()
-    return "GENERATED_2D" in words(image, "ImageType") or any(name in series for name in SYNTHETIC_SERIES)
+    named = _SYNTHETIC.search(text(image, "SeriesDescription").upper())
+    return "GENERATED_2D" in words(image, "ImageType") or named is not None
 
 
 def _not_a_screening_view(image: Dataset) -> Exclusion | None:
-    written = _view_code(image) or text(image, "ViewPosition")
-    if not written or _position(image) is not None:
-        return None
-    meaning = next((text(item, "CodeMeaning") for item in items(image, "ViewCodeSequence")), "")
-    sentence = f"Not a CC or MLO view, but {meaning or written!r}."
-    return _exclusion(image, ExclusionReason.NOT_A_SCREENING_VIEW, sentence)
+    sentence = _other_code(image) if _coded_views(image) else _other_word(image)
+    return _exclusion(image, ExclusionReason.NOT_A_SCREENING_VIEW, sentence) if sentence else None
+
+
+def _other_code(image: Dataset) -> str | None:
+    """In a sentence, which other view the codes name, or which ViewPosition beside a code of CC or MLO."""
+    for item in _coded_views(image):
+        if _code(item) not in POSITION_CODES:
+            return f"Not a CC or MLO view, but {text(item, 'CodeMeaning') or _code(item)!r}."
+    for word in words(image, "ViewPosition"):
+        if word in OTHER_PROJECTIONS:
+            coded = " and ".join(sorted({POSITION_CODES[_code(item)] for item in _coded_views(image)}))
+            return f"The view code says {coded}, ViewPosition says {word}; only plain CC and MLO views are scored."
+    return None
+
+
+def _other_word(image: Dataset) -> str | None:
+    written = text(image, "ViewPosition")
+    return f"Not a CC or MLO view, but {written!r}." if written and _position(image) is None else None
 
 
 def _contrast_enhanced(image: Dataset) -> Exclusion | None:
@@ -212,9 +260,9 @@ def _contrast_enhanced(image: Dataset) -> Exclusion | None:
 
 def _modified(image: Dataset) -> Exclusion | None:
     names = [
-        text(modifier, "CodeMeaning") or text(modifier, "CodeValue")
+        text(modifier, "CodeMeaning") or _code(modifier)
         for modifier in _modifiers(image)
-        if text(modifier, "CodeValue").upper() not in NIPPLE_IN_PROFILE
+        if _code(modifier) not in NIPPLE_IN_PROFILE
     ]
     if names:
         sentence = f"Taken with {', '.join(names)}; only plain CC and MLO views are scored."
@@ -226,14 +274,34 @@ def _modifiers(image: Dataset) -> Sequence[Dataset]:
     """Nested in the view code as the standard has it, or beside it as some units write it; empty items say nothing."""
     nested = (item for code in items(image, "ViewCodeSequence") for item in items(code, "ViewModifierCodeSequence"))
     both = (*nested, *items(image, "ViewModifierCodeSequence"))
-    return [item for item in both if text(item, "CodeValue") or text(item, "CodeMeaning")]
+    return [item for item in both if _code(item) or text(item, "CodeMeaning")]
 
 
-def _flagged(keyword: str, reason: ExclusionReason, sentence: str) -> Callable[[Dataset], Exclusion | None]:
+def _breasts_with_implant(images: Iterable[Dataset]) -> frozenset[Breast]:
+    """Every image of a breast with an implant should say so (PS3.3 C.8.21.6), and not every unit's do."""
+    return frozenset(filter(None, (_breast(image) for image in images if _says_implant(image))))
+
+
+def _breast(image: Dataset) -> Breast | None:
+    laterality = _laterality(image)
+    return (text(image, "StudyInstanceUID"), laterality) if laterality else None
+
+
+def _says_implant(image: Dataset) -> bool:
+    marks = {*map(_code, _modifiers(image)), *words(image, "ViewPosition")}
+    return text(image, "BreastImplantPresent").upper() == "YES" or not IMPLANT_DISPLACED.isdisjoint(marks)
+
+
+def _flagged(
+    keyword: str, reason: ExclusionReason, sentence: str, *, values: tuple[str, ...] = ("YES",)
+) -> Callable[[Dataset], Exclusion | None]:
     def check(image: Dataset) -> Exclusion | None:
-        return _exclusion(image, reason, sentence) if text(image, keyword).upper() == "YES" else None
+        return _exclusion(image, reason, sentence) if text(image, keyword).upper() in values else None
 
     return check
+
+
+QUALITY_CONTROL: Final = "A quality control image or phantom, not the patient alone."
 
 
 IMAGE_CHECKS: Final[tuple[Callable[[Dataset], Exclusion | None], ...]] = (
@@ -245,7 +313,9 @@ IMAGE_CHECKS: Final[tuple[Callable[[Dataset], Exclusion | None], ...]] = (
     _contrast_enhanced,
     _flagged("PartialView", ExclusionReason.PARTIAL_VIEW, "Shows only a part of the breast."),
     _flagged("BreastImplantPresent", ExclusionReason.IMPLANT, "The breast has an implant; the model never saw one."),
-    _flagged("QualityControlImage", ExclusionReason.QUALITY_CONTROL_IMAGE, "A quality control image, not the patient."),
+    # BOTH: the patient, and something beside her to calibrate by (PS3.3 C.7.6.1).
+    _flagged("QualityControlImage", ExclusionReason.QUALITY_CONTROL_IMAGE, QUALITY_CONTROL, values=("YES", "BOTH")),
+    _flagged("QualityControlSubject", ExclusionReason.QUALITY_CONTROL_IMAGE, QUALITY_CONTROL),
     _flagged("BurnedInAnnotation", ExclusionReason.BURNED_IN_ANNOTATION, "Has writing burned into the picture."),
 )
 
@@ -254,7 +324,8 @@ def _latest_of_each(candidates: Sequence[tuple[View, Dataset]]) -> tuple[dict[Vi
     """Of two images of one view the later acquisition, a nipple in profile only where there is no other."""
     chosen: dict[View, Dataset] = {}
     duplicates: list[Exclusion] = []
-    for view, image in sorted(candidates, key=lambda candidate: _preference(candidate[1])):
+    exam_day = exam_date(image for _, image in candidates) or date.min
+    for view, image in sorted(candidates, key=lambda candidate: _preference(candidate[1], exam_day)):
         if view in chosen:
             sentence = f"A later or plainer image of {view} is scored instead."
             duplicates.append(_exclusion(chosen[view], ExclusionReason.DUPLICATE_VIEW, sentence))
@@ -262,21 +333,72 @@ def _latest_of_each(candidates: Sequence[tuple[View, Dataset]]) -> tuple[dict[Vi
     return {view: chosen[view] for view in STANDARD_VIEWS if view in chosen}, duplicates
 
 
-def _preference(image: Dataset) -> tuple[bool, bool, str, int, str]:
+def _preference(image: Dataset, exam_day: date) -> tuple[bool, bool, tuple[date, str], int, str]:
     """Sorts the image to keep last. The UID decides at the end, so that the order of arrival never does."""
-    day_and_time = text(image, "AcquisitionDate") + text(image, "AcquisitionTime")
-    taken = text(image, "AcquisitionDateTime") or day_and_time
     number = element(image, "InstanceNumber")
     counted = int(number) if isinstance(number, int) else 0
-    return (_objection(image) is None, not _modifiers(image), taken, counted, text(image, "SOPInstanceUID"))
+    taken = _taken(image, exam_day)
+    return (not any(_objections(image)), not _modifiers(image), taken, counted, text(image, "SOPInstanceUID"))
 
 
-def _mixed(images: Sequence[Dataset]) -> Iterable[Exclusion]:
-    if len({text(image, "PatientID") for image in images}) > 1:
-        sentence = "The images carry different patient IDs; check in the PACS whose exam this is."
+def _taken(image: Dataset, exam_day: date) -> tuple[date, str]:
+    """Day and time of the acquisition, else of the content; a time without its day is taken for the exam's day's."""
+    in_one = text(image, "AcquisitionDateTime")
+    written = [
+        (in_one[:8], in_one[8:]),
+        (text(image, "AcquisitionDate"), text(image, "AcquisitionTime")),
+        (text(image, "ContentDate"), text(image, "ContentTime")),
+    ]
+    moments = [(_day(day), _time(time)) for day, time in written]
+    timed = [moment for moment in moments if moment[1]]
+    dated = [moment for moment in moments if moment[0]]
+    day, time = next(iter(timed + dated), (None, ""))
+    return day or exam_day, time
+
+
+def _time(written: str) -> str:
+    """The digits of a time of day, of which any two can be compared: HHMMSS.F, with the colons of old files or not."""
+    match = _TIME.match(written.replace(":", ""))
+    return match[0] if match else ""
+
+
+def _mixed(images: Sequence[Dataset], scored: Sequence[Dataset]) -> Iterable[Exclusion]:
+    """Whose the exam is, all of its study bears witness to; what is left out of another study may be anybody's."""
+    studies = {text(image, "StudyInstanceUID") for image in scored}
+    at_odds = list(_at_odds([image for image in images if text(image, "StudyInstanceUID") in studies], scored))
+    if at_odds:
+        sentence = f"The images carry different {' and '.join(at_odds)}; check in the PACS whose exam this is."
         yield Exclusion(ExclusionReason.MIXED_PATIENTS, sentence)
-    if len({text(image, "StudyInstanceUID") for image in images}) > 1:
+    if len(studies) > 1:
         yield Exclusion(ExclusionReason.MIXED_STUDIES, "The images belong to different studies.")
+
+
+def _at_odds(images: Sequence[Dataset], scored: Sequence[Dataset]) -> Iterable[str]:
+    """By what the images name several patients. What one leaves out tells nothing, but those scored share their ID."""
+    ids = {text(image, "PatientID") for image in images}
+    if len(ids - {""}) > 1 or len({text(image, "PatientID") for image in scored}) > 1:
+        yield "patient IDs"
+    marks: dict[str, Callable[[Dataset], object]] = {"issuers of the patient ID": _issuer, "birth dates": _birth_date}
+    if "" in ids:
+        # Two names under one ID are a marriage or a spelling; without an ID the name is all there is.
+        marks["names"] = _name
+    for what, mark in marks.items():
+        if len(set(filter(None, map(mark, images)))) > 1:
+            yield what
+
+
+def _issuer(image: Dataset) -> str:
+    return text(image, "IssuerOfPatientID")
+
+
+def _birth_date(image: Dataset) -> date | None:
+    return _day(text(image, "PatientBirthDate"))
+
+
+def _name(image: Dataset) -> str:
+    """Family and given name, in letters as they are spoken (PS3.5 6.2.1); titles and middle names come and go."""
+    alphabetic = text(image, "PatientName").partition("=")[0]
+    return " ".join(" ".join(alphabetic.split("^")[:2]).casefold().split())
 
 
 def _missing(

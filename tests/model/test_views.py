@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 import pydicom
@@ -26,6 +26,14 @@ def code(value: str, meaning: str = "", scheme: str = "SCT", modifiers: Sequence
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
     item.ViewModifierCodeSequence = DicomSequence(modifiers)
+    return item
+
+
+def coded_elsewhere(keyword: str, value: str) -> Dataset:
+    """A code with its value in another element than CodeValue."""
+    item = code("", "a code")
+    del item.CodeValue
+    setattr(item, keyword, value)
     return item
 
 
@@ -121,6 +129,73 @@ def test_a_code_and_a_position_that_disagree_are_pointed_out() -> None:
     assert selection.warnings == ("L MLO: the view code says MLO, ViewPosition says CC; the code was believed.",)
 
 
+OTHER_WORDS = (
+    "ML", "LM", "LMO", "XCC", "XCCL", "XCCM", "FB", "SIO", "ISO", "AT", "CV", "TAN", "SPECIMEN", "CCID", "MLOID", "MCC",
+    "SMLO", "CCRL", "CCRM", "MLORI", "MLORS",
+)  # fmt: skip
+"""ViewPosition for what CID 4014 and 4015 list beside the two screening views, by their ACR labels."""
+
+
+@pytest.mark.parametrize("word", OTHER_WORDS)
+@pytest.mark.parametrize(("value", "position", "number"), [("399162004", "CC", 0), ("399368009", "MLO", 2)])
+def test_a_view_position_of_another_view_is_left_out_whatever_the_code_says(
+    word: str, value: str, position: str, number: int
+) -> None:
+    images = exam()
+    images[number].ViewPosition, images[number].ViewCodeSequence = word, DicomSequence([code(value)])
+    exclusion = next(e for e in select_views(images).left_out if e.image_uid == images[number].SOPInstanceUID)
+    assert exclusion.reason is ExclusionReason.NOT_A_SCREENING_VIEW
+    assert f"view code says {position}, ViewPosition says {word};" in exclusion.sentence
+
+
+@pytest.mark.parametrize("word", ["", "CC", "CRANIOCAUDAL", "L CC"])
+def test_a_view_position_that_names_no_other_view_leaves_the_word_to_the_code(word: str) -> None:
+    images = with_element("ViewPosition", word)
+    images[0].ViewCodeSequence = DicomSequence([code("399162004")])
+    assert not select_views(images).exclusions
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (("399162004", "R-10242"), []),
+        (("399162004", "399260004"), [ExclusionReason.NOT_A_SCREENING_VIEW]),
+        (("399162004", "399368009"), [ExclusionReason.VIEW_UNKNOWN]),
+    ],
+)
+def test_every_item_of_a_view_code_counts(values: Sequence[str], expected: list[ExclusionReason]) -> None:
+    images = with_element("ViewCodeSequence", DicomSequence([code(value) for value in values]))
+    assert [exclusion.reason for exclusion in select_views(images).left_out] == expected
+
+
+ELSEWHERE = [
+    ("LongCodeValue", "{}"),
+    ("URNCodeValue", "http://snomed.info/id/{}"),
+    ("URNCodeValue", "http://snomed.info/id/{}/"),
+    ("URNCodeValue", "urn:oid:2.16.840:{}"),
+]
+
+
+@pytest.mark.parametrize(("keyword", "written"), ELSEWHERE)
+def test_a_long_code_or_a_urn_is_a_code_too(keyword: str, written: str) -> None:
+    images = exam()
+    for image, value in zip(images, ["399162004", "399260004", "399368009", "R-10226"], strict=True):
+        image.ViewCodeSequence = DicomSequence([coded_elsewhere(keyword, written.format(value))])
+    (exclusion,) = select_views(images).left_out
+    assert exclusion.reason is ExclusionReason.NOT_A_SCREENING_VIEW
+    assert exclusion.image_uid == images[1].SOPInstanceUID
+
+
+@pytest.mark.parametrize(("keyword", "written"), ELSEWHERE)
+def test_a_modifier_may_be_a_long_code_or_a_urn(keyword: str, written: str) -> None:
+    spot, profile = (coded_elsewhere(keyword, written.format(value)) for value in ("399055006", "442581004"))
+    images = exam()
+    images[0].ViewCodeSequence = DicomSequence([code("399162004", modifiers=[spot])])
+    images[1].ViewCodeSequence = DicomSequence([code("399162004", modifiers=[profile])])
+    (exclusion,) = select_views(images).left_out
+    assert (exclusion.reason, exclusion.image_uid) == (ExclusionReason.VIEW_MODIFIER, images[0].SOPInstanceUID)
+
+
 def test_an_empty_view_code_leaves_the_word_to_view_position() -> None:
     images = exam()
     images[0].ViewCodeSequence = DicomSequence([Dataset()])
@@ -202,8 +277,9 @@ def test_a_modifier_without_any_words_says_nothing() -> None:
     ("keyword", "value", "reason"),
     [
         ("PartialView", "YES", ExclusionReason.PARTIAL_VIEW),
-        ("BreastImplantPresent", "YES", ExclusionReason.IMPLANT),
         ("QualityControlImage", "YES", ExclusionReason.QUALITY_CONTROL_IMAGE),
+        ("QualityControlImage", "BOTH", ExclusionReason.QUALITY_CONTROL_IMAGE),
+        ("QualityControlSubject", "YES", ExclusionReason.QUALITY_CONTROL_IMAGE),
         ("BurnedInAnnotation", "YES", ExclusionReason.BURNED_IN_ANNOTATION),
         ("ContrastBolusAgent", "Iohexol", ExclusionReason.CONTRAST_ENHANCED),
         ("PresentationIntentType", "FOR PROCESSING", ExclusionReason.NOT_FOR_PRESENTATION),
@@ -217,7 +293,13 @@ def test_a_modifier_without_any_words_says_nothing() -> None:
         ("NumberOfFrames", 40, ExclusionReason.TOMOSYNTHESIS),
         ("ImageType", ["DERIVED", "PRIMARY", "TOMOSYNTHESIS", "GENERATED_2D"], ExclusionReason.SYNTHETIC_2D),
         ("SeriesDescription", "L CC C-View", ExclusionReason.SYNTHETIC_2D),
+        ("SeriesDescription", "L CC CView", ExclusionReason.SYNTHETIC_2D),
+        ("SeriesDescription", "C View", ExclusionReason.SYNTHETIC_2D),
+        ("SeriesDescription", "RMLO_c_view", ExclusionReason.SYNTHETIC_2D),
         ("SeriesDescription", "V-Preview", ExclusionReason.SYNTHETIC_2D),
+        ("SeriesDescription", "VPreview", ExclusionReason.SYNTHETIC_2D),
+        ("SeriesDescription", "S View", ExclusionReason.SYNTHETIC_2D),
+        ("SeriesDescription", "Intelligent2D", ExclusionReason.SYNTHETIC_2D),
         ("SeriesDescription", "S-View LCC", ExclusionReason.SYNTHETIC_2D),
         ("SeriesDescription", "Insight", ExclusionReason.SYNTHETIC_2D),
         ("SeriesDescription", "Intelligent 2D", ExclusionReason.SYNTHETIC_2D),
@@ -243,13 +325,58 @@ def test_an_image_that_the_model_was_not_made_for_is_left_out_and_its_view_is_mi
         ("BurnedInAnnotation", ""),
         ("ContrastBolusAgent", ""),
         ("QualityControlImage", "NO"),
+        ("QualityControlSubject", "NO"),
         ("SeriesDescription", "Screening"),
+        ("SeriesDescription", "L CC View"),
+        ("SeriesDescription", "L CC-View"),
+        ("SeriesDescription", "Diagnostic Views"),
+        ("SeriesDescription", "Both Breasts View"),
         ("ImageType", ["DERIVED", "PRIMARY"]),
         ("NumberOfFrames", 1),
     ],
 )
 def test_an_image_that_says_it_is_ordinary_is_scored(keyword: str, value: object) -> None:
     assert not select_views(with_element(keyword, value)).exclusions
+
+
+def with_flag(image: Dataset) -> Dataset:
+    image.BreastImplantPresent = "YES"
+    return image
+
+
+def displaced(image: Dataset) -> Dataset:
+    image.ViewCodeSequence = DicomSequence([code("399162004", modifiers=[code("399209000", "implant displaced")])])
+    return image
+
+
+def displaced_by_word(image: Dataset) -> Dataset:
+    image.ViewPosition = "CCID"
+    return image
+
+
+@pytest.mark.parametrize("says_it", [with_flag, displaced, displaced_by_word])
+def test_an_implant_on_one_image_makes_all_of_that_breast_implant_images(
+    says_it: Callable[[Dataset], Dataset],
+) -> None:
+    images = exam()
+    for image in images:
+        image.BreastImplantPresent = "NO"
+    selection = select_views([says_it(mammogram("L CC")), *images])
+    left_out = {e.image_uid: e for e in selection.left_out if e.image_uid in {i.SOPInstanceUID for i in images}}
+    assert {e.reason for e in left_out.values()} == {ExclusionReason.IMPLANT}
+    assert list(left_out) == [image.SOPInstanceUID for image in images if image.ImageLaterality == "L"]
+    assert all(e.sentence.startswith("Another image of this breast") for e in left_out.values())
+    assert [e.sentence for e in selection.refusals] == ["No usable L CC view.", "No usable L MLO view."]
+
+
+def test_an_image_that_says_itself_that_there_is_an_implant_is_told_so_once() -> None:
+    warned = select_views_for_research(with_element("BreastImplantPresent", "YES")).warnings
+    assert [warning.partition(": ")[0] for warning in warned] == ["gate off, L CC", "gate off, L MLO"]
+
+
+def test_an_implant_in_an_image_of_another_study_says_nothing_of_this_one() -> None:
+    former = with_flag(mammogram("L CC", study_uid="1.2.4"))
+    assert not select_views([former, *exam()]).refusals
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR:UserWarning")  # pydicom's word on the file; we go on
@@ -278,6 +405,95 @@ def test_images_of_two_patients_are_not_scored_together() -> None:
 
 def test_a_duplicate_of_another_patient_stops_the_exam_even_where_it_would_not_be_chosen() -> None:
     assert ExclusionReason.MIXED_PATIENTS in reasons([mammogram("L CC", patient_id="MRN-2"), *exam()])
+
+
+@pytest.mark.parametrize("keyword", ["SeriesDescription", "SOPClassUID"])
+def test_an_image_of_another_patient_stops_the_exam_even_where_it_is_left_out(keyword: str) -> None:
+    stranger = mammogram("L CC", patient_id="MRN-2")
+    setattr(stranger, keyword, {"SeriesDescription": "C-View", "SOPClassUID": SecondaryCaptureImageStorage}[keyword])
+    assert ExclusionReason.MIXED_PATIENTS in reasons([stranger, *exam()])
+
+
+def test_what_is_left_out_of_another_study_may_be_another_patients() -> None:
+    stranger = with_flag(mammogram("L CC", study_uid="1.2.4", patient_id="MRN-2"))
+    assert not select_views([stranger, *exam()]).refusals
+
+
+def test_what_is_left_out_need_not_name_the_patient() -> None:
+    nameless = cad_report("1.2.3")
+    nameless.PatientID = ""
+    assert not select_views([nameless, *exam()]).refusals
+
+
+def test_a_scored_image_without_a_patient_id_beside_others_with_one_stops_the_exam() -> None:
+    assert reasons(with_element("PatientID", "")) == [ExclusionReason.MIXED_PATIENTS]
+
+
+def written(keyword: str, *values: str) -> Exam:
+    """An exam whose images have these values of an element, in turn."""
+    images = exam()
+    for image, value in zip(images, values, strict=True):
+        setattr(image, keyword, value)
+    return images
+
+
+def without_patient_ids(images: Exam) -> Exam:
+    for image in images:
+        image.PatientID = ""
+    return images
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "other", "named"),
+    [
+        ("IssuerOfPatientID", "NORTH", "SOUTH", "issuers of the patient ID"),
+        ("PatientBirthDate", "19600101", "19500101", "birth dates"),
+    ],
+)
+def test_one_patient_id_with_two_issuers_or_birth_dates_is_two_patients(
+    keyword: str, value: str, other: str, named: str
+) -> None:
+    (exclusion,) = select_views(written(keyword, value, value, other, value)).exclusions
+    assert exclusion.reason is ExclusionReason.MIXED_PATIENTS
+    assert f"different {named};" in exclusion.sentence
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "nothing"),
+    [
+        ("IssuerOfPatientID", "NORTH", ""),
+        ("PatientBirthDate", "19600101", ""),
+        ("PatientBirthDate", "19600101", "00000000"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Invalid value for VR:UserWarning")  # pydicom's word on what the test writes
+def test_an_issuer_or_birth_date_that_is_not_written_contradicts_none(keyword: str, value: str, nothing: str) -> None:
+    assert not select_views(written(keyword, value, nothing, value, nothing)).exclusions
+
+
+def test_two_names_under_one_patient_id_are_a_marriage_or_a_spelling() -> None:
+    assert not select_views(with_element("PatientName", "Lovelace^Ada")).exclusions
+
+
+def test_without_patient_ids_two_names_are_two_patients() -> None:
+    (exclusion,) = select_views(without_patient_ids(with_element("PatientName", "Other^Ada"))).exclusions
+    assert exclusion.reason is ExclusionReason.MIXED_PATIENTS
+    assert "different names;" in exclusion.sentence
+
+
+def test_a_name_may_be_written_in_several_ways() -> None:
+    names = ("Test^Ada", "TEST^ADA^^^", "Test ^Ada^Maria^Dr", "Test^Ada=山田^エイダ")
+    images = written("PatientName", *names)
+    for image in images:
+        image.SpecificCharacterSet = "ISO_IR 192"
+    assert not select_views(without_patient_ids(images)).exclusions
+
+
+def test_all_that_the_images_differ_in_is_told_in_one_sentence() -> None:
+    images = written("PatientBirthDate", "19600101", "19600101", "19600101", "19500101")
+    images[3].PatientID = "MRN-2"
+    (exclusion,) = select_views(images).exclusions
+    assert "different patient IDs and birth dates;" in exclusion.sentence
 
 
 def test_images_of_two_studies_are_not_scored_together() -> None:
@@ -333,6 +549,43 @@ def test_the_moment_of_acquisition_may_stand_in_one_element() -> None:
     earlier, later = mammogram("L CC"), mammogram("L CC")
     earlier.AcquisitionDateTime, later.AcquisitionDateTime = "20260105093000.5", "20260105093001"
     assert chosen_uids([later, earlier])[STANDARD_VIEWS[0]] == later.SOPInstanceUID
+
+
+TAKEN: list[tuple[dict[str, str], dict[str, str]]] = [
+    ({"AcquisitionDate": "20260105", "AcquisitionTime": "093000"}, {"AcquisitionTime": "110000"}),
+    ({"AcquisitionTime": "093000"}, {"AcquisitionDate": "20260105", "AcquisitionTime": "110000"}),
+    ({"AcquisitionTime": "093000"}, {"AcquisitionDateTime": "20260105110000.5+0100"}),
+    ({"AcquisitionDateTime": "20260105093000"}, {"AcquisitionTime": "110000"}),
+    ({"AcquisitionDateTime": "20260105080000"}, {"AcquisitionTime": "09:30:00"}),
+    ({"AcquisitionTime": "09:30:00"}, {"AcquisitionTime": "09:45:00"}),
+    ({"AcquisitionDate": "20260105", "AcquisitionTime": "235900"}, {"AcquisitionDateTime": "20260106000100"}),
+    ({"ContentTime": "093000"}, {"ContentTime": "110000"}),
+    ({"ContentDate": "20260105", "ContentTime": "235900"}, {"ContentDate": "20260106", "ContentTime": "000100"}),
+    ({"AcquisitionTime": "0930"}, {"ContentDate": "20260105", "ContentTime": "110000"}),
+    (
+        {"AcquisitionTime": "093000", "ContentDate": "20260105", "ContentTime": "120000"},
+        {"AcquisitionTime": "110000", "ContentDate": "20260105", "ContentTime": "113000"},
+    ),
+    ({"AcquisitionDate": "20260105"}, {"AcquisitionDate": "20260106"}),
+    ({"AcquisitionDate": "20260105"}, {"ContentTime": "080000"}),
+    ({"AcquisitionTime": "unknown"}, {"AcquisitionTime": "080000"}),
+    ({}, {"AcquisitionTime": "080000"}),
+]
+"""Of an exam of 5 January: what an earlier and a later image say of when they were taken."""
+
+
+@pytest.mark.parametrize(("earlier", "later"), TAKEN)
+@pytest.mark.filterwarnings("ignore:Invalid value for VR:UserWarning")  # pydicom's word on what the test writes
+def test_the_later_of_two_images_is_found_by_whatever_says_when_it_was_taken(
+    earlier: dict[str, str], later: dict[str, str]
+) -> None:
+    first, second = mammogram("L CC"), mammogram("L CC")
+    first.InstanceNumber = 9
+    for image, elements in ((first, earlier), (second, later)):
+        for keyword, value in elements.items():
+            setattr(image, keyword, value)
+    for images in ([first, second], [second, first]):
+        assert chosen_uids(images)[STANDARD_VIEWS[0]] == second.SOPInstanceUID
 
 
 def test_lossy_compression_is_pointed_out_and_scored() -> None:
