@@ -68,7 +68,7 @@ def sekmet(smart_clients: Sequence[dict[str, object]] = (), token_lifetime_s: in
     Beside its own token it takes those that it gives to `smart_clients` (SMART Backend Services).
     """
     # Absolute, because the server runs in a folder of its own.
-    executable = Path(os.environ.get("MAMMOTREND_SEKMET", CHECKOUT / ".venv-sekmet" / "bin" / "sekmet")).absolute()
+    executable = Path(os.environ.get("SEKMET", CHECKOUT / ".venv-sekmet" / "bin" / "sekmet")).absolute()
     if not executable.exists():
         install = "python3 -m venv .venv-sekmet && .venv-sekmet/bin/pip install sekmet-fhir==0.1.1"
         left_out(f"sekmet-fhir is not installed: {install}")
@@ -125,7 +125,7 @@ def _sekmet_settings(server: SekmetServer, folder: Path) -> dict[str, object]:
 
 def left_out(reason: str) -> NoReturn:
     """Skip what needs a part that is not installed; fail where CI forbids left-out tests."""
-    if os.environ.get("MAMMOTREND_REQUIRE_INTEGRATION") == "1":
+    if os.environ.get("REQUIRE_INTEGRATION") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
 

@@ -3,7 +3,7 @@
 # on Debian or Ubuntu, as root. Elsewhere it says what is left out and the one command that adds it.
 set -eu
 
-packages="orthanc orthanc-dicomweb dcmtk dicom3tools postgresql chromium nginx systemd"
+packages="orthanc orthanc-dicomweb dcmtk dicom3tools postgresql chromium nginx systemd sqlite3"
 command="apt-get install --yes --no-install-recommends $packages"
 
 missing=""
@@ -15,6 +15,7 @@ ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgre
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] || missing="$missing nginx"
 command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
+command -v sqlite3 >/dev/null 2>&1 || missing="$missing sqlite3"
 [ -n "$missing" ] || exit 0
 
 # Our own word on clusters goes again, and the package's, which ucf laid beside it, takes its place.

@@ -14,7 +14,6 @@ from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds.delivery.clerk import Clerk
-from cds.errors import SettingsError
 from cds.nightly.night import Found, Look, Night, RunUnderWay
 from cds.nightly.rescore import summary_lines
 from cds.settings import NightSettings
@@ -27,7 +26,7 @@ LOOK_EVERY_S = 0.5
 
 
 class Schedule:
-    """The site's timetable; started and shut down with the worker. Raises SettingsError for what is no timetable."""
+    """The site's timetable; started and shut down with the worker."""
 
     def __init__(
         self, night: Night, clerk: Clerk, settings: NightSettings, poll: Look | None, poll_every: timedelta
@@ -36,7 +35,8 @@ class Schedule:
         self._stop = Event()
         self._scheduler = BackgroundScheduler(timezone=settings.time_zone)
         if settings.cron.strip():
-            self._add(self._run_night, _trigger(settings), "night")
+            trigger = CronTrigger.from_crontab(settings.cron, timezone=settings.time_zone)
+            self._add(self._run_night, trigger, "night")
         if poll is not None:
             self._poll = poll
             self._add(self._run_poll, IntervalTrigger(seconds=poll_every.total_seconds()), "poll")
@@ -96,13 +96,3 @@ class Schedule:
             log.error("the archives could not be looked into: an unforeseen fault (%s)", type(fault).__name__)
         for said in dict.fromkeys(found.problems):
             log.warning("not everything could be taken from the archives: %s", said)
-
-
-def _trigger(settings: NightSettings) -> CronTrigger:
-    # APScheduler counts weekdays from Monday, cron from Sunday: `* * * * 0` would run a day late without a word.
-    if any(character.isdigit() for character in settings.cron.split()[-1]):
-        raise SettingsError(f"night.cron: write the weekday of {settings.cron!r} by name, such as sun or mon-fri")
-    try:
-        return CronTrigger.from_crontab(settings.cron, timezone=settings.time_zone)
-    except ValueError as e:
-        raise SettingsError(f"night.cron: {settings.cron!r} is not five cron fields: {e}") from e

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from cds.addresses import Network, is_this_machine
 from cds.errors import SettingsError
 from cds.settings import Settings
+from cds.settings.profiles import profile_names
 
 CARRY_SECRETS = (
     *("fhir_server", "jwks_url", "token_url", "authorization_server", "public_url", "dicomweb_root"),
@@ -27,25 +28,16 @@ LEAST_SECRET = 16
 
 def refuse_unsafe(settings: Settings) -> None:
     """Raise a SettingsError that names every setting which is not safe, and says what to do."""
-    single = list(_single_settings(settings))
+    single = list(settings.single())
     unsafe = [
         *_sent_in_clear(single),
-        *_open_files(single),
+        *_open_files(_files(settings.file, single)),
         *_open_database(settings.database_url),
         *_everywhere(settings.private_networks),
         *_guessable(settings),
     ]
     if unsafe:
         raise SettingsError(f"the settings are not safe: {'; '.join(unsafe)}")
-
-
-def _single_settings(value: object, name: str = "") -> Iterator[tuple[str, object]]:
-    """Every setting with its name, such as `ehrs.0.caller.jwks_url`."""
-    if not isinstance(value, BaseModel | tuple):
-        yield name, value
-        return
-    for part, inner in iter(value) if isinstance(value, BaseModel) else enumerate(value):
-        yield from _single_settings(inner, f"{name}.{part}".removeprefix("."))
 
 
 def _sent_in_clear(single: list[tuple[str, object]]) -> Iterator[str]:
@@ -59,15 +51,31 @@ def _sent_in_clear(single: list[tuple[str, object]]) -> Iterator[str]:
                 )
 
 
-def _open_files(single: list[tuple[str, object]]) -> Iterator[str]:
+def _files(read_from: Path | None, single: list[tuple[str, object]]) -> Iterator[tuple[str, Path]]:
+    """The settings file, and all that it names; a profile of the site's own is a part of it."""
+    if read_from is not None:
+        yield "the settings file", read_from
     for name, value in single:
-        if not isinstance(value, Path) or not value.is_file():
-            continue  # whoever needs it says that it is not there
-        mode = value.stat().st_mode
+        if isinstance(value, Path):
+            yield name, value
+        elif isinstance(value, str) and name.endswith(".profile") and value not in profile_names():
+            yield name, Path(value)
+
+
+def _open_files(files: Iterable[tuple[str, Path]]) -> Iterator[str]:
+    for name, file in files:
+        if not _can_be_seen(file):
+            continue  # whoever needs it says that it is not there, or another user's
+        mode = file.stat().st_mode
         if name.split(".")[-1] in SECRET_FILES and mode & stat.S_IRWXO:
-            yield f"{name}: every user of this machine may use the file {value.name!r}: chmod o= it"
+            yield f"{name}: every user of this machine may use the file {file.name!r}: chmod o= it"
         elif mode & stat.S_IWOTH:
-            yield f"{name}: every user of this machine may alter the file {value.name!r}: chmod o-w it"
+            yield f"{name}: every user of this machine may alter the file {file.name!r}: chmod o-w it"
+
+
+def _can_be_seen(file: Path) -> bool:
+    # Not Path's own `is_file`, which raises for a file in a folder that is closed to this user.
+    return os.path.isfile(file)  # noqa: PTH113
 
 
 def _open_database(address: str) -> Iterator[str]:
@@ -77,7 +85,7 @@ def _open_database(address: str) -> Iterator[str]:
         return  # whoever opens it says so
     if url.get_backend_name() == "sqlite":
         file = Path(url.database or "")
-        if file.is_file() and file.stat().st_mode & stat.S_IRWXO:
+        if _can_be_seen(file) and file.stat().st_mode & stat.S_IRWXO:
             yield f"database_url: every user of this machine may use the file {file.name!r}: chmod o= it"
     elif _is_in_clear(url):
         yield (

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError
 
 from cds.addresses import Destinations
 from cds.callers import key_reader
@@ -22,8 +22,9 @@ from cds.operations.safety import refuse_unsafe
 from cds.pages.smart.configuration import PKCE
 from cds.services import NIGHT_TIMEOUT_S, Clock, night_client, site_code_sets, smart_client, usable_card
 from cds.settings import EhrSettings, PacsSettings, Settings, read_secret
-from cds.store.database import connect
+from cds.store.database import connect, in_words
 from cds.store.upgrade import database_revision, newest_revision
+from cds.study.telling.summaries import Summary, summaries_in
 from cds.trust.key_sources import keys_at
 
 LEAST_FREE_BYTES = 1 << 30
@@ -52,6 +53,8 @@ def site_checks(settings: Settings, now: Clock, *, with_model: bool = True) -> I
         part = f"archive {pacs.name}" if pacs else "archive"
         yield Check(part, partial(_archive, pacs, settings), "see its [[pacs]] block, ca_file, and the firewall")
     yield Check("model card", partial(_card, settings), "see model and models_folder, and run `mammotrend model list`")
+    studies = "make the folder, or leave out studies_folder: the user of the service must be able to read it"
+    yield Check("studies", partial(_studies, settings), studies)
     device = "see [scoring] device, the GPU's driver, and run `mammotrend model verify`"
     yield Check("GPU", partial(_gpu, settings, with_model), device)
     yield Check("model self-check", partial(_self_check, settings, with_model), device)
@@ -81,18 +84,25 @@ def _settings(settings: Settings) -> str:
 
 def _database(settings: Settings) -> str:
     file = _sqlite_file(settings)
-    if file is not None and file.parent.is_dir() and not file.exists():
+    if file is not None and _is_free(file):
         return "there is none yet: the first start makes it"
     engine = connect(settings.database_url)
     try:
-        found = database_revision(engine)
-    except SQLAlchemyError as fault:
-        raise SettingsError(f"the database does not answer ({type(fault).__name__})") from fault
+        with in_words(engine):
+            found = database_revision(engine)
     finally:
         engine.dispose()
     if found not in (None, newest_revision()):
         raise SettingsError(f"it has layout {found}, and this program needs {newest_revision()}: mammotrend db upgrade")
     return f"{engine.dialect.name}, {f'layout {found}' if found else 'empty: the first start sets it up'}"
+
+
+def _is_free(file: Path) -> bool:
+    """Whether there is none where one could be made; of a folder that is closed to this user that is not known."""
+    try:
+        return file.parent.is_dir() and not file.exists()
+    except OSError:
+        return False
 
 
 def _disk(settings: Settings) -> str:
@@ -136,7 +146,8 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def _is_read(read: Callable[[], object]) -> str:
-    read()
+    if read() is None:
+        raise NothingToCheck("none is set")
     return "can be read"
 
 
@@ -203,6 +214,14 @@ def _archive(pacs: PacsSettings | None, settings: Settings) -> str:
 def _card(settings: Settings) -> str:
     card = usable_card(settings)
     return f"{card.name}, {'clinical' if card.clinical else 'not for clinical use'}"
+
+
+def _studies(settings: Settings) -> str:
+    folder = settings.operations.studies_folder
+    if folder is None:
+        raise NothingToCheck("no operations.studies_folder is set: none is told of")
+    read = [isinstance(found, Summary) for _, found in summaries_in(folder)]
+    return f"studies in their folder: {len(read)}, of which can be read: {sum(read)}"
 
 
 def _gpu(settings: Settings, with_model: bool) -> str:

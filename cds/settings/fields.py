@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from apscheduler.triggers.cron import CronTrigger
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from cds.errors import UntrustedServer
 from cds.origins import listed
@@ -62,6 +63,38 @@ def _time_zone(value: str) -> str:
     return value
 
 
+def _cron(value: str) -> str:
+    if not value.strip():
+        return value
+    # APScheduler counts weekdays from Monday, cron from Sunday: `* * * * 0` would run a day late without a word.
+    if any(character.isdigit() for character in value.split()[-1]):
+        raise ValueError(f"write the weekday of {value!r} by name, such as sun or mon-fri")
+    try:
+        CronTrigger.from_crontab(value, timezone="UTC")
+    except ValueError as e:
+        raise ValueError(f"{value!r} is not five cron fields: {e}") from e
+    return value
+
+
+def _device(value: str) -> str:
+    if not re.fullmatch(r"(cpu|cuda(:[0-9]+)?)?", value):
+        raise ValueError("must be cpu, cuda or, of several GPUs, cuda:1; empty: CUDA where there is one")
+    return value
+
+
+def _said(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be empty")
+    return value
+
+
+def _fhir_code(value: str) -> str:
+    # FHIR R4, datatype code.
+    if not re.fullmatch(r"\S+(\s\S+)*", value):
+        raise ValueError("must be a code: no blanks around it, and single ones within")
+    return value
+
+
 def _unpadded(value: str) -> str:
     if value != value.strip():
         raise ValueError("must not begin or end with blanks")
@@ -81,9 +114,10 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 ServerAddress = Annotated[str, AfterValidator(_server_address)]
 ServerRoot = Annotated[str, AfterValidator(_server_root)]
 Uri = Annotated[str, AfterValidator(_absolute_uri)]
-Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
+Text = Annotated[str, AfterValidator(_said)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
-# FHIR R4, datatype code: no blanks around it, and single ones within.
-FhirCode = Annotated[str, Field(pattern=r"^[^\s]+(\s[^\s]+)*$")]
+Cron = Annotated[str, AfterValidator(_cron)]
+Device = Annotated[str, AfterValidator(_device)]
+FhirCode = Annotated[str, AfterValidator(_fhir_code)]
 Display = Annotated[str, AfterValidator(_unpadded)]
 CaBundle = Annotated[Path, AfterValidator(_ca_bundle)]

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from cds.settings.fields import HttpUrl, Section, ServerRoot, Text, TimeZone
+from cds.settings.fields import Cron, Device, HttpUrl, Section, ServerRoot, Text, TimeZone
 from model.precision import Precision
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -52,7 +52,7 @@ class ScoringSettings(Section):
 
     engine: Literal["in-process", "ray"] = "in-process"
     """`in-process`: on this machine. `ray`: on the Ray cluster of the section `cluster`."""
-    device: str = Field(default="", pattern=r"^(cpu|cuda(:\d+)?)?$")
+    device: Device = ""
     """`cpu`, `cuda` or `cuda:1`; empty: CUDA where there is one."""
     precision: Precision = Precision.FLOAT32
     """Lower ones need a passing `mammotrend model verify NAME --precision ...` on the same machine."""
@@ -82,5 +82,5 @@ class ClusterSettings(Section):
 class NightSettings(Section):
     """When the worker looks for new exams by itself: five cron fields in the given time zone, empty for never."""
 
-    cron: str = "0 2 * * *"
+    cron: Cron = "0 2 * * *"
     time_zone: TimeZone = "UTC"

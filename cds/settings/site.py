@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
+from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as EnvironmentNotRead
@@ -15,7 +17,7 @@ from pydantic_settings import SettingsError as EnvironmentNotRead
 from cds.errors import SettingsError
 from cds.settings.archives import ImagingSettings, PacsSettings
 from cds.settings.ehrs import EhrSettings
-from cds.settings.fields import is_among
+from cds.settings.fields import Section, is_among
 from cds.settings.operations import OperationsSettings
 from cds.settings.orders import OrderCodesSettings, OrderSettings
 from cds.settings.pages import PagesSettings
@@ -26,12 +28,17 @@ from cds.settings.retention import RetentionSettings
 from model.card import DEMO_MODEL
 from model.installed import model_folder
 
+PREFIX, WITHIN = "MAMMOTREND_", "__"
+"""How a setting's environment variable begins, and what stands in it between a block and a setting of the block."""
+NAMES_THE_FILE = f"{PREFIX}CONFIG"
+"""The one variable that begins so and is no setting; others are, where a setting names them, of secrets."""
+
 
 class Settings(BaseSettings):
     """The whole configuration."""
 
     model_config = SettingsConfigDict(
-        env_prefix="MAMMOTREND_", env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
+        env_prefix=PREFIX, env_nested_delimiter=WITHIN, extra="forbid", frozen=True, hide_input_in_errors=True
     )
 
     database_url: str = Field(default="sqlite:///mammotrend.sqlite", repr=False)
@@ -59,6 +66,23 @@ class Settings(BaseSettings):
     operations: OperationsSettings = OperationsSettings()
     retention: RetentionSettings = RetentionSettings()
     pages: PagesSettings = PagesSettings()
+    _file: Path | None = PrivateAttr(default=None)
+
+    @classmethod
+    def of(cls, file: Path | None, values: dict[str, Any]) -> Self:
+        """The settings with the values of this file, which they remember."""
+        settings = cls(**values)
+        settings._file = file
+        return settings
+
+    @property
+    def file(self) -> Path | None:
+        """The file that they were read from, if any."""
+        return self._file
+
+    def single(self) -> Iterator[tuple[str, object]]:
+        """Every setting with its name, such as `ehrs.0.caller.jwks_url`."""
+        return _single(self, "")
 
     @property
     def model_folder(self) -> Path:
@@ -140,6 +164,14 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
 
+def _single(value: object, name: str) -> Iterator[tuple[str, object]]:
+    if not isinstance(value, BaseModel | tuple):
+        yield name, value
+        return
+    for part, inner in iter(value) if isinstance(value, BaseModel) else enumerate(value):
+        yield from _single(inner, f"{name}.{part}".removeprefix("."))
+
+
 class _OfFileAlone(Settings):
     @classmethod
     def settings_customise_sources(
@@ -159,17 +191,42 @@ def read_settings(file: Path | None, *, environment: bool = True) -> Settings:
     """
     values = _read_toml(file) if file else {}
     try:
-        return Settings(**values) if environment else _OfFileAlone(**values)
+        if not environment:
+            return _OfFileAlone.of(file, values)
+        settings = Settings.of(file, values)
     except ValidationError as e:
         raise SettingsError(f"the settings cannot be used: {'; '.join(map(_in_words, e.errors()))}") from None
     except EnvironmentNotRead as e:
         raise SettingsError(f"the environment cannot be used: {e}") from None
+    _refuse_unknown_variables(settings)
+    return settings
 
 
 def _in_words(wrong: ErrorDetails) -> str:
     """Where it stands, unless it is about several settings, which our own words name; and what is wrong."""
     place = ".".join(map(str, wrong["loc"]))
-    return ": ".join(filter(None, (place, wrong["msg"].removeprefix("Value error, "))))
+    said = "there is no such setting" if wrong["type"] == "extra_forbidden" else wrong["msg"]
+    return ": ".join(filter(None, (place, said.removeprefix("Value error, "))))
+
+
+def _refuse_unknown_variables(settings: Settings) -> None:
+    """A variable with a slip in its name would be passed over without a word."""
+    meant = {NAMES_THE_FILE, *(value for name, value in settings.single() if name.endswith("_variable"))}
+    unknown = [name for name in os.environ if name.upper().startswith(PREFIX) and not _is_setting(name)]
+    if wrong := ", ".join(sorted(set(unknown) - meant)):
+        raise SettingsError(
+            f"the environment cannot be used: {wrong}: there is no such setting; those within a block have two "
+            f"underscores, as in {PREFIX}SERVICE{WITHIN}PORT"
+        )
+
+
+def _is_setting(variable: str) -> bool:
+    """Whether a variable names a setting, or one within a block: which those are, the block itself knows."""
+    name, within, _ = variable[len(PREFIX) :].lower().partition(WITHIN)
+    field = Settings.model_fields.get(name)
+    if field is None or not within:
+        return field is not None
+    return isinstance(field.annotation, type) and issubclass(field.annotation, Section)
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from cds.commands.command_line import TRY_AGAIN
 from cds.server import CANNOT_START
 from cds.settings import PacsSettings, read_settings
 from cds.web.connections import ConnectionLimits
+from tests.docs.pages import commands_in_blocks
 from tests.servers import CHECKOUT, left_out
 
 UNITS = sorted((CHECKOUT / "deploy" / "systemd").glob("*.service"))
@@ -61,6 +62,15 @@ def test_the_program_knows_the_command(unit: Path) -> None:
     assert shown.exit_code == 0
     assert option in shown.output
     assert config == CONFIG
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_the_page_that_it_names_is_put_there_by_the_commands_of_the_installation(unit: Path) -> None:
+    ((*copied, to),) = [written.command.split()[2:] for written in commands_in_blocks() if "cp -r" in written.command]
+    page = Path(lines(unit)["Documentation"].removeprefix("file:")).relative_to(to)
+
+    assert page.parts[0] in copied
+    assert (CHECKOUT / page).is_file()
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)

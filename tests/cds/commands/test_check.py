@@ -33,6 +33,26 @@ def test_settings_that_cannot_be_read_are_the_one_failure(tmp_path: Path) -> Non
     assert "database" not in out
 
 
+@pytest.mark.parametrize(
+    ("text", "mode", "said"),
+    [
+        ('[night]\ncron = "0 25 * * *"\n', 0o600, "night.cron"),
+        ("", 0o646, "the settings file: every user"),
+    ],
+)
+@pytest.mark.parametrize(("command", "ends_with"), [("check", 1), ("serve", 2), ("worker", 2)])
+def test_what_the_processes_refuse_the_check_refuses_and_the_other_way_round(
+    command: str, ends_with: int, text: str, mode: int, said: str, tmp_path: Path
+) -> None:
+    file = settings_file(tmp_path, text)
+    file.chmod(mode)
+
+    status, out, err = run(command, *(["--no-model"] if command == "check" else []), "--config", file)
+
+    assert status == ends_with
+    assert said in out + err
+
+
 def test_a_site_where_everything_works_ends_with_status_0(tmp_path: Path) -> None:
     with serve(fhir_app(ResourceStore(), ["a-token"])) as fhir_server, serve(listing([])) as archive:
         file = settings_file(

@@ -146,6 +146,32 @@ def test_keys_that_every_user_may_alter_would_let_anybody_be_the_ehr(tmp_path: P
         refuse_unsafe(site(ehrs=(handed_over,)))
 
 
+@pytest.mark.parametrize("environment", [True, False])
+def test_a_settings_file_that_every_user_may_alter_is_refused(tmp_path: Path, environment: bool) -> None:
+    file = tmp_path / "mammotrend.toml"
+    file.write_text("[service]\nport = 8411\n")
+    file.chmod(0o644)
+    refuse_unsafe(read_settings(file, environment=environment))
+
+    file.chmod(0o666)
+
+    with pytest.raises(SettingsError, match=r"the settings file: every user .* 'mammotrend\.toml': chmod o-w it"):
+        refuse_unsafe(read_settings(file, environment=environment))
+
+
+def test_so_is_a_profile_of_the_sites_own_which_is_a_part_of_it(tmp_path: Path) -> None:
+    profile = tmp_path / "ours.toml"
+    profile.write_text("timeout_s = 3.0\n")
+    profile.chmod(0o644)
+    settings = site(ehrs=(ehr(profile=str(profile)),))
+    refuse_unsafe(settings)
+
+    profile.chmod(0o646)
+
+    with pytest.raises(SettingsError, match=r"ehrs\.0\.profile: every user .* may alter the file 'ours\.toml'"):
+        refuse_unsafe(settings)
+
+
 def test_a_database_that_every_user_may_read_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "site.sqlite"
     settings = site(database_url=f"sqlite:///{file}")
@@ -158,6 +184,12 @@ def test_a_database_that_every_user_may_read_is_refused(tmp_path: Path) -> None:
 
     file.chmod(0o640)
     refuse_unsafe(settings)
+
+
+def test_what_cannot_be_looked_at_is_left_to_whoever_needs_it() -> None:
+    beyond = Path("x" * 300)  # no file system has such a name; as with a closed folder, asking for it is an error
+
+    refuse_unsafe(site(database_url=f"sqlite:///{beyond}", ehrs=(ehr(access_token_file=beyond),)))
 
 
 @pytest.mark.parametrize(

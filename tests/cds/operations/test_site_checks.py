@@ -30,10 +30,12 @@ from cds.settings import (
     SmartSettings,
 )
 from cds.store.database import open_database
+from cds.study.telling.summaries import FILE_NAME
 from tests.builders import imaging_study
 from tests.cds.model_card import model_folder
 from tests.cds.pacs.archives import listing, refusing, study_row
 from tests.cds.store.test_upgrade import first_layout
+from tests.cds.study.summary_files import put_study
 from tests.smart_server import SmartServer
 
 NOBODY = "http://127.0.0.1:9"
@@ -173,6 +175,14 @@ def test_a_database_without_its_folder_or_of_another_kind_is_a_failure(tmp_path:
     assert other["disk"].outcome is Outcome.LEFT_OUT
 
 
+def test_a_database_that_cannot_be_looked_at_is_told_in_the_words_of_whoever_opens_it(tmp_path: Path) -> None:
+    # No file system has such a name; as with a closed folder, asking for it is an error.
+    found = checked(site(tmp_path, database_url=f"sqlite:///{tmp_path / ('x' * 300)}"))["database"]
+
+    assert found.outcome is Outcome.FAILED
+    assert found.said.startswith("database_url: ")
+
+
 # The EHR
 
 
@@ -256,6 +266,13 @@ def test_secrets_that_cannot_be_read_are_failures(tmp_path: Path) -> None:
     }
 
 
+def test_an_archive_whose_user_has_no_password_has_no_secret_that_could_be_read(tmp_path: Path) -> None:
+    found = checked(site(tmp_path, pacs=(PacsSettings(name="old", dicomweb_root=NOBODY, username="u"),)))
+
+    secret = found["secret password of archive old"]
+    assert (secret.outcome, secret.said) == (Outcome.LEFT_OUT, "none is set")
+
+
 def test_an_archive_that_refuses_our_user_is_a_failure(tmp_path: Path, running: ExitStack) -> None:
     archive = running.enter_context(serve(refusing(403)))
 
@@ -277,6 +294,22 @@ def test_a_model_is_checked_on_the_machine_and_a_gpu_that_is_wanted_must_be_ther
     assert findings["model self-check"].outcome is Outcome.FAILED
     assert findings["GPU"].outcome is Outcome.FAILED
     assert findings["GPU"].said.startswith("scoring.device is 'cuda:999'")
+
+
+def test_a_folder_of_studies_is_looked_into_and_one_that_is_not_there_is_a_failure(tmp_path: Path) -> None:
+    folder = tmp_path / "studies"
+    settings = site(tmp_path, operations=OperationsSettings(studies_folder=folder))
+
+    lost = checked(settings)["studies"]
+    put_study(folder, "impact", "a-model")
+    (folder / "broken").mkdir()
+    (folder / "broken" / FILE_NAME).write_text("{")
+    found = checked(settings)["studies"]
+
+    assert (lost.outcome, found.outcome) == (Outcome.FAILED, Outcome.OK)
+    assert "operations.studies_folder" in lost.said
+    assert found.said == "studies in their folder: 2, of which can be read: 1"
+    assert checked(site(tmp_path))["studies"].outcome is Outcome.LEFT_OUT
 
 
 def test_an_ehr_that_launches_is_asked_for_what_a_launch_needs(tmp_path: Path, running: ExitStack) -> None:
