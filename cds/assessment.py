@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from fhir_mappings.patients import Patient
 from model.domain import Assessment, ModelVersion, PendingExam, RefusedExam, ScoredExam, Trajectory
 
 POLL_S = 0.05
-NO_STUDY_UID = "the EHR gives neither a DICOM study UID nor an accession number for it, so its images cannot be found"
+NO_STUDY_UID = "the EHR gives it no study UID or accession number, or several, so it cannot be found"
 
 Join = Callable[[Iterable[ScoredExam]], Trajectory | None]
 """Scores to the line that they make, by the site's rules: `model.trajectory.trajectory` with its settings."""
@@ -39,9 +39,9 @@ class Assessor:
         found = {exam.key: exam for exam in exams.exams if exam.key}
         # A call may carry a part of what the EHR lists of an exam's images: only who reads the EHR can compare them.
         asked = [replace(exam, images=None) for exam in new_exams(ehr, patient, exams)]
-        by_key = self.store.look_up(ehr, patient.id, asked, self.model.key, self.now(), urgent=urgent)
+        by_key = _standing(self.store.look_up(ehr, patient.id, asked, self.model.key, self.now(), urgent=urgent), exams)
         if wait_s > 0 and any(map(_is_under_way, by_key.values())):
-            by_key = self._awaited(ehr, patient, list(found), wait_s)
+            by_key = self._awaited(ehr, patient, exams, wait_s)
         # In the order of the references, so that the same exams read the same whatever the database's order.
         listed = [_dated(by_key.pop(key), exam) for key, exam in found.items()]
         lost = [
@@ -49,14 +49,19 @@ class Assessor:
         ]
         return assessment([*listed, *by_key.values(), *lost], self.join)
 
-    def _awaited(self, ehr: str, patient: Patient, keys: list[str], wait_s: float) -> dict[str, Outcome]:
+    def _awaited(self, ehr: str, patient: Patient, exams: ImagingHistory, wait_s: float) -> dict[str, Outcome]:
         """Polls: a worker may be another process, and its commit is the only sign it gives."""
-        ends = self.monotonic_s() + wait_s
+        keys, ends = [exam.key for exam in exams.exams if exam.key], self.monotonic_s() + wait_s
         while True:
             self.sleep(min(POLL_S, max(ends - self.monotonic_s(), 0)))
-            outcomes = self.store.outcomes(ehr, patient.id, keys, self.model.key)
+            outcomes = _standing(self.store.outcomes(ehr, patient.id, keys, self.model.key), exams)
             if self.monotonic_s() >= ends or not any(map(_is_under_way, outcomes.values())):
                 return outcomes
+
+
+def _standing(outcomes: Mapping[str, Outcome], exams: ImagingHistory) -> dict[str, Outcome]:
+    """Without what an archive brought and the EHR lists as withdrawn."""
+    return {key: outcome for key, outcome in outcomes.items() if key not in exams.withdrawn}
 
 
 def new_exams(ehr: str, patient: Patient, exams: ImagingHistory) -> list[NewExam]:

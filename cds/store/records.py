@@ -24,6 +24,8 @@ from model.domain import (
     ViewPosition,
 )
 
+NOBODY_TO_COMPARE = "The EHR gave no identifier of this patient, so it was not checked whose images these are."
+
 
 def score_values(exam: ScoredExam) -> dict[str, Any]:
     """What is kept of a score: the numbers, the whole model identity, the device, and what it was made from."""
@@ -59,7 +61,10 @@ def images_digest(exam: ScoredExam) -> str:
 
 
 def scored_exam(row: StoredScore, exam: StoredExam) -> ScoredExam:
-    """A stored score as the exam it belongs to."""
+    """A stored score as the exam it belongs to, with a warning where its images could not be compared with the patient.
+
+    A score is kept once for all EHRs, and stays where its images are scored again; what an EHR gives is the exam's.
+    """
     model = ModelVersion(row.model_name, row.weights, row.preprocessing, row.calibration, row.clinical)
     return ScoredExam(
         study_uid=row.study_uid,
@@ -68,7 +73,7 @@ def scored_exam(row: StoredScore, exam: StoredExam) -> ScoredExam:
         scored_at=row.scored_at,
         device=AcquisitionDevice(row.manufacturer, row.device_model, row.software_versions),
         image_type=ImageType(row.image_type),
-        warnings=tuple(row.warnings),
+        warnings=(*row.warnings, *(() if exam.patient_identifiers else (NOBODY_TO_COMPARE,))),
         imaging_study=exam.imaging_study,
         provenance=Provenance(tuple(map(_source_image, row.images)), row.processor, row.software),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 import pytest
@@ -252,6 +252,21 @@ def test_an_exam_that_an_archive_brought_is_part_of_what_is_known(store: Store, 
 
     assert found.trajectory is not None
     assert [exam.study_uid for exam in found.trajectory.points] == ["1.2.9", "1.2.1"]
+
+
+def test_what_an_archive_brought_and_the_ehr_has_withdrawn_is_neither_told_nor_waited_for(
+    store: Store, waiting: Waiting
+) -> None:
+    store.register([new_exam(uid, source=ExamSource.PACS) for uid in ("1.2.8", "1.2.9")], MODEL.key, NOW)
+    store.save_score(claimed(store), scored("1.2.8", 0.066))
+    exams = replace(history(reference("1.2.1")), withdrawn=frozenset({"1.2.8", "1.2.9"}))
+    assessor(store, waiting).assess(EHR, patient(), exams, wait_s=0, urgent=True)
+    store.save_refusal(claimed(store), refused("1.2.1"), NOW)
+
+    found = assessor(store, waiting).assess(EHR, patient(), exams, wait_s=2, urgent=True)
+
+    assert [exam.study_uid for exam in found.refused] == ["1.2.1"]
+    assert (found.trajectory, found.pending, waiting.sleeps) == (None, (), [])
 
 
 def test_the_hook_and_the_night_say_the_same_of_the_same_exams(store: Store, waiting: Waiting) -> None:

@@ -15,6 +15,7 @@ from cds.pacs.archive import FoundStudy
 from cds.scoring.books import LEASE
 from cds.scoring.preparation import SETTLED
 from cds.store.database import open_database
+from cds.store.records import NOBODY_TO_COMPARE
 from cds.store.stage_times import Spent, sum_times
 from cds.store.store import Store
 from cds.store.tables import Stage
@@ -148,6 +149,23 @@ def test_where_either_side_names_nobody_there_is_nothing_to_compare(
     work(store, archive(first=screening_exam("1.2.1", patient_id=on_images)))
 
     assert isinstance(outcomes(store)[0], ScoredExam)
+
+
+def test_a_score_says_that_its_images_could_not_be_compared_until_they_are() -> None:
+    store = memory_store()
+    store.register([new_exam("1.2.1", patient_identifiers=())], MODEL.key, NOW)
+    work(store, archive())
+    (uncompared,) = outcomes(store)
+
+    store.register([new_exam("1.2.1")], MODEL.key, NOW)
+    (waiting,) = outcomes(store)
+    work(store, archive())
+    (compared,) = outcomes(store)
+
+    assert isinstance(uncompared, ScoredExam)
+    assert isinstance(compared, ScoredExam)
+    assert uncompared.warnings == (*compared.warnings, NOBODY_TO_COMPARE)
+    assert waiting == PendingExam("1.2.1", None)
 
 
 def test_images_of_another_study_are_held(store: Store) -> None:
