@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from threading import Event, Thread
 from typing import Annotated, Any
@@ -21,10 +22,10 @@ from cds.commands.report import report_app
 from cds.commands.store import db_app, list_runs, outbox_app
 from cds.commands.study import study_app
 from cds.errors import SettingsError
+from cds.listing import Form, write
 from cds.operations.log_lines import write_log_as
 from cds.operations.safety import refuse_unsafe
 from cds.settings import Settings, read_settings
-from cds.worklist import Form
 
 log = logging.getLogger("cds")
 
@@ -45,8 +46,18 @@ app.command("runs")(list_runs)
 app.command("check")(check)
 
 
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        sys.stdout.write(f"mammotrend {version('mammotrend')}\n")
+        raise typer.Exit
+
+
 @app.callback()
-def every_command() -> None:
+def every_command(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
+) -> None:
     """What comes before every command."""
     keep_files_private()
 
@@ -127,7 +138,7 @@ def rescore(
 
     It can be ended and begun again at any time. Exit status 1: an exam is held, or something could not be looked at.
     """
-    from cds.nightly.rescore import SiteRun
+    from cds.nightly.rescore import SiteRun, refuse_unknown
     from cds.store.store import Selection
     from cds.worker_services import worker_services
 
@@ -139,6 +150,8 @@ def rescore(
         selection = Selection(patient, since.date() if since else None)
         run = SiteRun(parts.night, parts.pipeline, parts.clerk, console())
         summary = run.run(_stop_on_signal(), selection)
+        if patient is not None:
+            refuse_unknown(parts.night, [ehr.name for ehr in settings.ehrs], patient)
     if summary.problems or summary.failed:
         raise typer.Exit(1)
 
@@ -155,17 +168,17 @@ def worklist(
     from cds.store.assessments import AssessmentRecords
     from cds.store.cards import CardRecords
     from cds.store.database import open_database
+    from cds.worklist import Entry, as_table
     from cds.worklist import worklist as listed
-    from cds.worklist import write
 
     set_up_logging("WARNING")
     with plain_errors():
         settings = read_settings(config)
-        engine = open_database(settings.database_url)
+        engine = open_database(settings.database_url, must_exist=True)
         is_over, model = mri_policy(settings).is_crossed_by, usable_card(settings).version.key
         entries = listed(AssessmentRecords(engine), CardRecords(engine), model, is_over)
     wanted = [one for one in entries if (one.newly_over or not newly_over) and (one.rising or not rising)]
-    write(wanted, form, sys.stdout)
+    write(wanted, Entry, form, sys.stdout, as_table)
 
 
 @app.command()
@@ -176,14 +189,16 @@ def score(
     ] = True,
     config: Config = None,
 ) -> None:
-    """Score one local exam and print JSON."""
+    """Score one local exam as the worker would, but always in float32, and print JSON."""
     from cds.local_exam import score_files
+    from cds.scoring.site_scorer import site_scorer
+    from model.precision import Precision
 
     set_up_logging("WARNING")
     with plain_errors():
-        settings = read_settings(config)
-        folder, scoring = settings.model_folder, settings.scoring
-        result = score_files(files, folder, gate=gate, device=scoring.device, calibration=scoring.calibration)
+        # A faster precision saves nothing for one exam.
+        scorer = site_scorer(read_settings(config), Precision.FLOAT32)
+        result = score_files(files, scorer, gate=gate)
     sys.stdout.write(json.dumps(result, indent=2) + "\n")
     if "refused" in result:
         raise typer.Exit(1)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from cds.commands.command_line import Config, plain_errors, set_up_logging
+from cds.errors import MammoTrendError
 from cds.settings import Settings, read_settings
 from cds.store.audit import AuditTrail, Entry, EntryUnreadable
 from cds.store.audit_chain import EMPTY, Head
@@ -56,6 +57,10 @@ def verify(
         _say(f"entries 1 to {verified.head.number} are as they were written; note down elsewhere: {verified.head}")
 
 
+class NoSuchEntry(MammoTrendError):
+    """`audit export` was given an EHR or a patient of whom the trail tells nothing."""
+
+
 @audit_app.command("export")
 def export(
     since: Annotated[
@@ -78,8 +83,19 @@ def export(
         settings = read_settings(config)
         source = AuditSource(settings.service.label, settings.service.public_url)
         moment = since.replace(tzinfo=UTC) if since else None
-        for entry in _trail(settings).entries(since=moment, ehr=ehr, patient_id=patient):
+        trail, is_empty = _trail(settings), True
+        for entry in trail.entries(since=moment, ehr=ehr, patient_id=patient):
             _say(_line(entry, source))
+            is_empty = False
+        if is_empty:
+            _refuse_unknown(trail, ehr, patient)
+
+
+def _refuse_unknown(trail: AuditTrail, ehr: str | None, patient: str | None) -> None:
+    """Where an export is empty: nothing may have happened since a moment, but a name may also be mistyped."""
+    given = [option for option, value in (("--ehr", ehr), ("--patient", patient)) if value is not None]
+    if given and next(trail.entries(ehr=ehr, patient_id=patient), None) is None:
+        raise NoSuchEntry(f"the audit trail has no entry at all of this {' and '.join(given)}")
 
 
 def _line(entry: Entry, source: AuditSource) -> str:
@@ -91,7 +107,7 @@ def _line(entry: Entry, source: AuditSource) -> str:
 
 
 def _trail(settings: Settings) -> AuditTrail:
-    return AuditTrail(open_database(settings.database_url))
+    return AuditTrail(open_database(settings.database_url, must_exist=True))
 
 
 def _say(line: str) -> None:

@@ -16,6 +16,7 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds.errors import ClusterUnreachable, DatabaseUnreachable, MammoTrendError
+from cds.store.database import may_pass
 from model.errors import ModelError
 
 Config = Annotated[
@@ -36,7 +37,7 @@ def plain_errors() -> Iterator[None]:
         raise typer.Exit(TRY_AGAIN if isinstance(problem, DatabaseUnreachable | ClusterUnreachable) else 2) from None
     except SQLAlchemyError as fault:
         sys.stderr.write(f"mammotrend: the database failed ({type(fault).__name__})\n")
-        raise typer.Exit(2) from None
+        raise typer.Exit(TRY_AGAIN if may_pass(fault) else 2) from None
 
 
 def console() -> Console:
@@ -57,6 +58,8 @@ def set_up_logging(level: str) -> None:
     # Their warnings quote the whole address, and with it study UIDs and patient ids; our own errors say what failed.
     for telling in ("urllib3", "retrying"):
         logging.getLogger(telling).setLevel(logging.CRITICAL)
+    # It logs a traceback for each connection that a restarted database has ended; whoever asked is told in a line.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     # Their warnings on odd values quote them, and a value may be a patient's name; highdicom names images even at work.
     for quoting in ("highdicom", "pydicom"):
         logging.getLogger(quoting).setLevel(logging.ERROR)

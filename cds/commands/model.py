@@ -19,7 +19,7 @@ from cds.commands.command_line import Config, console, plain_errors, set_up_logg
 from cds.errors import MammoTrendError
 from cds.settings import Settings, read_settings
 from model.calibration_file import calibrated_by
-from model.card import read_card
+from model.card import CARD_NAME, read_card
 from model.domain import YEARS
 from model.installed import installed_models
 from model.precision import Precision
@@ -75,11 +75,24 @@ def _summary(card: Any) -> str:
     return f"{'clinical' if card.clinical else 'not clinical'}, weights {card.weights_sha256[:12]}"
 
 
+class NoSuchModel(MammoTrendError):
+    """The name given to a command about a model is neither an installed one's nor a model's folder."""
+
+
+def _with_model(settings: Settings, name: Path) -> Settings:
+    chosen = settings.with_model(name)
+    if not (chosen.model_folder / CARD_NAME).is_file():
+        raise NoSuchModel(
+            f"{str(name)!r} is neither an installed model nor a model's folder: see `mammotrend model list`"
+        )
+    return chosen
+
+
 @model_app.command("card")
 def show_card(name: Name, config: Config = None) -> None:
     """Print a model's card as JSON; that of the site's model with its own calibration."""
     with plain_errors():
-        settings = read_settings(config).with_model(name)
+        settings = _with_model(read_settings(config), name)
         card = calibrated_by(read_card(settings.model_folder), settings.scoring.calibration)
     _say(json.dumps(asdict(card), indent=2))
 
@@ -93,7 +106,7 @@ def show_attributes(
     """Show the 31 source attributes of 45 CFR 170.315(b)(11)(iv)(B), and what this site's studies say of them."""
     with plain_errors():
         settings = read_settings(config)
-        settings = settings.with_model(name) if name else settings
+        settings = _with_model(settings, name) if name else settings
         card = calibrated_by(read_card(settings.model_folder), settings.scoring.calibration)
         sheet = attribute_sheet(settings.model_folder, card, settings.operations.studies_folder)
     if as_object:
@@ -148,7 +161,7 @@ def verify(
     set_up_logging("WARNING")
     images = [*(exam or []), *(files or [])]
     with plain_errors():
-        settings = read_settings(config).with_model(name)
+        settings = _with_model(read_settings(config), name)
         folder, device = settings.model_folder, settings.scoring.device
         expected = _expected(expect, images)
         if golden or not (images or precision):
@@ -212,8 +225,10 @@ def _verify_exam(
     folder: Path, images: list[Path], expected: tuple[float, ...] | None, *, gate: bool, device: str
 ) -> bool:
     from cds.local_exam import score_files
+    from model.scorer import Scorer
 
-    result = score_files(_files(images), folder, gate=gate, device=device)
+    # By the model's own calibration, which the known risks are of, whatever the site's is.
+    result = score_files(_files(images), Scorer(folder, device or None), gate=gate)
     if "refused" in result:
         for reason in result["refused"]:
             _say(f"refused ({reason['reason']}): {reason['sentence']}")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
+from sqlalchemy import Engine
 
 from cds.commands.command_line import Config, console, plain_errors, set_up_logging
 from cds.errors import MammoTrendError
+from cds.nightly.night import run_under_way
 from cds.settings import read_settings
-from cds.store.database import connect, open_database
+from cds.store.database import connect, in_words, open_database
 from cds.store.outbox import OutboxRecords
 from cds.store.runs import RunRecords
-from cds.store.tables import OutboxState
+from cds.store.tables import OutboxState, Run
 from cds.store.upgrade import database_revision, newest_revision, upgrade_database
 
 db_app = typer.Typer(help="See and bring up to date the layout of the database.", no_args_is_help=True)
@@ -28,7 +31,9 @@ def upgrade(config: Config = None) -> None:
     """Bring the database to the layout of this program. Back it up first."""
     set_up_logging("WARNING")
     with plain_errors():
-        before = upgrade_database(connect(read_settings(config).database_url))
+        engine = connect(read_settings(config).database_url)
+        with in_words(engine):
+            before = upgrade_database(engine)
     _say(f"the database {f'had the layout {before}' if before else 'was empty'}; it now has {newest_revision()}")
 
 
@@ -37,7 +42,9 @@ def status(config: Config = None) -> None:
     """Say which layout the database has. Ends with status 1 where this program needs another."""
     set_up_logging("WARNING")
     with plain_errors():
-        found = database_revision(connect(read_settings(config).database_url))
+        engine = connect(read_settings(config).database_url, must_exist=True)
+        with in_words(engine):
+            found = database_revision(engine)
     _say(f"layout {found or 'none: the database is empty'}; this program needs {newest_revision()}")
     if found != newest_revision():
         raise typer.Exit(1)
@@ -56,7 +63,7 @@ def list_outbox(
     set_up_logging("WARNING")
     states = list(OutboxState) if everything else [OutboxState.QUEUED, OutboxState.DEAD]
     with plain_errors():
-        letters = OutboxRecords(open_database(read_settings(config).database_url)).letters(states)
+        letters = OutboxRecords(_database(config)).letters(states)
     table = Table("Number", "To", "EHR", "State", "Attempts", "Queued", "Next attempt", "Problem")
     for letter in letters:
         due = f"{letter.due_at:%Y-%m-%d %H:%M}" if letter.state is OutboxState.QUEUED else ""
@@ -78,7 +85,7 @@ def retry_outbox(
 
     set_up_logging("WARNING")
     with plain_errors():
-        records = OutboxRecords(open_database(read_settings(config).database_url))
+        records = OutboxRecords(_database(config))
         count = records.retry(utc_now(), numbers or ())
         if count < len(set(numbers or ())):
             raise NoSuchLetter(
@@ -89,9 +96,13 @@ def retry_outbox(
 
 def list_runs(config: Config = None) -> None:
     """List the last runs over the site, newest first."""
+    from cds.services import utc_now
+
     set_up_logging("WARNING")
     with plain_errors():
-        runs = RunRecords(open_database(read_settings(config).database_url)).last()
+        records = RunRecords(_database(config))
+        runs = records.last()
+        under_way = {run_under_way(records, model, utc_now()) for model in {run.model for run in runs}}
     table = Table()
     for heading in ("Begun", "Ended"):
         table.add_column(heading, no_wrap=True)
@@ -99,11 +110,21 @@ def list_runs(config: Config = None) -> None:
         table.add_column(heading, justify="right")
     table.add_column("Model", overflow="fold")
     for run in runs:
-        ended = f"{run.finished_at:%Y-%m-%d %H:%M}" if run.finished_at else "not ended"
-        refused, failed = sum(run.refused.values()), sum(run.failed.values())
-        counts = (run.found, run.scored, refused, failed, run.written, len(run.problems))
-        table.add_row(f"{run.started_at:%Y-%m-%d %H:%M}", ended, *map(str, counts), run.model)
+        table.add_row(f"{run.started_at:%Y-%m-%d %H:%M}", *_what_came_of(run, run.id in under_way), run.model)
     console().print(table if runs else "no run yet")
+
+
+def _what_came_of(run: Run, is_under_way: bool) -> tuple[str, ...]:
+    """Its end and its numbers, which are only known then."""
+    if run.finished_at is None:
+        return ("not yet" if is_under_way else "without a word", *[""] * 6)
+    refused, failed = sum(run.refused.values()), sum(run.failed.values())
+    counts = (run.found, run.scored, refused, failed, run.written, len(run.problems))
+    return (f"{run.finished_at:%Y-%m-%d %H:%M}", *map(str, counts))
+
+
+def _database(config: Path | None) -> Engine:
+    return open_database(read_settings(config).database_url, must_exist=True)
 
 
 def _say(line: str) -> None:

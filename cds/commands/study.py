@@ -194,7 +194,8 @@ def _refusals(asked: Asked) -> list[MonthOfRefusals]:
     if asked.cohort is not None:
         return []
     settings = read_settings(asked.config)
-    return refusals_by_month(open_database(settings.database_url), usable_card(settings).version.key, date.min)
+    engine = open_database(settings.database_url, must_exist=True)
+    return refusals_by_month(engine, usable_card(settings).version.key, date.min)
 
 
 @study_app.command("discrimination")

@@ -93,8 +93,9 @@ def run_demo(console: Console, *, once: bool, folder: Path | None) -> None:
                     hospital.arrive(woman.id, woman.arriving)
             show([_row(demo, visit, today) for visit in visits], console)
             _explain(demo, console, film)
-            _invite(address, console)
             if not once:
+                _tell_addresses(demo, console)
+                _invite(address, console)
                 _wait_for_ctrl_c(console)
 
 
@@ -272,6 +273,9 @@ def _explain(demo: Demo, console: Console, film: list[FilmExam]) -> None:
     if not film:
         # Brackets are markup to the console.
         console.print("The two real film exams are left out; this adds them: " + ADD_FILM, markup=False)
+
+
+def _tell_addresses(demo: Demo, console: Console) -> None:
     console.print(f"CDS Hooks   {demo.service_url}/cds-services")
     console.print(f"Operations  {demo.service_url}/operations   (and /metrics, /readyz)")
     console.print(f"FHIR        {demo.hospital.fhir_server}/metadata   (the rest needs the call's bearer token)")

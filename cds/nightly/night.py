@@ -10,7 +10,7 @@ from threading import Event
 from typing import Protocol
 
 from cds.errors import MammoTrendError
-from cds.nightly.lease import held
+from cds.nightly.lease import LENGTH, held
 from cds.store.runs import RunRecords, RunSummary
 from cds.store.store import EVERYTHING, Selection, Store
 
@@ -20,6 +20,13 @@ log = logging.getLogger(__name__)
 def lease_of(model: str) -> str:
     """The lease of a model's runs: another model's may take weeks, and the site's own nights go on beside it."""
     return f"night {model}"
+
+
+def run_under_way(runs: RunRecords, model: str, now: datetime) -> int | None:
+    """The number of the run with a model that a process is at; one of another number that has not ended was killed."""
+    newest = next(iter(runs.last(1, model)), None)
+    is_going = newest is not None and newest.finished_at is None and runs.is_signed(lease_of(model), now, LENGTH)
+    return newest.id if newest and is_going else None
 
 
 class RunUnderWay(MammoTrendError):
@@ -77,7 +84,10 @@ class Night:
         """
         with held(self.runs, lease_of(self.model), self.holder, self.now) as alone:
             if not alone:
-                raise RunUnderWay("another process is at a run with this model; wait for its end")
+                raise RunUnderWay(
+                    "another process is at a run with this model; wait for its end, or if it was killed, try again in "
+                    f"{LENGTH.total_seconds() / 60:.0f} minutes"
+                )
             started = self.now()
             run_id = self.runs.start(self.model, started)
             found = self._find(stop or Event())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from threading import Event
@@ -23,6 +23,7 @@ from rich.progress import (
 from rich.text import Text
 
 from cds.delivery.clerk import Clerk
+from cds.errors import MammoTrendError
 from cds.nightly.night import Night
 from cds.scoring.pipeline import ScoringPipeline
 from cds.store.runs import RunSummary
@@ -75,7 +76,7 @@ class SiteRun:
         """Find every exam, try each that is queued once, assess, write, and print what came of it."""
         self._clerk.catch_up()
         summary = self._night.run(lambda started: self._settle(started, selection, stop), selection, stop)
-        for line in summary_lines(summary, self._left(selection)):
+        for line in summary_lines(summary, *self._left(selection)):
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         return summary
 
@@ -102,8 +103,25 @@ class SiteRun:
     def _untried(self, started: datetime, selection: Selection) -> int:
         return self._night.store.untried(self._night.model, started, selection, backlog=True)
 
-    def _left(self, selection: Selection) -> int:
-        return sum(self._night.store.queued(self._night.model, selection).values())
+    def _left(self, selection: Selection) -> tuple[int, int | None]:
+        """How many exams of the selection are queued, and how many others; None where there are no others."""
+        of_all, of_these = (
+            sum(self._night.store.queued(self._night.model, which).values()) for which in (EVERYTHING, selection)
+        )
+        return of_these, None if selection == EVERYTHING else max(0, of_all - of_these)
+
+
+class NoSuchPatient(MammoTrendError):
+    """`rescore --patient` was given an id under which no exam is known."""
+
+
+def refuse_unknown(night: Night, ehrs: Sequence[str], patient_id: str) -> None:
+    """Raise NoSuchPatient where none of the EHRs is known to list an exam of this patient, after a run has asked them.
+
+    The sentence names nobody.
+    """
+    if not any(night.store.exams_of(ehr, patient_id, night.model) for ehr in ehrs):
+        raise NoSuchPatient("no exam is known of the patient of --patient: it takes her FHIR id, as her EHR writes it")
 
 
 @contextmanager
@@ -141,12 +159,17 @@ class _Lines:
         log.info("%d of %d exams, %.0f an hour, %.0f s left, %s", *told)
 
 
-def summary_lines(summary: RunSummary, queued: int) -> list[str]:
-    """What a run came to, in words without identifiers."""
+def summary_lines(summary: RunSummary, queued: int, others: int | None = None) -> list[str]:
+    """What a run came to, in words without identifiers.
+
+    `others` is how many exams wait that are not of the run's selection; None where it was about all.
+    """
     refused, failed = sum(summary.refused.values()), sum(summary.failed.values())
+    found = f"Found {summary.found} new exams" + ("" if others is None else " in the whole site")
+    selected = "" if others is None else f" of this selection, {others} others"
     return [
-        f"Found {summary.found} new exams. Scored {summary.scored}, refused {refused}, failed {failed}; "
-        f"wrote {summary.written} assessments. {queued} still queued.",
+        f"{found}. Scored {summary.scored}, refused {refused}, failed {failed}; "
+        f"wrote {summary.written} assessments. {queued} still queued{selected}.",
         *(f"Refused, {said}" for said in _by_count(summary.refused)),
         *(f"Held, {said}" for said in _by_count(summary.failed)),
         *(f"Could not look: {problem}" for problem in summary.problems),

@@ -9,6 +9,7 @@ from functools import partial
 
 from sqlalchemy import Engine
 
+from cds.nightly.night import run_under_way
 from cds.operations.drift_alarm import Drift, judge
 from cds.operations.kept import Kept
 from cds.store.card_counts import CardCounts, count_cards
@@ -66,6 +67,10 @@ class Operations:
     def runs(self, count: int = 10) -> list[Run]:
         """The last runs over the site with its model, newest first: another model's is none of its nights."""
         return RunRecords(self._engine).last(count, self.model)
+
+    def run_under_way(self) -> int | None:
+        """The number of the one of these runs that a process is at; any other that has not ended was killed."""
+        return run_under_way(RunRecords(self._engine), self.model, self.now())
 
     def spread(self) -> list[ScoreSpread]:
         """How the scores of each unit's exams lie, month by month over a year; up to a quarter of an hour old."""

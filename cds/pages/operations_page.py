@@ -96,7 +96,7 @@ def register(app: Flask, operations: Operations, lookout: Lookout, monitors: Mon
 
 
 def _shown(operations: Operations, lookout: Lookout) -> dict[str, object]:
-    now, letters = operations.now(), operations.letters()
+    now, letters, under_way = operations.now(), operations.letters(), operations.run_under_way()
     stages = operations.stages((now - STAGES_OF).date())
     return {
         "now": now,
@@ -104,7 +104,7 @@ def _shown(operations: Operations, lookout: Lookout) -> dict[str, object]:
         "ready": lookout.look(),
         "alarms": [one for one in operations.drift() if one.is_alarm],
         "outside": lookout.outside(),
-        "runs": [(run, _length(run)) for run in operations.runs()],
+        "runs": [(run, _length(run, run.id == under_way)) for run in operations.runs()],
         "errands": operations.errands(),
         "waits": _since(operations.oldest_queued_at(), now),
         "refusals": sorted(operations.refusals().items(), key=lambda refusal: -refusal[1]),
@@ -142,9 +142,9 @@ def _drawing(number: int, spread: list[ScoreSpread], of_unit: list[ScoreSpread])
     return drift_svg(number, Scale.of(spread), of_unit)
 
 
-def _length(run: Run) -> str:
+def _length(run: Run, is_under_way: bool) -> str:
     if run.finished_at is None:
-        return "not ended"
+        return "not ended" if is_under_way else "ended without a word"
     return _in_words(run.finished_at - run.started_at)
 
 

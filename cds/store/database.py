@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlmodel import Session, SQLModel
@@ -24,63 +26,121 @@ WRITE_POLL_S = 0.001
 """Another one's commit takes a few milliseconds."""
 _PASSING_CODES = ("57P0", "53300")
 """Of PostgreSQL (appendix A of its manual): it ends, has crashed, is starting; too many connections."""
+_MEND: Mapping[str, str] = {
+    "28000": "its server does not let in the user of the address: make the role, or see pg_hba.conf, which "
+    "by `peer` lets in only the system's user of that name",
+    "28P01": "its server refuses the user or the password of the address: correct them, or make the role",
+    "3D000": "its server has no such database: make it, or correct the name",
+    "42501": "its user may not make the tables: make that role the database's owner",
+}
+"""By PostgreSQL's codes: what somebody must do before it can be opened."""
+_NO_FILE = (None, "", ":memory:")
 _INSERTS: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
-def open_database(url: str, *, upgrade: bool = False) -> Engine:
+def open_database(url: str, *, upgrade: bool = False, must_exist: bool = False) -> Engine:
     """An engine whose tables are those of this program; an empty database gets them, an older one only if asked.
 
-    Raises SettingsError where it cannot be opened or has another layout, DatabaseUnreachable where that may pass.
+    A file of SQLite is made, unless it `must_exist`. Raises SettingsError where the database cannot be opened or has
+    another layout, DatabaseUnreachable where that may pass.
     """
-    engine = connect(url)
+    engine = connect(url, must_exist=must_exist)
     try:
-        prepare(engine, upgrade=upgrade)
-    except (SQLAlchemyError, SettingsError) as e:
+        with in_words(engine):
+            prepare(engine, upgrade=upgrade)
+    except SettingsError:
         engine.dispose()
-        raise e if isinstance(e, SettingsError) else _not_opened(e) from e
+        raise
     return engine
 
 
-def connect(url: str) -> Engine:
+def connect(url: str, *, must_exist: bool = False) -> Engine:
     """An engine for the database as it is; raises SettingsError for an address that cannot be used."""
     try:
+        address = make_url(url)
+        backend = address.get_backend_name()
+        if backend not in DATABASES:
+            raise SettingsError(f"database_url: {backend!r} is not supported; use sqlite or postgresql")
+        if backend == "sqlite":
+            _check_file(address.database, must_exist=must_exist)
         # Without hide_parameters every error would quote the values of its statement.
-        engine = create_engine(url, hide_parameters=True, **_pool(url))
-        if engine.dialect.name not in DATABASES:
-            raise SettingsError(f"database_url: {engine.dialect.name!r} is not supported; use sqlite or postgresql")
-        if engine.dialect.name == "sqlite":
-            _check_folder(engine.url.database)
-            event.listen(engine, "connect", _set_up_sqlite)
-        if engine.dialect.driver == "pg8000":
-            # Only here: the driver belongs to what a site on PostgreSQL installs.
-            from cds.store import pg8000_driver
-
-            event.listen(engine, "do_connect", pg8000_driver.connect)
-    except (SQLAlchemyError, ImportError) as e:
+        engine = create_engine(address, hide_parameters=True, **_pool(backend))
+    except ModuleNotFoundError as missing:
+        raise SettingsError(
+            f"database_url: the driver {missing.name} is not installed. PostgreSQL needs the extra `postgresql`: "
+            "pip install 'mammotrend[postgresql]', and an address that begins with postgresql+pg8000://"
+        ) from None
+    except SQLAlchemyError as e:
         raise _not_opened(e) from e
+    if backend == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+    if engine.dialect.driver == "pg8000":
+        # Only here: the driver belongs to what a site on PostgreSQL installs.
+        from cds.store import pg8000_driver
+
+        event.listen(engine, "do_connect", pg8000_driver.connect)
     return engine
 
 
-def _pool(url: str) -> dict[str, Any]:
-    if make_url(url).get_backend_name() == "sqlite":
+@contextmanager
+def in_words(engine: Engine) -> Iterator[None]:
+    """What the database fails with as a SettingsError that says what to do, DatabaseUnreachable where it may pass."""
+    try:
+        yield
+    except SQLAlchemyError as e:
+        raise _not_opened(e, engine.url) from e
+
+
+def _pool(backend: str) -> dict[str, Any]:
+    if backend == "sqlite":
         return {}
     # A server may be gone since the last question; a file never is.
     return {"pool_pre_ping": True, "pool_size": MOST_CONNECTIONS, "max_overflow": 0}
 
 
-def _not_opened(error: Exception) -> SettingsError:
-    if isinstance(error, DBAPIError) and _may_pass(error):
+def _not_opened(error: SQLAlchemyError, url: URL | None = None) -> SettingsError:
+    kind = type(error).__name__
+    if may_pass(error):
         return DatabaseUnreachable(
-            f"database_url: the database does not answer ({type(error).__name__}); see that it runs and can be reached"
+            f"database_url: the database does not answer ({kind}); see that it runs and can be reached"
         )
-    return SettingsError(f"database_url: the database cannot be opened ({type(error).__name__}); correct it")
+    if _is_file_refused(error) and url is not None and url.database not in _NO_FILE:
+        return _refused(Path(url.database or ""))
+    mend = _MEND.get(_postgresql_code(error), "correct it")
+    return SettingsError(f"database_url: the database cannot be opened ({kind}); {mend}")
 
 
-def _check_folder(database: str | None) -> None:
-    """SQLite makes the file, not its folder, and does not say which of the two it could not open."""
-    folder = Path(database or "").parent
-    if not folder.is_dir():
-        raise SettingsError(f"database_url: folder {str(folder)!r} does not exist; make it")
+def _check_file(database: str | None, *, must_exist: bool) -> None:
+    """SQLite makes the file, not its folder, and does not say which of the two it could not open.
+
+    A file that is made where a command only reads would be shown as a site without patients.
+    """
+    file = Path(database or "")
+    try:
+        if not file.parent.is_dir():
+            raise SettingsError(f"database_url: folder {str(file.parent)!r} does not exist; make it")
+        if not must_exist or database in _NO_FILE or file.exists():
+            return
+    except PermissionError:
+        raise _refused(file) from None
+    raise SettingsError(
+        f"database_url: there is no database {database!r}; name the site's settings file by --config, or correct the "
+        "address (the first start of serve or worker makes a new one)"
+    )
+
+
+def _refused(file: Path) -> SettingsError:
+    """The file, or the nearest folder where it can be neither made nor found, is another user's."""
+    # Not Path's own `exists`, which raises where it may not look.
+    place = next(place for place in (file, *file.parents) if os.path.exists(place))  # noqa: PTH110
+    try:
+        owner = repr(place.owner())
+    except KeyError:
+        owner = f"user {place.stat().st_uid}"
+    return SettingsError(
+        f"database_url: this user may not read and write {str(place)!r}, which belongs to {owner}; run every command "
+        "as the user of serve and worker, to whom the database must belong"
+    )
 
 
 def insert_into(place: Session | Connection, table: type[SQLModel]) -> Any:
@@ -139,13 +199,34 @@ def _when_free(work: Callable[[], object], poll_s: float) -> None:
             return
 
 
-def _may_pass(error: DBAPIError) -> bool:
+def may_pass(error: SQLAlchemyError) -> bool:
     """Whether the database is busy, or cannot be reached, or is starting or ending, or is full of connections."""
     if isinstance(error, OperationalError) and _is_busy(error):
         return True
-    told = error.orig.args[0] if error.orig and error.orig.args else None
-    code = str(told.get("C", "")) if isinstance(told, dict) else ""
-    return isinstance(error, InterfaceError) or code.startswith(_PASSING_CODES)
+    code = _postgresql_code(error)
+    # pg8000 has one error for a connection that is lost and for a user who is not let in.
+    return code.startswith(_PASSING_CODES) if code else isinstance(error, InterfaceError)
+
+
+def _postgresql_code(error: SQLAlchemyError) -> str:
+    """The server's own code (appendix A of its manual); empty where it has not said anything.
+
+    It hangs up on whom it refuses. That nobody hears pg8000's goodbye then is an error in the place of what it said.
+    """
+    cause: BaseException | None = error.orig if isinstance(error, DBAPIError) else None
+    while cause is not None:
+        told = cause.args[0] if cause.args else None
+        if isinstance(told, dict):
+            return str(told.get("C", ""))
+        cause = cause.__cause__ or cause.__context__
+    return ""
+
+
+def _is_file_refused(error: SQLAlchemyError) -> bool:
+    """Whether a file of SQLite may not be opened, or not be written."""
+    cause = error.orig if isinstance(error, OperationalError) else None
+    refused = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+    return isinstance(cause, sqlite3.OperationalError) and cause.sqlite_errorcode & 0xFF in refused
 
 
 def _is_busy(error: sqlite3.OperationalError | OperationalError) -> bool:

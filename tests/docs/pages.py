@@ -29,7 +29,12 @@ def commands_in_blocks() -> Iterator[Written]:
         for block in _BLOCK.findall(page.read_text(encoding="utf-8")):
             for line in _COMMENT.sub("", block).replace("\\\n", " ").splitlines():
                 if line.strip():
-                    yield Written(page.name, " ".join(line.replace(".venv/bin/mammotrend", "mammotrend").split()))
+                    yield Written(page.name, _as_called_here(line))
+
+
+def _as_called_here(line: str) -> str:
+    """A command without the place of the program, and without the user of an installed site."""
+    return re.sub(r"^(runuser -u mammotrend -- |\.venv/bin/)(?=mammotrend )", "", " ".join(line.split()))
 
 
 def commands_in_texts() -> Iterator[Written]:

@@ -39,9 +39,14 @@ NOT_RUN = {
     "mammotrend audit verify --expect": "that head is invented; tests/cds/commands/test_audit.py runs it with another",
     "mammotrend rescore --model mirai-v0.9.0": "it is not published; tests/cds/nightly/test_rescore.py runs another",
     "mammotrend study --outcomes": "it needs a store with scores; tests/cds/study/cohorts/test_stored.py has one",
+    "(umask": "it needs that database; tests/deploy/test_backup.py copies another",
+    "mv": "it needs that database; tests/deploy/test_backup.py puts back another",
     "pg_dump": "it needs that database; tests/cds/store/test_archived_copy.py copies another",
+    "runuser -u postgres": "it needs that server; tests/cds/store/test_database.py makes role and database on another",
     "useradd": CHANGES_THE_MACHINE,
     "install": CHANGES_THE_MACHINE,
+    "cp": CHANGES_THE_MACHINE,
+    "ln": CHANGES_THE_MACHINE,
     "python3 -m venv /opt/mammotrend": CHANGES_THE_MACHINE,
     "/opt/mammotrend/bin/pip": CHANGES_THE_MACHINE,
     "systemctl": CHANGES_THE_MACHINE,
@@ -49,6 +54,8 @@ NOT_RUN = {
 """How commands begin that are not run, and why."""
 
 ENDS_WITH = {
+    "mammotrend audit export": 2,  # nothing was done with the data of that patient
+    "mammotrend rescore --patient": 2,  # nor is she one of this site
     "mammotrend check": 1,  # this EHR has no keys, and no token is asked for
     "mammotrend model verify mirai-v0.8.0 --exam": 1,  # what stands for Mirai here has other risks
     "mammotrend model verify mirai-v0.8.0 --precision bf16": 1,  # nor may it be computed less exactly

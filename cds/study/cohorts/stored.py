@@ -44,7 +44,8 @@ _Numbers = dict[tuple[str, str], int]
 def read_stored_cohort(config: Path | None, outcomes: Path | None) -> Cohort:
     """The scores of the site's model and the women of the file, if any; raises StudyNotPossible, SettingsError."""
     settings = read_settings(config)
-    return stored_cohort(open_database(settings.database_url), usable_card(settings).version.key, outcomes)
+    engine = open_database(settings.database_url, must_exist=True)
+    return stored_cohort(engine, usable_card(settings).version.key, outcomes)
 
 
 def stored_cohort(engine: Engine, model: str, outcomes: Path | None) -> Cohort:

@@ -62,6 +62,7 @@ def link(resource: dict[str, Any]) -> dict[str, Any]:
     return {part["url"]: part.get("valueString", part.get("valuePositiveInt")) for part in extension["extension"]}
 
 
+@pytest.mark.usefixtures("engine")
 def test_an_empty_trail_is_said_to_be_one(file: Path) -> None:
     assert run("verify", "--config", file) == (0, "the audit trail is empty\n", "")
     assert exported("--config", file) == []
@@ -139,6 +140,26 @@ def test_the_export_may_be_narrowed(file: Path, trail: AuditTrail) -> None:
     assert numbers("--patient", PATIENT, "--ehr", EHR) == [1]
     assert numbers("--since", "2026-05-20") == [1, 2, 3]
     assert numbers("--since", "2026-05-20T23:30:01") == []
+    assert numbers("--since", "2026-05-20T23:30:01", "--patient", PATIENT) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--ehr", "ehr-7"), "of this --ehr"),
+        (("--patient", "Jane Doe"), "of this --patient"),
+        (("--ehr", "ehr-7", "--patient", PATIENT), "of this --ehr and --patient"),
+    ],
+)
+def test_an_ehr_or_patient_of_whom_the_trail_tells_nothing_is_told(
+    file: Path, trail: AuditTrail, options: tuple[str, ...], said: str
+) -> None:
+    trail.record(ANSWERED)
+
+    status, out, err = run("export", *options, "--config", file)
+
+    assert (status, out) == (2, "")
+    assert err == f"mammotrend: the audit trail has no entry at all {said}\n"
 
 
 def test_an_entry_that_is_no_audit_event_is_told_by_its_number_and_names_nobody(file: Path, trail: AuditTrail) -> None:

@@ -37,6 +37,13 @@ def test_libraries_that_quote_addresses_in_their_warnings_are_not_heard(name: st
     assert "1.2.77" not in log
 
 
+def test_connections_that_a_restarted_database_has_ended_leave_no_traceback() -> None:
+    log = written(LOGS.format(name="sqlalchemy.pool.impl.QueuePool", level="error"))
+
+    assert "ours" in log
+    assert "1.2.77" not in log
+
+
 @pytest.mark.parametrize("name", ["highdicom.base", "pydicom"])
 def test_libraries_that_name_images_at_work_are_not_heard(name: str) -> None:
     log = written(LOGS.format(name=name, level="warning"))

@@ -1,8 +1,10 @@
-"""`mammotrend report cards`: what is counted, and as what."""
+"""`mammotrend report cards` and `report unscored`: what is counted or listed, and as what."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+import csv
+from datetime import date, timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,15 @@ import pytest
 from typer.testing import CliRunner
 
 from cds.cli import app
+from cds.services import usable_card
+from cds.settings import Settings
 from cds.store.card_counts import count_cards
 from cds.store.cards import CardRecords
 from cds.store.database import open_database
+from cds.store.store import Store
 from cds.store.tables import Feedback, ShownCard
 from fhir_mappings.access_events import AccessEvent, Action, WebCall
-from tests.cds.builders import EHR, NOW, PATIENT
+from tests.cds.builders import EHR, NOW, PATIENT, new_exam, refused
 
 pytestmark = pytest.mark.usefixtures("logging_as_found")
 
@@ -72,23 +77,41 @@ def test_a_card_that_is_reported_again_counts_once_and_a_reason_that_was_not_off
     assert dict(count.reasons) == {"patient-declined": 1, "other": 1, "decide-later": 1, "": 1}
 
 
+def run(command: list[str], url: str) -> str:
+    """What a command prints about this database."""
+    result = CliRunner().invoke(app, command, env={"MAMMOTREND_DATABASE_URL": url})
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
 def test_the_report_names_rates_and_reasons(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'site.sqlite'}"
     with_cards(url)
-    file = tmp_path / "mammotrend.toml"
-    file.write_text(f'database_url = "{url}"\n')
 
-    result = CliRunner().invoke(app, ["report", "cards", "--config", str(file)])
-
-    assert result.exit_code == 0
-    said = " ".join(result.stdout.split())
+    said = " ".join(run(["report", "cards"], url).split())
     assert "mri-suggested" in said
     assert "1 (33%)" in said
     assert "patient-declined 1" in said
 
 
 def test_a_site_without_cards_is_told_so(tmp_path: Path) -> None:
-    file = tmp_path / "mammotrend.toml"
-    file.write_text(f'database_url = "sqlite:///{tmp_path / "site.sqlite"}"\n')
-    result = CliRunner().invoke(app, ["report", "cards", "--since", "2026-01-01", "--config", str(file)])
-    assert (result.exit_code, result.stdout) == (0, "no card yet\n")
+    url = f"sqlite:///{tmp_path / 'site.sqlite'}"
+    open_database(url)
+    assert run(["report", "cards", "--since", "2026-01-01"], url) == "no card yet\n"
+
+
+def test_the_exams_without_a_score_are_listed_with_their_reasons(tmp_path: Path) -> None:
+    url, model = f"sqlite:///{tmp_path / 'site.sqlite'}", usable_card(Settings()).version.key
+    store = Store(open_database(url))
+    store.register([new_exam("1.2.1", performed_on=date(2026, 5, 3))], model, NOW)
+    job = store.claim(model, NOW, timedelta(minutes=1))
+    assert job is not None
+    store.save_refusal(job, refused("1.2.1"), NOW)
+
+    answer = run(["report", "unscored", "--format", "csv"], url)
+
+    (row,) = csv.DictReader(StringIO(answer))
+    assert (row["ehr"], row["patient_id"], row["exam_date"], row["study_uid"]) == (EHR, PATIENT, "2026-05-03", "1.2.1")
+    assert row["place"] == "refused"
+    assert row["reasons"] == "There is no usable R MLO view.; It shows a part of the breast."
+    assert "There is no usable R MLO view." in " ".join(run(["report", "unscored"], url).split())

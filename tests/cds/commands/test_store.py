@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from cds.nightly.lease import LENGTH
+from cds.nightly.night import lease_of
+from cds.services import utc_now
 from cds.store.assessments import AssessmentRecords
 from cds.store.database import open_database
 from cds.store.outbox import OutboxRecords
@@ -44,7 +47,8 @@ def conclude(engine: Engine, patient_id: str = PATIENT, five_year: float = 0.066
 # The database's layout
 
 
-def test_an_empty_database_is_set_up_when_asked(file: Path) -> None:
+def test_an_empty_database_is_set_up_when_asked(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "site.sqlite").touch(mode=0o600)
     assert run("db", "status", "--config", file)[:2] == (
         1,
         "layout none: the database is empty; this program needs 0008\n",
@@ -62,9 +66,33 @@ def test_an_older_database_is_named_by_every_command_and_upgraded_by_one(file: P
     assert run("worklist", "--config", file)[0] == 0
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["db status", "outbox list", "outbox retry", "worklist", "runs", "report cards", "audit verify", "audit export"],
+)
+def test_a_command_that_only_reads_makes_no_database(file: Path, tmp_path: Path, command: str) -> None:
+    status, out, err = run(*command.split(), "--config", file)
+
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert f"there is no database '{tmp_path / 'site.sqlite'}'; name the site's settings file by --config" in err
+    assert [one.name for one in tmp_path.iterdir()] == [file.name]
+
+
+@pytest.mark.parametrize("command", ["db status", "db upgrade", "outbox list", "runs", "audit verify"])
+def test_a_database_that_does_not_answer_may_answer_later(tmp_path: Path, command: str) -> None:
+    file = tmp_path / "mammotrend.toml"
+    file.write_text(f'database_url = "postgresql+pg8000://u@/d?unix_sock={tmp_path}/none"\n')
+
+    status, _, err = run(*command.split(), "--config", file)
+
+    assert (status, err.count("\n")) == (75, 1)
+    assert err.startswith("mammotrend: database_url: the database does not answer")
+
+
 # The outbox
 
 
+@pytest.mark.usefixtures("engine")
 def test_an_empty_outbox_is_said_to_be_one(file: Path) -> None:
     assert run("outbox", "list", "--config", file)[:2] == (0, "nothing waits\n")
 
@@ -85,6 +113,7 @@ def test_what_waits_is_listed_and_what_was_given_up_ends_with_status_1(file: Pat
     assert run("outbox", "list", "--config", file)[0] == 0
 
 
+@pytest.mark.usefixtures("engine")
 def test_a_number_that_does_not_wait_is_told(file: Path) -> None:
     status, _, err = run("outbox", "retry", 7, "--config", file)
 
@@ -120,13 +149,28 @@ def test_the_worklist_may_be_narrowed(file: Path, engine: Engine, option: str) -
 # The runs
 
 
-def test_runs_are_listed_with_their_numbers_and_a_killed_one_as_not_ended(file: Path, engine: Engine) -> None:
+def listed_runs(file: Path) -> list[list[str]]:
+    """The cells of each run, newest first, without the model's."""
+    out = run("runs", "--config", file)[1]
+    return [[cell.strip() for cell in line.split("│")[1:9]] for line in out.splitlines() if line.startswith("│ 2")]
+
+
+def test_runs_are_listed_with_their_numbers_and_a_killed_one_without_them(file: Path, engine: Engine) -> None:
     assert run("runs", "--config", file)[:2] == (0, "no run yet\n")
     runs = RunRecords(engine)
     runs.start(MODEL, NOW)
     runs.finish(runs.start(MODEL, NOW), RunSummary(5, 3, {"implant": 1}, {"no answer": 1}, 2), NOW)
 
-    out = run("runs", "--config", file)[1]
+    assert listed_runs(file) == [
+        ["2026-05-20 23:30", "2026-05-20 23:30", "5", "3", "1", "1", "2", "0"],
+        ["2026-05-20 23:30", "without a word", "", "", "", "", "", ""],
+    ]
 
-    assert "2026-05-20 23:30" in out
-    assert "not ended" in out
+
+def test_a_run_that_a_process_is_at_is_told_from_killed_ones(file: Path, engine: Engine) -> None:
+    runs = RunRecords(engine)
+    for model in (MODEL, "another model", MODEL):
+        runs.start(model, NOW)
+    runs.take_lease(lease_of(MODEL), "a process", utc_now(), LENGTH)
+
+    assert [row[1] for row in listed_runs(file)] == ["not yet", "without a word", "without a word"]

@@ -62,8 +62,12 @@ def test_a_study_of_what_became_of_women_needs_to_be_told_that(study: str) -> No
 
 @pytest.mark.parametrize("study", [("impact", "--capacity", 2), ("repeatability",), ("drift",)], ids=lambda one: one[0])
 def test_a_study_of_scores_alone_is_of_the_whole_store(study: tuple[str | int, ...], tmp_path: Path) -> None:
-    status, _, err = run("study", "--config", settings_file(tmp_path), *study)
+    file = settings_file(tmp_path)
+    status, _, err = run("study", "--config", file, *study)
+    assert (status, "there is no database" in err) == (2, True)
 
+    run("db", "upgrade", "--config", file)
+    status, _, err = run("study", "--config", file, *study)
     assert (status, "the store has no exam yet" in err) == (2, True)
 
 
@@ -79,6 +83,7 @@ def test_a_study_of_the_store_reads_the_sites_settings(tmp_path: Path) -> None:
     (tmp_path / "outcomes.csv").write_text("patient,diagnosis_date,last_follow_up\np1,,\n")
 
     file = settings_file(tmp_path)
+    run("db", "upgrade", "--config", file)
     status, _, err = run("study", "--outcomes", tmp_path / "outcomes.csv", "--config", file, "trajectories")
 
     assert (status, "the store has no exam yet" in err) == (2, True)

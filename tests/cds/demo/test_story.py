@@ -44,12 +44,23 @@ def start_demo(place: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The rows of `mammotrend demo --once`, by the patient's name, each as one line of words."""
+def printed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What `mammotrend demo --once` prints."""
     demo = start_demo(tmp_path_factory.mktemp("anywhere"), "--once")
     printed, said = demo.communicate(timeout=300)
     assert demo.returncode == 0, said
+    return printed
+
+
+@pytest.fixture(scope="module")
+def table(printed: str) -> dict[str, str]:
+    """Its rows by the patient's name, each as one line of words."""
     return dict(_rows(printed))
+
+
+def test_no_address_is_told_that_is_gone_at_once(printed: str) -> None:
+    assert "Model: " in printed
+    assert "http://" not in printed
 
 
 def _rows(printed: str) -> list[tuple[str, str]]:

@@ -67,7 +67,7 @@ def test_a_run_finds_settles_and_sums_up_and_the_summary_is_kept(engine: Engine,
 
 def test_a_second_run_at_the_same_time_is_refused_and_the_first_goes_on(engine: Engine, store: Store) -> None:
     elsewhere = held(RunRecords(engine), lease_of(MODEL.key), "another process", Clock())
-    with elsewhere, pytest.raises(RunUnderWay, match="wait for its end"):
+    with elsewhere, pytest.raises(RunUnderWay, match="killed, try again in 5 minutes"):
         night(engine).run(lambda _: None)
 
     assert RunRecords(engine).last() == []

@@ -20,7 +20,7 @@ from cds.errors import EhrRefused
 from cds.nightly.arrivals import ArchivePriors
 from cds.nightly.ehr_changes import EhrChanges, NightEhr
 from cds.nightly.night import Look, Night
-from cds.nightly.rescore import SiteRun, summary_lines
+from cds.nightly.rescore import NoSuchPatient, SiteRun, refuse_unknown, summary_lines
 from cds.pacs.archive import FoundStudy
 from cds.scoring.books import LEASE
 from cds.scoring.budget import ByteBudget
@@ -32,7 +32,7 @@ from cds.store.runs import RunRecords, RunSummary
 from cds.store.store import EVERYTHING, Selection, Store
 from cds.store.tables import Destination, ScoringState
 from tests.builders import screening_exam
-from tests.cds.builders import EHR, IDENTIFIER, MODEL, NOW, Clock, join, new_exam
+from tests.cds.builders import EHR, IDENTIFIER, MODEL, NOW, PATIENT, Clock, join, new_exam
 from tests.cds.chart_fakes import ChartEhr
 from tests.cds.scoring.fakes import FakeScorer
 from tests.fakes import FakeArchive
@@ -135,6 +135,30 @@ def test_exams_that_come_while_another_model_scores_the_archive_are_scored_by_it
     site.pacs, site.looks = Slow(site.pacs.studies), []
 
     assert (site.run()[0].scored, store.count(MODEL.key, ScoringState.SCORED)) == (2, 2)
+
+
+def test_a_run_over_a_selection_says_that_others_wait(site: Site, store: Store) -> None:
+    store.register([new_exam("1.2.2", patient_id="p2"), new_exam("1.2.3", patient_id="p3")], MODEL.key, NOW)
+    site.file("1.2.1")
+
+    _, printed = site.run(Selection(patient_id="p1"))
+
+    assert printed == (
+        "Found 1 new exams in the whole site. Scored 1, refused 0, failed 0; wrote 1 assessments. "
+        "0 still queued of this selection, 2 others."
+    )
+
+
+def test_a_patient_of_whom_no_ehr_lists_an_exam_is_refused_and_not_named(site: Site, store: Store) -> None:
+    night = Night([], store, RunRecords(site.engine), MODEL.key, site.clock, "this process")
+    store.register([new_exam("1.2.1")], MODEL.key, NOW)
+
+    refuse_unknown(night, ["another", EHR], PATIENT)
+    with pytest.raises(NoSuchPatient, match="it takes her FHIR id") as caught:
+        refuse_unknown(night, ["another", EHR], "p7")
+    with pytest.raises(NoSuchPatient):
+        refuse_unknown(night, ["another"], PATIENT)
+    assert "p7" not in str(caught.value)
 
 
 def test_a_second_run_does_nothing_twice(site: Site) -> None:

@@ -7,6 +7,8 @@ from datetime import timedelta
 
 from sqlalchemy import Engine
 
+from cds.nightly.lease import LENGTH
+from cds.nightly.night import lease_of
 from cds.operations.figures import REFUSALS_KEPT_S, SPREAD_KEPT_S, Operations
 from cds.store.audit import AuditTrail
 from cds.store.cards import CardRecords
@@ -51,6 +53,22 @@ def test_only_the_runs_of_the_sites_model_are_its_nights(engine: Engine) -> None
     runs.finish(other, RunSummary(scored=9), clock())
 
     assert [run.id for run in Operations(engine, MODEL.key, clock).runs()] == [own]
+
+
+def test_a_run_is_under_way_while_somebody_has_its_lease_and_none_after_it_has_begun(engine: Engine) -> None:
+    runs, clock = RunRecords(engine), Clock()
+    operations = Operations(engine, MODEL.key, clock)
+    runs.start(MODEL.key, clock())
+    killed = operations.run_under_way()
+    runs.take_lease(lease_of(MODEL.key), "a process", clock(), LENGTH)
+    own = runs.start(MODEL.key, clock())
+
+    assert (killed, operations.run_under_way()) == (None, own)
+    clock.advance(LENGTH)
+    assert operations.run_under_way() is None
+    runs.take_lease(lease_of(MODEL.key), "a process", clock(), LENGTH)
+    runs.finish(own, RunSummary(), clock())
+    assert operations.run_under_way() is None
 
 
 def test_every_metric_that_the_alerts_of_the_documentation_use_is_told(engine: Engine) -> None:

@@ -195,7 +195,7 @@ def test_a_site_at_work_shows_all_of_it(service: Service, operator: FlaskClient)
     assert found["State"][0] == ["✓ Service ready"]
     assert found["State"][4] == ["✗ Deliveries 1 given up: mammotrend outbox list"]
     assert found["Last nights and runs"][1:] == [
-        ["2026-05-20 23:30", "not ended", "0", "0", "0", "0", "0", ""],
+        ["2026-05-20 23:30", "ended without a word", "", "", "", "", "", ""],
         ["2026-05-20 20:30", "60 min", "9", "5", "2", "1", "4", "main: no answer"],
     ]
     assert found["Exams"][1:] == [["refused", "1"], ["scored", "20"]]
