@@ -8,6 +8,7 @@ crash on an offset that points outside. Sources: ITU-T T.81 annex B (JPEG), T.87
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
@@ -24,6 +25,9 @@ FRAME_HEADERS: Final = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 """SOF0 to SOF15 and the SOF55 of JPEG-LS; DHT, JPG and DAC lie among them."""
 
 RLE_HEADER: Final = struct.Struct("<16L")
+
+RUNS_TO_CHECK: Final = 20_000
+"""After the blank rows on top: more than a hundred rows of tissue. They take some three milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,55 @@ def ends(frame: bytes) -> bool:
     return frame[-16:].rstrip(b"\0\xff").endswith(JPEG_END)
 
 
+def jpeg_segments(frame: bytes) -> Iterator[tuple[int, int]]:
+    """Marker and place of each segment of a JPEG's header, the last of them that of the scan."""
+    place, marker = len(JPEG_START), 0
+    while frame[place] == 0xFF and marker != JPEG_SCAN:
+        marker = frame[place + 1]
+        yield marker, place
+        place += _segment_length(frame, place, marker)
+
+
+def jpeg_data(frame: bytes) -> slice[int, int, None]:
+    """Where a JPEG has its coded data: from the end of its header to the first mark of an end in it."""
+    *_, (marker, place) = jpeg_segments(frame)
+    start = place + _segment_length(frame, place, marker)
+    return slice(start, frame.index(JPEG_END, start))
+
+
+def _same_runs(segment: bytes, columns: int) -> tuple[int, int]:
+    """How many runs at the beginning are the same again and again, and how long each is, if a row is some of them."""
+    run = segment[:2]
+    length = 257 - segment[0] if len(run) == 2 and segment[0] > 128 else 0
+    if not length or columns % length:
+        return 0, 0
+    count = (len(segment) - len(segment.lstrip(run))) // 2  # of these two bytes, in any order
+    return (count, length) if segment.startswith(run * count) else (0, 0)
+
+
+def packs_rows(segment: bytes, columns: int) -> bool:
+    """Whether a byte plane was packed row by row (PS3.5 G.3.1), as far as its first runs tell.
+
+    By a wrong number of columns some run crosses the end of a row at once. All runs would take longer than decoding.
+    """
+    count, length = _same_runs(segment, columns)
+    place, column = 2 * count, count * length % columns
+    for _ in range(RUNS_TO_CHECK):
+        if place >= len(segment):
+            break
+        control = segment[place]
+        if control < 128:
+            place, column = place + control + 2, column + control + 1
+        elif control > 128:
+            place, column = place + 2, column + 257 - control
+        else:
+            place += 1
+        if column > columns:
+            return False
+        column %= columns
+    return True
+
+
 def rle_segments(frame: bytes, planes: int) -> list[bytes]:
     """The byte planes of an RLE frame, most significant first, still packed; raises PicturesUnusable."""
     if len(frame) < RLE_HEADER.size:
@@ -64,13 +117,10 @@ def rle_segments(frame: bytes, planes: int) -> list[bytes]:
 
 
 def _jpeg(frame: bytes) -> Codestream | None:
-    place = len(JPEG_START)
-    while frame[place] == 0xFF and frame[place + 1] != JPEG_SCAN:
-        marker = frame[place + 1]
+    for marker, place in jpeg_segments(frame):
         if marker in FRAME_HEADERS:
             bits, rows, columns, components = struct.unpack_from(">BHHB", frame, place + 4)
             return Codestream(rows, columns, bits, components, marker)
-        place += _segment_length(frame, place, marker)
     return None
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, Final
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, config
-from pydicom.encaps import get_frame
+from pydicom.encaps import generate_fragments, parse_basic_offsets
 from pydicom.pixels import pixel_array
 from pydicom.uid import (
     HTJ2K,
@@ -32,8 +33,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from model import jpeg2000
-from model.codestreams import Codestream, described, ends, rle_segments
+from model import jpeg2000, jpeg_lossless
+from model.codestreams import JPEG_END, Codestream, described, ends, jpeg_data, packs_rows, rle_segments
 from model.errors import PicturesUnusable
 from model.headers import FAULTS, element, frames, text
 
@@ -62,8 +63,12 @@ def _check_kind(image: Dataset) -> None:
     allocated, stored, high = (element(image, word) for word in ("BitsAllocated", "BitsStored", "HighBit"))
     if allocated not in (8, 16):
         raise PicturesUnusable("BitsAllocated is not 8 or 16, as mammograms have it")
+    if not isinstance(stored, int) or not 0 < stored <= allocated:
+        raise PicturesUnusable("BitsStored is missing or does not fit BitsAllocated")
+    if element(image, "PixelRepresentation") not in (0, 1):
+        raise PicturesUnusable("PixelRepresentation is not 0 or 1, so the sign of the pixels is unknown")
     # The decoder takes the lowest bits as stored and would cut off the top of left-aligned values without a word.
-    if high is not None and not (isinstance(stored, int) and high == stored - 1):
+    if high is not None and high != stored - 1:
         raise PicturesUnusable("HighBit does not fit BitsStored, so the place of the values in their words is unknown")
     if "PixelData" not in image:
         raise PicturesUnusable("the file has no pixel data; send the image again")
@@ -74,22 +79,38 @@ def _decode(image: Dataset, rows: int, columns: int) -> NDArray[np.integer]:
     if syntax not in UNCOMPRESSED and syntax not in DECODERS:
         raise PicturesUnusable(f"no decoder for transfer syntax {syntax.name!r}")
     try:
-        if syntax in UNCOMPRESSED:
-            _check_length(image, rows, columns)
-            pixels: NDArray[np.integer] = pixel_array(image, raw=True)
-            return pixels
-        words = Words(rows, columns, image.BitsAllocated, image.BitsStored, image.PixelRepresentation == 1)
-        return DECODERS[syntax](get_frame(image.PixelData, 0, number_of_frames=1), words)
+        signed = image.PixelRepresentation == 1
+        words = Words(rows, columns, image.BitsAllocated, image.BitsStored, signed, _overlays(image))
+        return _native(image, words) if syntax in UNCOMPRESSED else DECODERS[syntax](_only_frame(image), words)
     # Decoders raise whatever their C library tells them; every one of these means the same to us.
-    except (*FAULTS, RuntimeError, EOFError, OSError) as e:
+    except (*FAULTS, RuntimeError, EOFError) as e:
         raise PicturesUnusable(f"the pixels cannot be decoded ({syntax.name}, {type(e).__name__})") from e
 
 
-def _check_length(image: Dataset, rows: int, columns: int) -> None:
-    """A whole row too many means that Rows or Columns is wrong; the decoder would cut it off and go on."""
-    row = columns * image.BitsAllocated // 8
-    if len(image.PixelData) >= (rows + 1) * row:
-        raise PicturesUnusable(f"there are more pixels than the {rows} x {columns} of the header")
+def _native(image: Dataset, words: Words) -> NDArray[np.integer]:
+    length = words.rows * words.columns * words.allocated // 8
+    if image["PixelData"].is_undefined_length:
+        raise PicturesUnusable("the pixels are stored as compressed ones are, the transfer syntax says otherwise")
+    # The decoder would cut off what is too much and shear the picture; one byte makes the length even (PS3.5 8.1.1).
+    if len(image.PixelData) > length + length % 2:
+        raise PicturesUnusable(f"there are more pixels than the {words.rows} x {words.columns} of the header")
+    return words.stored_values(pixel_array(image, raw=True, correct_unused_bits=False))
+
+
+def _only_frame(image: Dataset) -> bytes:
+    """The one compressed picture, put together from its fragments; raises PicturesUnusable where there are several."""
+    encapsulated = BytesIO(image.PixelData)
+    offsets = parse_basic_offsets(encapsulated)
+    first, *others = filter(None, generate_fragments(encapsulated))
+    if len(offsets) > 1 or any(other.startswith(first[:4]) for other in others):
+        raise PicturesUnusable("there are several compressed pictures in the image, the header says one")
+    return b"".join((first, *others))
+
+
+def _overlays(image: Dataset) -> int:
+    """The bits of each pixel's word that are an overlay, as old files have them (PS3.5 8.1.2)."""
+    places = {image[tag].value for tag in range(0x60000102, 0x60200102, 0x20000) if tag in image}
+    return sum(1 << place for place in places if isinstance(place, int) and 0 <= place < 16)
 
 
 def _positive(image: Dataset, keyword: str) -> int:
@@ -108,6 +129,8 @@ class Words:
     allocated: int
     stored: int
     signed: bool
+    overlays: int = 0
+    """Bits that are none of the value, by the header's word."""
 
     def checked(self, stream: Codestream | None) -> Codestream:
         """What a compressed picture says of itself where it agrees with the DICOM header; raises PicturesUnusable.
@@ -122,6 +145,18 @@ class Words:
         if stream.bits > self.allocated:
             raise PicturesUnusable(f"the compressed picture has {stream.bits} bits, the header makes room for fewer")
         return stream
+
+    def stored_values(self, pixels: NDArray[Any]) -> NDArray[np.integer]:
+        """The values of BitsStored bits; raises PicturesUnusable where they are wider and would be cut off."""
+        unsigned = pixels.astype(f"u{pixels.itemsize}", copy=False)
+        above = (-1 << self.stored) & (256**pixels.itemsize - 1) & ~self.overlays
+        if not np.bitwise_or.reduce(unsigned, axis=None) & above:
+            return self.with_sign(unsigned, self.stored)
+        values = self.with_sign(unsigned.copy(), self.stored)
+        # Nothing may lie above a value but copies of its sign.
+        if ((unsigned ^ values.view(unsigned.dtype)) & above).any():
+            raise PicturesUnusable("pixels have values of more bits than BitsStored says; its header is wrong")
+        return values
 
     def with_sign(self, pixels: NDArray[Any], bits: int) -> NDArray[np.integer]:
         """The same memory read with the header's sign, from the highest of `bits`; what lies above it is not value."""
@@ -143,12 +178,15 @@ Decoder = Callable[[bytes, Words], NDArray[np.integer]]
 def _rle(frame: bytes, words: Words) -> NDArray[np.integer]:
     # Plane by plane: the codec's own reading of the RLE header crashes on offsets that point outside of the frame.
     size, planes = words.rows * words.columns, words.allocated // 8
-    first, *others = (_unpacked(segment, size) for segment in rle_segments(frame, planes))
+    segments = rle_segments(frame, planes)
+    if not packs_rows(segments[-1], words.columns):  # the finest plane has the fewest blank rows
+        raise PicturesUnusable(f"the compressed rows do not end after the {words.columns} columns of the header")
+    first, *others = (_unpacked(segment, size) for segment in segments)
     pixels = first.astype(f"u{planes}")
     for plane in others:
         pixels <<= 8
         pixels |= plane
-    return words.with_sign(pixels.reshape(words.rows, words.columns), words.stored)
+    return words.stored_values(pixels.reshape(words.rows, words.columns))
 
 
 def _unpacked(segment: bytes, size: int) -> NDArray[np.uint8]:
@@ -158,14 +196,38 @@ def _unpacked(segment: bytes, size: int) -> NDArray[np.uint8]:
     return plane
 
 
-def _jpeg(*processes: int) -> Decoder:
+def _jpeg_lossless(frame: bytes, words: Words) -> NDArray[np.integer]:
+    _checked_jpeg(frame, words, LOSSLESS)
+    pixels = imagecodecs.jpeg8_decode(frame)
+    if not jpeg_lossless.is_whole(frame, pixels):
+        raise PicturesUnusable(PART_MISSING)
+    return words.stored_values(pixels)
+
+
+def _jpeg_lossy(*processes: int) -> Decoder:
+    """Decodes twice: the decoder does not tell that data ran out, but then its picture depends on what follows.
+
+    No decoder at hand tells more. What is damaged in the middle passes where the rest is enough for all pixels, and
+    what is lost passes in a picture with restarts, which few units write.
+    """
+
     def decode(frame: bytes, words: Words) -> NDArray[np.integer]:
-        _check_end(frame)
-        if words.checked(described(frame)).process not in processes:
-            raise PicturesUnusable("the compressed picture is not of the kind of JPEG that its transfer syntax says")
-        return words.with_sign(imagecodecs.jpeg8_decode(frame), words.stored)
+        stream = _checked_jpeg(frame, words, *processes)
+        pixels = imagecodecs.jpeg8_decode(frame)
+        if not np.array_equal(pixels, imagecodecs.jpeg8_decode(frame[: jpeg_data(frame).stop] + MORE_DATA)):
+            raise PicturesUnusable(PART_MISSING)
+        # What was lost may have left a value a little above BitsStored: its highest bit is part of it.
+        return words.with_sign(pixels, max(stream.bits, words.stored))
 
     return decode
+
+
+def _checked_jpeg(frame: bytes, words: Words, *processes: int) -> Codestream:
+    _check_end(frame)
+    stream = words.checked(described(frame))
+    if stream.process not in processes:
+        raise PicturesUnusable("the compressed picture is not of the kind of JPEG that its transfer syntax says")
+    return stream
 
 
 def _jpeg_ls(frame: bytes, words: Words) -> NDArray[np.integer]:
@@ -197,12 +259,17 @@ UNCOMPRESSED: Final = frozenset(
 
 BASELINE, EXTENDED, LOSSLESS = 0xC0, 0xC1, 0xC3
 
+MORE_DATA: Final = bytes(range(255)) + JPEG_END
+"""Taken for more of a picture, it would be anything but the grey that the decoder fills in."""
+
+PART_MISSING: Final = "the pixels cannot be decoded: a part of the compressed picture is missing or damaged"
+
 DECODERS: Final[dict[UID, Decoder]] = {
     RLELossless: _rle,
-    JPEGBaseline8Bit: _jpeg(BASELINE),
-    JPEGExtended12Bit: _jpeg(BASELINE, EXTENDED),
-    JPEGLossless: _jpeg(LOSSLESS),
-    JPEGLosslessSV1: _jpeg(LOSSLESS),
+    JPEGBaseline8Bit: _jpeg_lossy(BASELINE),
+    JPEGExtended12Bit: _jpeg_lossy(BASELINE, EXTENDED),
+    JPEGLossless: _jpeg_lossless,
+    JPEGLosslessSV1: _jpeg_lossless,
     JPEGLSLossless: _jpeg_ls,
     JPEGLSNearLossless: _jpeg_ls,
     JPEG2000Lossless: _jpeg2000,
@@ -216,4 +283,7 @@ DECODERS: Final[dict[UID, Decoder]] = {
 High-throughput JPEG 2000 goes through OpenJPEG although OpenJPH takes half of the time. As it is bound today
 (imagecodecs 2026.3.6, OpenJPH 0.26.3), one damaged byte may have it crash or go on for ever; it passes over what a tile
 says of itself, turns white to black where something was lost, and does not tell of its own errors.
+
+JPEG Lossless is decoded by libjpeg-turbo and checked after, which together take as long as liblj92. That one notices
+where data runs out (imagecodecs 2026.3.6), but damaged tables of codes end the process.
 """

@@ -17,6 +17,9 @@ FAULTS: Final = (
     LookupError,
     ArithmeticError,
     NotImplementedError,
+    OSError,
+    EOFError,
+    RecursionError,
     struct.error,
     BytesLengthException,
 )
@@ -34,14 +37,14 @@ def element(dataset: Dataset, keyword: str) -> Any:
 def text(dataset: Dataset, keyword: str) -> str:
     """The value of an element as one trimmed string, empty where there is none."""
     value = element(dataset, keyword)
-    return "" if value is None else str(value).strip()
+    return "" if value is None else _written(value)
 
 
 def values(dataset: Dataset, keyword: str) -> list[str]:
     """Each value of an element as a trimmed string."""
     value = element(dataset, keyword)
     several = [] if value is None else list(value) if isinstance(value, MultiValue | list | tuple) else [value]
-    return [str(one).strip() for one in several]
+    return [_written(one) for one in several]
 
 
 def words(dataset: Dataset, keyword: str) -> list[str]:
@@ -56,6 +59,14 @@ def items(dataset: Dataset, keyword: str) -> list[Dataset]:
 
 
 def frames(image: Dataset) -> int:
-    """NumberOfFrames; it is met as `1A`, so what is not a number counts as one."""
+    """NumberOfFrames; it is met as `1A`, so what is not a number of twelve digits at most (PS3.5 6.2) counts as one."""
     number = text(image, "NumberOfFrames")
-    return int(number) if number.isdecimal() else 1
+    return int(number) if number.isdecimal() and len(number) <= 12 else 1
+
+
+def _written(value: Any) -> str:
+    """Trimmed; empty where it cannot be written: a sequence in the place of a text reads its items only then."""
+    try:
+        return str(value).strip()
+    except FAULTS:
+        return ""

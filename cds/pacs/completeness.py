@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from email.message import Message
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import pydicom
 import requests
@@ -14,16 +14,21 @@ from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import UID
 
 from cds.errors import PacsError, StudyIncomplete
+from model.headers import FAULTS
 
 # QIDO-RS and metadata, and the single file that some archives send unwrapped.
 _WITHOUT_PARTS = frozenset({"application/dicom+json", "application/json", "application/dicom"})
 
 
+MOST_BYTES: Final = 4 << 30
+"""Of an answer: more than seventy uncompressed pictures of the largest detector."""
+
+
 class _EndChecked:
     """A response body that ends in an error unless it ends with its multipart's closing boundary (RFC 2046, 5.1.1)."""
 
-    def __init__(self, body: Any, boundary: str) -> None:
-        self._body = body
+    def __init__(self, body: Any, boundary: str, most_bytes: int) -> None:
+        self._body, self._most_bytes = body, most_bytes
         self._closing = f"\r\n--{boundary}--".encode()
 
     def __getattr__(self, name: str) -> Any:
@@ -31,16 +36,21 @@ class _EndChecked:
 
     def stream(self, *arguments: Any, **options: Any) -> Iterator[bytes]:
         kept = len(self._closing) + 64  # an epilogue of a line break or two is legal
-        tail = b""
+        tail, taken = b"", 0
         for chunk in self._body.stream(*arguments, **options):
+            taken += len(chunk)
+            if taken > self._most_bytes:
+                raise PacsError(
+                    f"the archive's answer is larger than {self._most_bytes} bytes; no study of mammograms is"
+                )
             tail = (tail + chunk[-kept:])[-kept:]
             yield chunk
         if self._closing not in tail:
             raise StudyIncomplete("the archive's answer broke off before its end; the study is fetched again later")
 
 
-def check_end(response: requests.Response, *_: Any, **__: Any) -> None:
-    """Response hook: have a multipart answer fail where it breaks off, which requests takes for its end.
+def check_end(response: requests.Response, *_: Any, most_bytes: int = MOST_BYTES, **__: Any) -> None:
+    """Response hook: have a multipart answer fail where it breaks off, which requests takes for its end, or grows on.
 
     A study response has neither a length nor chunks (Orthanc), so the connection's end is all that requests sees.
     """
@@ -50,7 +60,7 @@ def check_end(response: requests.Response, *_: Any, **__: Any) -> None:
     header["Content-Type"] = response.headers.get("Content-Type", "")
     boundary = header.get_param("boundary")
     if header.get_content_maintype() == "multipart" and isinstance(boundary, str):
-        response.raw = _EndChecked(response.raw, boundary)
+        response.raw = _EndChecked(response.raw, boundary, most_bytes)
     elif header.get_content_type() not in _WITHOUT_PARTS:
         response.close()
         raise PacsError(f"the archive answered {header.get_content_type()[:64]!r}; check its DICOMweb root")
@@ -87,7 +97,7 @@ def _pixels_are_whole(image: pydicom.Dataset) -> bool:
         return _fragments_are_whole(pixels)
     try:
         expected = get_expected_length(image)
-    except (AttributeError, TypeError, ValueError):
+    except FAULTS:
         return True  # a header that states no size is not a lost pixel: the gate names what is wrong with it
     return len(pixels) >= expected
 

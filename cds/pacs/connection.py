@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import struct
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from io import BytesIO
+from typing import Any
 
 import requests
 from dicomweb_client.web import DICOMwebClient
-from pydicom.errors import InvalidDicomError
+from pydicom import Dataset
 from requests.auth import AuthBase
 from urllib3.util import Retry
 
 from cds.addresses import Destinations
 from cds.deadline import InTimeAdapter
+from cds.dicom_file import UNREADABLE, read_file
 from cds.errors import MammoTrendError, PacsError, PacsRefused, PacsUnreachable, StudyIncomplete, StudyNotFound
 from cds.origins import SameOriginSession, origin
-from cds.pacs.completeness import check_end
+from cds.pacs.completeness import MOST_BYTES, check_end
 
 # What dicomweb-client and pydicom raise on an answer that is not what it should be: no multipart, no JSON, no DICOM.
-_UNREADABLE = (
-    requests.RequestException,
-    InvalidDicomError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
+_UNREADABLE = (requests.RequestException, *UNREADABLE)
+_STORED_FILES = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
 _TRY_AGAIN = (429, 502, 503, 504)
 
 
@@ -50,6 +41,8 @@ class ArchiveRoot:
     read_timeout_s: float = 60.0
     whole_timeout_s: float = 600.0
     """For all of one study or search, however steadily it drips; a request still waiting may add its own timeouts."""
+    most_bytes: int = MOST_BYTES
+    """Of one answer: all of a study comes in one, and is kept in memory."""
     retries: int = 3
     backoff_s: float = 0.5
 
@@ -120,13 +113,28 @@ def _session(root: ArchiveRoot, in_time: Callable[[], None]) -> requests.Session
     )
     for scheme in ("http://", "https://"):
         session.mount(scheme, InTimeAdapter(in_time, max_retries=again))
-    session.hooks["response"].append(check_end)
+    session.hooks["response"].append(partial(check_end, most_bytes=root.most_bytes))
     return session
+
+
+class _BoundedClient(DICOMwebClient):
+    """Reads the files that arrive within bounds; its parent inflates whatever comes."""
+
+    def _http_get_multipart_application_dicom(
+        self, url: str, media_types: Any = None, params: Any = None, stream: bool = False
+    ) -> Iterator[Dataset]:
+        response = self._http_get(url, params=params, headers=dict(_STORED_FILES), stream=stream)
+        # Some archives send the file of an instance without a multipart around it.
+        if response.headers["Content-Type"].startswith("application/dicom"):
+            parts: Iterator[bytes] = iter([response.content])
+        else:
+            parts = self._decode_multipart_message(response, stream=stream)
+        return (read_file(BytesIO(part)) for part in parts)
 
 
 def _client(root: ArchiveRoot, session: requests.Session) -> DICOMwebClient:
     timeout = (root.connect_timeout_s, root.read_timeout_s)
     # permissive_uid: real studies carry UIDs with leading zeros, and the archive decides what it has.
-    client = DICOMwebClient(root.url.rstrip("/"), session=session, permissive_uid=True, timeout=timeout)
+    client = _BoundedClient(root.url.rstrip("/"), session=session, permissive_uid=True, timeout=timeout)
     client.set_http_retry_params(retry=False)  # the session's own retries also cover lost connections
     return client

@@ -85,10 +85,112 @@ def test_signed_pixels_come_back_signed() -> None:
     assert stored_pixels(image).tolist() == [[-32768, -1], [0, 32767]]
 
 
-def test_bits_that_are_not_part_of_the_value_are_ignored() -> None:
-    image = mammogram(rows=2, columns=2)
-    image.PixelData = np.array([[0xF001, 0x0FFF], [0x1000, 5]], dtype="<u2").tobytes()
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEGLosslessSV1], ids=lambda one: one.keyword)
+def test_bits_that_are_an_overlay_are_no_part_of_the_value(syntax: UID) -> None:
+    image = in_syntax(np.array([[0x9001, 0x0FFF], [0x1000, 5]], dtype=np.uint16), syntax)
+    for group, place in ((0x6000, 12), (0x6002, 15)):
+        image.add_new((group, 0x0100), "US", 16)
+        image.add_new((group, 0x0102), "US", place)
     assert stored_pixels(image).tolist() == [[1, 4095], [0, 5]]
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEGLosslessSV1], ids=lambda one: one.keyword)
+@pytest.mark.parametrize("overlay_bit", [None, 15])
+def test_a_value_of_more_bits_than_the_header_says_is_refused(syntax: UID, overlay_bit: int | None) -> None:
+    # Cut off at twelve bits, white would turn black.
+    image = in_syntax(np.array([[0x1001, 0x0FFF], [4, 5]], dtype=np.uint16), syntax)
+    if overlay_bit is not None:
+        image.add_new(0x60000102, "US", overlay_bit)
+    with pytest.raises(PicturesUnusable, match="more bits than BitsStored"):
+        stored_pixels(image)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEGLosslessSV1], ids=lambda one: one.keyword)
+def test_a_signed_value_has_zeros_above_it_or_copies_of_its_sign(syntax: UID) -> None:
+    expected = np.array([[-2048, -1], [0, 2047]], dtype=np.int16)
+    for written in (expected.view(np.uint16), expected.view(np.uint16) & 0xFFF):
+        image = in_syntax(written, syntax)
+        image.PixelRepresentation = 1
+        assert stored_pixels(image).tolist() == expected.tolist()
+    image = in_syntax(np.array([[0x1800, 1], [0, 2047]], dtype=np.uint16), syntax)
+    image.PixelRepresentation = 1
+    with pytest.raises(PicturesUnusable, match="more bits than BitsStored"):
+        stored_pixels(image)
+
+
+def in_syntax(words: np.ndarray, syntax: UID) -> pydicom.Dataset:
+    """An image of twelve bits that has these words of sixteen in its pixel data."""
+    image: pydicom.Dataset = mammogram(rows=words.shape[0], columns=words.shape[1])
+    image.PixelData = words.tobytes()
+    if syntax == RLELossless:
+        image.compress(syntax, generate_instance_uid=False)
+    elif syntax.is_encapsulated:
+        image = _encapsulated(words, syntax, bytes(ENCODERS[syntax](words)))
+        image.BitsStored, image.HighBit = 12, 11
+    return image
+
+
+def test_the_byte_that_makes_the_length_even_is_no_pixel() -> None:
+    image = mammogram(rows=3, columns=3)
+    image.BitsAllocated, image.BitsStored, image.HighBit = 8, 8, 7
+    image.PixelData = bytes([*range(9), 0])
+    assert stored_pixels(image).tolist() == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+
+
+def test_even_less_than_a_row_too_much_is_refused() -> None:
+    # 65 rows of 48 read as 64 rows of 48 and a half would be sheared.
+    image = mammogram()
+    image.PixelData += bytes(2)
+    with pytest.raises(PicturesUnusable, match="more pixels"):
+        stored_pixels(image)
+
+
+def test_pixels_in_fragments_under_a_transfer_syntax_without_them_are_refused() -> None:
+    # The marks of the fragments would be read as pixels, and those behind them be moved.
+    image = mammogram()
+    image.Rows -= 1
+    image["PixelData"].value = encapsulate([image.PixelData[: image.Rows * 96]])
+    image["PixelData"].is_undefined_length = True
+    with pytest.raises(PicturesUnusable, match="stored as compressed"):
+        stored_pixels(image)
+
+
+@pytest.mark.parametrize("columns", [24, 32, 64])
+def test_run_lengths_of_rows_of_another_length_are_refused(columns: int) -> None:
+    image = mammogram(transfer_syntax=RLELossless)
+    image.Rows, image.Columns = 64 * 48 // columns, columns
+    with pytest.raises(PicturesUnusable, match="rows do not end"):
+        stored_pixels(image)
+
+
+@pytest.mark.parametrize("syntax", COMPRESSED, ids=lambda syntax: syntax.keyword)
+@pytest.mark.parametrize("with_offsets", [True, False])
+def test_a_second_picture_that_the_header_does_not_tell_of_is_refused(syntax: UID, with_offsets: bool) -> None:
+    image = mammogram(transfer_syntax=syntax)
+    frame = next(generate_frames(image.PixelData, number_of_frames=1))
+    image.PixelData = encapsulate([frame, frame], has_bot=with_offsets)
+    with pytest.raises(PicturesUnusable, match="several compressed pictures"):
+        stored_pixels(image)
+
+
+def test_a_second_picture_of_another_make_is_found_by_the_table_of_pictures() -> None:
+    frame = bytes(ENCODERS[JPEGLosslessSV1](expected_pixels()))
+    with_comment = frame[:2] + b"\xff\xfe\x00\x04ab" + frame[2:]
+    image = _encapsulated(expected_pixels(), JPEGLosslessSV1, frame)
+    image.PixelData = encapsulate([frame, with_comment])
+    with pytest.raises(PicturesUnusable, match="several compressed pictures"):
+        stored_pixels(image)
+
+
+@pytest.mark.parametrize("syntax", [JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless], ids=lambda one: one.keyword)
+@pytest.mark.parametrize("with_offsets", [True, False])
+def test_one_picture_in_several_fragments_with_padding_behind_it_is_one_picture(
+    syntax: UID, with_offsets: bool
+) -> None:
+    frame = bytes(ENCODERS[syntax](expected_pixels())) + bytes(4)
+    image = _encapsulated(expected_pixels(), syntax, frame)
+    image.PixelData = encapsulate([frame], fragments_per_frame=5, has_bot=with_offsets)
+    assert np.array_equal(stored_pixels(image), expected_pixels())
 
 
 def test_eight_bit_pixels_are_read() -> None:
@@ -111,6 +213,9 @@ def test_eight_bit_pixels_are_read() -> None:
         ("Rows", None, "Rows"),
         ("Rows", 0, "Rows"),
         ("Columns", [48, 48], "Columns"),
+        ("BitsStored", 20, "BitsStored"),
+        ("BitsStored", 0, "BitsStored"),
+        ("PixelRepresentation", 2, "PixelRepresentation"),
         ("Rows", 32, "more pixels"),
     ],
 )
@@ -290,6 +395,49 @@ def test_other_compressed_pictures_that_stop_short_are_refused_too(kind: UID, sh
     frame = bytes(ENCODERS[kind](stored) if kind in ENCODERS else imagecodecs.jpeg8_encode(stored, bitspersample=12))
     with pytest.raises(PicturesUnusable, match="cannot be decoded"):
         stored_pixels(_encapsulated(stored, kind, frame[: int(len(frame) * share)]))
+
+
+LOSSY: dict[UID, Callable[[np.ndarray], bytes | bytearray]] = {
+    JPEGBaseline8Bit: lambda stored: imagecodecs.jpeg8_encode((stored >> 4).astype(np.uint8), level=95),
+    JPEGExtended12Bit: lambda stored: imagecodecs.jpeg8_encode(stored, level=95, bitspersample=12),
+}
+
+
+@pytest.mark.parametrize("syntax", [JPEGLosslessSV1, JPEGLossless, *LOSSY], ids=lambda syntax: syntax.keyword)
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.99])
+def test_a_jpeg_that_lost_its_last_part_but_has_an_end_is_refused(syntax: UID, kept: float) -> None:
+    # The decoder fills what is missing with grey and says nothing of it.
+    image, frame = _jpeg_image(syntax)
+    image.PixelData = encapsulate([frame[: int(len(frame) * kept)] + b"\xff\xd9"])
+    with pytest.raises(PicturesUnusable, match="missing or damaged"):
+        stored_pixels(image)
+
+
+@pytest.mark.parametrize("syntax", [JPEGLosslessSV1, JPEGLossless, *LOSSY], ids=lambda syntax: syntax.keyword)
+def test_a_jpeg_that_lost_a_fragment_is_refused(syntax: UID) -> None:
+    image, frame = _jpeg_image(syntax)
+    third = len(frame) // 3
+    image.PixelData = encapsulate([frame[:third] + frame[2 * third :]])
+    with pytest.raises(PicturesUnusable, match="missing or damaged"):
+        stored_pixels(image)
+
+
+def _jpeg_image(syntax: UID) -> tuple[pydicom.Dataset, bytes]:
+    stored = expected_pixels()
+    frame = bytes((ENCODERS | LOSSY)[syntax](stored))
+    image = _encapsulated(stored.astype(np.uint8) if syntax == JPEGBaseline8Bit else stored, syntax, frame)
+    assert stored_pixels(image).shape == stored.shape
+    return image, frame
+
+
+def test_a_lossy_jpeg_may_decode_to_a_little_whiter_than_white() -> None:
+    # Cut off at ten bits, the overshoot would turn black.
+    stored = (np.random.default_rng(2).integers(0, 2, (64, 48)) * 1023).astype(np.uint16)
+    image = _encapsulated(stored, JPEGExtended12Bit, bytes(LOSSY[JPEGExtended12Bit](stored)))
+    image.BitsStored, image.HighBit = 10, 9
+    decoded = stored_pixels(image)
+    assert decoded.max() > 1023
+    assert np.abs(decoded.astype(int) - stored).max() < 300
 
 
 def test_a_high_throughput_picture_of_twelve_bits_decodes_to_the_very_pixels_that_went_in() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
@@ -10,6 +11,10 @@ from model.headers import element, frames, items, text, values, words
 
 # pydicom warns of every illegal value; what these tests are about is what we make of them.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+
+
+NESTED = b"\xfe\xff\x00\xe0\xff\xff\xff\xff" + b"\x54\x00\x20\x02\xff\xff\xff\xff"
+"""An item, and a sequence in it, both without an end."""
 
 
 def written(tag: int, vr: str, content: bytes) -> Dataset:
@@ -37,6 +42,21 @@ def test_an_element_that_cannot_be_converted_is_absent_or_text_and_never_a_crash
     assert text(written(tag, vr, content), keyword) == (value or "")
 
 
+@pytest.mark.parametrize("content", [b"nan ", NESTED * 4000], ids=["junk", "deep"])
+@pytest.mark.parametrize("keyword", ["ViewCodeSequence", "ModalityLUTSequence"])
+def test_a_sequence_that_cannot_be_read_has_no_items(keyword: str, content: bytes) -> None:
+    image = written(tag_for_keyword(keyword) or 0, "UN", content)
+    assert items(image, keyword) == []
+    assert text(image, keyword) == ""
+
+
+def test_a_sequence_in_the_place_of_a_text_is_no_text_where_its_items_cannot_be_read() -> None:
+    item = b"\xfe\xff\x00\xe0\x0a\x00\x00\x00" + b"\x20\x00\x10\x00FL\x02\x00\x00\x00"
+    image = written(0x00200060, "SQ", item)
+    assert text(image, "Laterality") == ""
+    assert values(image, "Laterality") == [""]
+
+
 def test_what_is_absent_or_empty_is_empty_text() -> None:
     dataset = Dataset()
     dataset.PatientID = ""
@@ -61,6 +81,6 @@ def test_a_sequence_that_is_text_has_no_items() -> None:
     assert len(items(dataset, "ViewCodeSequence")) == 1
 
 
-@pytest.mark.parametrize(("content", "expected"), [(b"1A", 1), (b"", 1), (b"60", 60), (b"1 ", 1)])
+@pytest.mark.parametrize(("content", "expected"), [(b"1A", 1), (b"", 1), (b"60", 60), (b"1 ", 1), (b"9" * 5000, 1)])
 def test_frames_that_are_no_number_count_as_one(content: bytes, expected: int) -> None:
     assert frames(written(0x00280008, "IS", content)) == expected

@@ -13,18 +13,20 @@ from pydicom.uid import RLELossless
 from urllib3 import HTTPResponse
 
 from cds.errors import PacsError, StudyIncomplete
-from cds.pacs.completeness import check_end, check_study
+from cds.pacs.completeness import MOST_BYTES, check_end, check_study
 from tests.builders import mammogram
 
 BODY = b"\r\n--xyz\r\n\r\npixels\r\n--xyz\r\n\r\nmore --xyz-- pixels\r\n--xyz--"
 
 
-def answer(body: bytes, kind: str = "multipart/related; boundary=xyz") -> requests.Response:
+def answer(
+    body: bytes, kind: str = "multipart/related; boundary=xyz", most_bytes: int = MOST_BYTES
+) -> requests.Response:
     response = requests.Response()
     response.status_code = 200
     response.headers["Content-Type"] = kind
     response.raw = HTTPResponse(BytesIO(body), preload_content=False)
-    check_end(response)
+    check_end(response, most_bytes=most_bytes)
     return response
 
 
@@ -37,6 +39,12 @@ def test_a_whole_answer_is_taken_however_it_is_cut_into_chunks(chunk: int, epilo
 def test_an_answer_that_ends_anywhere_earlier_is_incomplete(end: int, chunk: int) -> None:
     with pytest.raises(StudyIncomplete):
         list(answer(BODY[:end]).iter_content(chunk))
+
+
+def test_an_answer_that_is_larger_than_any_study_is_an_error_before_it_is_all_here() -> None:
+    assert b"".join(answer(BODY, most_bytes=len(BODY)).iter_content(7)) == BODY
+    with pytest.raises(PacsError, match="larger than 20 bytes"):
+        list(answer(BODY, most_bytes=20).iter_content(7))
 
 
 @pytest.mark.parametrize("kind", ["multipart/related", "text/html", "", "image/jpeg; boundary=xyz"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from flask import Flask, Response, redirect, request
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from cds.demo.dicom_folder import DicomFolder
@@ -365,6 +366,26 @@ def exam() -> list[FileDataset]:
 
 def test_a_whole_answer_without_any_length_is_taken(exam: list[FileDataset]) -> None:
     assert by_uid(retrieved(exam, multipart([file_bytes(image) for image in exam]))) == by_uid(exam)
+
+
+def test_a_file_that_would_inflate_to_gigabytes_is_not_read(exam: list[FileDataset]) -> None:
+    exam[0].file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    file = file_bytes(exam[0])
+    start = 144 + int.from_bytes(file[140:144], "little")
+    files = [file[:start] + _gigabyte_of_zeros(), *(file_bytes(image) for image in exam[1:])]
+    with pytest.raises(PacsError, match="LargerThanAnyImage"):
+        retrieved(exam, multipart(files))
+
+
+def _gigabyte_of_zeros() -> bytes:
+    packer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return b"".join([*(packer.compress(bytes(1 << 24)) for _ in range(64)), packer.flush()])
+
+
+def test_an_answer_larger_than_a_site_allows_is_an_error_in_words(exam: list[FileDataset]) -> None:
+    body = multipart([file_bytes(image) for image in exam])
+    with serve(lying_archive(exam, body)) as url, pytest.raises(PacsError, match="larger than 10000 bytes"):
+        retrieve(url, most_bytes=10_000)
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.9, 0.9995])
