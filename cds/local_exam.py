@@ -1,55 +1,27 @@
-"""One exam from local files, scored by the same path as the service's."""
+"""One exam from local files, scored by the scorer of the site."""
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pydicom
-from pydicom.errors import InvalidDicomError
+from pydicom import Dataset
 
-from cds.errors import MammoTrendError, ModelNotUsable
+from cds.dicom_file import UNREADABLE, read_file
+from cds.errors import MammoTrendError
 from model.domain import STANDARD_VIEWS, RefusedExam, ScoredExam
-from model.errors import ModelError
-from model.scorer import Scorer
-
-_UNREADABLE = (
-    InvalidDicomError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-"""What pydicom raises on a file that is cut short or is no DICOM."""
+from model.self_check import ExamScorer
 
 
 class NotDicom(MammoTrendError):
     """A file that is not DICOM."""
 
 
-def score_files(
-    files: Sequence[Path], model_folder: Path, *, gate: bool, device: str = "", calibration: Path | None = None
-) -> dict[str, Any]:
-    """The exam's risks, or `refused` with the reasons, ready for JSON. Risks are fractions (0.017 is 1.7 %).
-
-    Always in float32: a faster precision saves nothing for one exam. Without a `device` on CUDA where there is one.
-    `calibration` is the file of a site's own.
-    """
+def score_files(files: Sequence[Path], scorer: ExamScorer, *, gate: bool) -> dict[str, Any]:
+    """The exam's risks, or `refused` with the reasons, ready for JSON. Risks are fractions (0.017 is 1.7 %)."""
     images = [_read(file) for file in files]
-    try:
-        scorer = Scorer(model_folder, device or None, calibration=calibration)
-    except ModelError as e:
-        raise ModelNotUsable(str(e)) from e
     exam = scorer.score_exam(images, at=datetime.now(UTC), gate=gate)
     model = {"name": scorer.card.name, "version": scorer.card.version.key, "clinical": scorer.card.clinical}
     if not scorer.card.clinical:
@@ -57,10 +29,11 @@ def score_files(
     return {"model": model, "gate": gate, **(_refusal(exam) if isinstance(exam, RefusedExam) else _risks(exam))}
 
 
-def _read(file: Path) -> pydicom.Dataset:
+def _read(file: Path) -> Dataset:
     try:
-        return pydicom.dcmread(file)
-    except _UNREADABLE as e:
+        with file.open("rb") as content:
+            return read_file(content)
+    except UNREADABLE as e:
         raise NotDicom(f"{file.name!r} cannot be read as DICOM ({type(e).__name__})") from e
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 from model.domain import YEARS
@@ -13,18 +13,26 @@ from model.domain import YEARS
 
 @dataclass(frozen=True)
 class Calibration:
-    """`sigmoid(slope * p + intercept)` of the raw probability p (not of its logit), float64, for years 1 to 5."""
+    """`sigmoid(slope * p + intercept)` of the raw probability p (not of its logit), float64, for years 1 to 5.
+
+    A higher probability is a higher risk: every slope is over 0.
+    """
 
     version: str
     slopes: tuple[float, ...]
     intercepts: tuple[float, ...]
+    sha256: str = field(init=False, compare=False)
+    """Of the curves. A card that was edited by hand has another one than its curves."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "sha256", hashlib.sha256(repr((self.slopes, self.intercepts)).encode()).hexdigest())
         if not len(self.slopes) == len(self.intercepts) == len(YEARS):
             raise ValueError(f"a calibration needs a slope and an intercept for each of {len(YEARS)} years")
         # JSON as Python reads it allows NaN; beyond 700 the exponential of a probability's curve overflows.
         if not all(abs(slope) + abs(base) < 700 for slope, base in zip(self.slopes, self.intercepts, strict=True)):
             raise ValueError("a calibration needs finite slopes and intercepts of a sensible size")
+        if not all(slope > 0 for slope in self.slopes):
+            raise ValueError("a calibration needs slopes over 0: a higher probability is a higher risk")
 
     def risks(self, raw: Sequence[float]) -> tuple[float, ...]:
         """Five calibrated fractions from five raw ones, none over the next year's.
@@ -40,8 +48,7 @@ class Calibration:
     @property
     def identity(self) -> str:
         """The version with a digest of the curves: curves edited under an old name are another calibration."""
-        digest = hashlib.sha256(repr((self.slopes, self.intercepts)).encode()).hexdigest()
-        return f"{self.version}-{digest[:8]}"
+        return f"{self.version}-{self.sha256[:8]}"
 
 
 PUBLISHED_MIRAI = Calibration(

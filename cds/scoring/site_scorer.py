@@ -5,18 +5,22 @@ from __future__ import annotations
 from cds.errors import ModelNotUsable
 from cds.settings import Settings
 from model.errors import ModelError
+from model.precision import Precision
 from model.scorer import Scorer
 from model.self_check import check
 
 
-def site_scorer(settings: Settings) -> Scorer:
-    """The scorer that the settings ask for, after its self-check; raises ModelNotUsable."""
+def site_scorer(settings: Settings, precision: Precision | None = None) -> Scorer:
+    """The scorer that the settings ask for, after its self-check; raises ModelNotUsable.
+
+    Every exam of a site is scored by one that was made here. A `precision` that is given goes over the site's.
+    """
     scoring = settings.scoring
     try:
         scorer = Scorer(
             settings.model_folder,
             scoring.device or None,
-            precision=scoring.precision,
+            precision=precision or scoring.precision,
             models_folder=settings.models_folder,
             batch_exams=scoring.batch_exams,
             refuse_unvalidated_devices=settings.refuse_unvalidated_devices,

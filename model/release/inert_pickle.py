@@ -5,8 +5,9 @@ calls what that returns, looks extension codes up in a cache of real classes, an
 announces. So the machine here is our own, over pickletools.genops, which decodes one instruction at a time with every
 length checked against the file. A class or function is only ever its name, an object only what was said about it.
 
-What a hostile file can still do is bounded: memory and time by the number of instructions; nested or shared structure
-is never walked here; and dictionary keys are hashed only where that is cheap.
+What a hostile file can still do is bounded: memory and time by the number of instructions, which are counted over all
+files of an import; nested or shared structure is never walked here; and dictionary keys are hashed only where that is
+cheap.
 """
 
 from __future__ import annotations
@@ -15,12 +16,20 @@ import pickletools
 import struct
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
 from model.errors import ReleaseRefused
 
 MAX_INSTRUCTIONS: Final = 30_000_000
-"""Of a pickle that nobody vouches for: at most some 3 GB of objects and a minute."""
+"""Of pickles that nobody vouches for: at most some 3 GB of objects and a minute."""
+
+
+@dataclass
+class Budget:
+    """How many instructions may still be read: of one pickle after another, whatever becomes of each."""
+
+    left: int = MAX_INSTRUCTIONS
 
 
 class Name:
@@ -63,27 +72,29 @@ def read_pickle(
     stream: BinaryIO,
     makers: Mapping[str, Maker] | None = None,
     persistent: Callable[[Any], Any] | None = None,
-    max_instructions: int = MAX_INSTRUCTIONS,
+    budget: Budget | None = None,
 ) -> Any:
     """The object of the pickle that starts here in the stream, which is left behind its end; raises ReleaseRefused.
 
-    `makers` is the short list: what stands on it, by dotted name, becomes plain data; everything else stays `Inert`.
+    What it reads is taken off the `budget`; without one it has a whole one of its own. `makers` is the short list: what
+    stands on it, by dotted name, becomes plain data; everything else stays `Inert`.
     """
     machine = _Machine(makers or {}, persistent)
     try:
         with warnings.catch_warnings():
             # A text with an escape sequence that is none is out of order, and no matter for a warning.
             warnings.simplefilter("error", DeprecationWarning)
-            _run(machine, stream, max_instructions)
+            _run(machine, stream, budget or Budget())
         return machine.stack.pop()
     except (ValueError, LookupError, OverflowError, MemoryError, DeprecationWarning, struct.error) as e:
         raise ReleaseRefused(f"a pickle is cut short or not in order ({type(e).__name__})") from e
 
 
-def _run(machine: _Machine, stream: BinaryIO, max_instructions: int) -> None:
-    for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-        if number >= max_instructions:
-            raise ReleaseRefused(f"a pickle of more than {max_instructions} instructions is not read")
+def _run(machine: _Machine, stream: BinaryIO, budget: Budget) -> None:
+    for opcode, argument, _ in pickletools.genops(stream):
+        if budget.left <= 0:
+            raise ReleaseRefused("the files have more instructions in their pickles than are read for one release")
+        budget.left -= 1
         if opcode.name in _LITERALS:
             machine.stack.append(argument)
         else:

@@ -21,14 +21,13 @@ from model.errors import ReleaseRefused
 from model.network import Mirai
 from model.preprocessing import VERSION, PictureFormat
 from model.release.calibrator import calibration_of
-from model.release.files import CALIBRATOR, PUBLISHED, ROLES, ReleaseFile, find_release
-from model.release.inert_pickle import MAX_INSTRUCTIONS
+from model.release.files import MAX_FILE_BYTES, ReleaseFile, find_release
+from model.release.inert_pickle import Budget
 from model.release.modules import network_from
+from model.release.published import CALIBRATOR, NAME, PUBLISHED, ROLES
 from model.release.torch_files import TorchFile, read_torch_file
 from model.self_check import expected_risks
 from model.source_attributes import FILE_NAME
-
-NAME: Final = "mirai-v0.8.0"
 
 _DESCRIPTION: Final = (
     "Mirai (Yala et al., Sci Transl Med 2021): breast cancer risk within one to five years from the four standard "
@@ -63,9 +62,11 @@ def import_release(
 
 
 def _open(file: ReleaseFile) -> TorchFile:
+    if file.content is not None:
+        return file.content
     try:
         # A file whose checksum is published is known to end; how many instructions it has is not.
-        return read_torch_file(file.read(), sys.maxsize if file.published else MAX_INSTRUCTIONS)
+        return read_torch_file(file.read(MAX_FILE_BYTES), Budget(sys.maxsize))
     except ReleaseRefused as e:
         raise ReleaseRefused(f"{file.name!r}: {e}") from e
 
@@ -92,8 +93,19 @@ def _card(files: dict[str, ReleaseFile], calibration: Calibration, network: Mira
         training={"source": "Mirai v0.8.0, snapshots.zip" if published else "files of unpublished checksums, accepted"}
         | {"files": {role: _origin(file) for role, file in files.items()}},
         validated_devices=MIRAI_DEVICES,
-        self_check=expected_risks(network, form),
+        self_check=_promised(network, form),
     )
+
+
+def _promised(network: Mirai, form: PictureFormat) -> tuple[float, ...]:
+    """The risks of the built-in exam; raises ReleaseRefused where the network cannot score it."""
+    try:
+        risks = expected_risks(network, form)
+    except (MemoryError, RuntimeError) as e:  # as NumPy and torch report that there is too little memory
+        raise ReleaseRefused(f"the network cannot score the built-in exam on this machine ({type(e).__name__})") from e
+    if not all(0 <= risk <= 1 for risk in risks):
+        raise ReleaseRefused("the network gives risks of the built-in exam that are no risks")
+    return risks
 
 
 def _origin(file: ReleaseFile) -> dict[str, Any]:

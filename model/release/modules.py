@@ -24,6 +24,9 @@ TRANSFORMER: Final = "transformer"
 MAX_PARTS: Final = 5000
 LONGEST_PATH: Final = 500
 MAX_LAYERS: Final = 16
+MIRAI: Final = NetworkConfig()
+MAX_WIDER: Final = 2
+"""How many times as wide as Mirai's a layer may be: it costs the square of that for every exam."""
 MAX_NUMBERS: Final = 2**28
 """Ten times those of the release: 1 GiB as float32."""
 
@@ -131,7 +134,8 @@ def _config(transformer: Inert, views: Mapping[str, TensorView]) -> NetworkConfi
     conv = [_size(views, f"image_encoder._model.layer{n}_0.conv1.weight", 4)[0] for n in range(1, 5)]
     hidden = _size(views, "transformer.projection_layer.weight", 2)[0]
     embedding = _size(views, "transformer.transformer.view_embed.weight", 2)[1]
-    if max(*conv, hidden, embedding) > 8192:
+    wide = zip((*conv, hidden, embedding), (*MIRAI.widths, MIRAI.hidden, MIRAI.embedding), strict=True)
+    if any(width > MAX_WIDER * mirai for width, mirai in wide):
         raise ReleaseRefused("the release's network is far wider than Mirai")
     try:
         return NetworkConfig((conv[0], conv[1], conv[2], conv[3]), hidden, embedding, heads, layers, _relu(transformer))
@@ -227,7 +231,7 @@ def _check_tables(modules: Mapping[str, Inert], network: Mirai) -> None:
         theirs: Inert | None = modules[top]
         for part in path:
             theirs = children(theirs).get(part) if theirs else None
-        for attribute in ("stride", "padding", "dilation", "groups", "eps"):
+        for attribute in ("stride", "padding", "padding_mode", "dilation", "groups", "eps"):
             said = _attributes(theirs).get(attribute) if theirs else None
             if said is not None and said != getattr(ours, attribute, said):
                 raise ReleaseRefused(f"the release's {key} has another {attribute} than this network")

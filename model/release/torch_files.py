@@ -5,6 +5,7 @@ Sources: torch/serialization.py (both formats) and torch/_utils.py (`_rebuild_te
 
 from __future__ import annotations
 
+import lzma
 import struct
 import zipfile
 import zlib
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 
 from model.errors import ReleaseRefused
-from model.release.inert_pickle import MAX_INSTRUCTIONS, Inert, Maker, Name, read_pickle
+from model.release.inert_pickle import Budget, Inert, Maker, Name, read_pickle
 
 MAGIC: Final = 0x1950A86A20F9469CFC6C
 PROTOCOL: Final = 1001
@@ -26,8 +27,10 @@ PROTOCOL: Final = 1001
 ZIP_FAULTS: Final = (
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
     EOFError,
     LookupError,
+    MemoryError,
     NotImplementedError,
     OSError,
     RuntimeError,
@@ -108,6 +111,9 @@ def _checked(view: TensorView) -> tuple[Storage, int, int]:
     shaped = isinstance(size, tuple) and isinstance(stride, tuple) and len(size) == len(stride) <= 8
     if not isinstance(storage, Storage) or not shaped or not all(map(_is_count, (offset, *size, *stride))):
         raise ReleaseRefused("a tensor is not described as torch describes one")
+    # Torch multiplies the sizes even where one of them is 0, and fails where that overflows.
+    if not _is_count(prod(n or 1 for n in size)):
+        raise ReleaseRefused("a tensor is larger than any")
     if 0 in size:
         return storage, offset, offset
     end = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) + 1
@@ -121,33 +127,37 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value < 2**48
 
 
-def read_torch_file(data: bytes, max_instructions: int = MAX_INSTRUCTIONS) -> TorchFile:
-    """The content of a file of either format, or of a plain pickle; raises ReleaseRefused."""
+def read_torch_file(data: bytes, budget: Budget | None = None) -> TorchFile:
+    """The content of a file of either format, or of a plain pickle; raises ReleaseRefused.
+
+    Its pickles have the `budget` of instructions together; without one, one of their own.
+    """
+    budget = budget or Budget()
     if data.startswith(b"PK"):
-        return _read_zip(data, max_instructions)
+        return _read_zip(data, budget)
     stream = BytesIO(data)
-    first = read_pickle(stream, MAKERS, None, max_instructions)
+    first = read_pickle(stream, MAKERS, None, budget)
     if not isinstance(first, int):
         return TorchFile(first, _no_numbers)
     if first != MAGIC:
         raise ReleaseRefused("the file does not begin with torch's magic number")
-    return _read_legacy(stream, max_instructions)
+    return _read_legacy(stream, budget)
 
 
 def _no_numbers(_: Storage) -> memoryview:
     return memoryview(b"")
 
 
-def _read_legacy(stream: BytesIO, max_instructions: int) -> TorchFile:
+def _read_legacy(stream: BytesIO, budget: Budget) -> TorchFile:
     """After the magic number: protocol, system, object and storage keys as pickles, then count and data of each key."""
-    if read_pickle(stream, max_instructions=100) != PROTOCOL:
+    if read_pickle(stream, budget=budget) != PROTOCOL:
         raise ReleaseRefused(f"the file is not of torch's protocol {PROTOCOL}")
-    system = read_pickle(stream, max_instructions=1000)
+    system = read_pickle(stream, budget=budget)
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise ReleaseRefused("the file does not say that its numbers are little-endian")
     ids = _PersistentIds()
-    root = read_pickle(stream, MAKERS, ids.legacy, max_instructions)
-    keys = read_pickle(stream, max_instructions=max_instructions)
+    root = read_pickle(stream, MAKERS, ids.legacy, budget)
+    keys = read_pickle(stream, budget=budget)
     places = _places(stream, keys, ids.storages)
     data = stream.getbuffer()
     return TorchFile(root, lambda storage: data[slice(*places[storage.key])])
@@ -211,7 +221,7 @@ def _view_of(storage: Storage, view: Any) -> Storage:
     return Storage(storage.key, storage.kind, count, start)
 
 
-def _read_zip(data: bytes, max_instructions: int) -> TorchFile:
+def _read_zip(data: bytes, budget: Budget) -> TorchFile:
     """FOLDER/data.pkl with the numbers of each storage in FOLDER/data/KEY, uncompressed."""
     try:
         archive = zipfile.ZipFile(BytesIO(data))
@@ -226,7 +236,7 @@ def _read_zip(data: bytes, max_instructions: int) -> TorchFile:
     except ZIP_FAULTS as e:
         raise ReleaseRefused(f"the file is a damaged zip archive ({type(e).__name__})") from e
     ids = _PersistentIds()
-    root = read_pickle(BytesIO(pickled), MAKERS, ids.zipped, max_instructions)
+    root = read_pickle(BytesIO(pickled), MAKERS, ids.zipped, budget)
 
     def data_of(storage: Storage) -> memoryview:
         name = f"{folder}/data/{storage.key}"

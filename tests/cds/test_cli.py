@@ -9,11 +9,14 @@ import subprocess
 import sys
 import time
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 import requests
+from pydicom.uid import DigitalMammographyXRayImageStorageForProcessing
 from typer.testing import CliRunner
 
 from cds.cli import app
@@ -27,6 +30,7 @@ from tests.builders import file_bytes as bytes_of
 from tests.builders import imaging_study, mammogram
 from tests.cds.builders import PATIENT, fhir_patient
 from tests.cds.model_card import model_folder
+from tests.model.tiny_model import install_tiny_model
 
 pytestmark = pytest.mark.usefixtures("logging_as_found")
 
@@ -61,6 +65,10 @@ def exam_files(folder: Path, **changes: Any) -> list[Path]:
         files.append(folder / f"{number}.dcm")
         files[-1].write_bytes(file_bytes(image))
     return files
+
+
+def test_the_program_says_its_version() -> None:
+    assert run("--version")[:2] == (0, f"mammotrend {version('mammotrend')}\n")
 
 
 # score
@@ -105,6 +113,19 @@ def test_an_exam_that_the_gate_refuses_is_printed_with_its_reasons_and_ends_with
     assert "risk_calibrated" not in result
 
 
+def test_without_the_gate_what_two_of_its_checks_would_have_said_of_an_image_is_said_once(tmp_path: Path) -> None:
+    files = exam_files(tmp_path)
+    for file in files:
+        image = pydicom.dcmread(file)
+        image.PresentationIntentType = "FOR PROCESSING"
+        image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = DigitalMammographyXRayImageStorageForProcessing
+        image.save_as(file)
+
+    warnings = json.loads(run("score", *files, "--no-gate")[1])["warnings"]
+
+    assert len(warnings) == len(set(warnings)) == len(STANDARD_VIEWS)
+
+
 def test_without_the_gate_what_it_would_have_refused_becomes_a_warning(tmp_path: Path) -> None:
     files = exam_files(tmp_path)
     for file in files:
@@ -116,6 +137,47 @@ def test_without_the_gate_what_it_would_have_refused_becomes_a_warning(tmp_path:
     result = json.loads(out)
     assert (status, result["gate"]) == (0, False)
     assert any("gate off" in warning for warning in result["warnings"])
+
+
+def test_a_unit_that_the_worker_refuses_is_refused_here_and_is_a_warning_without_the_gate(tmp_path: Path) -> None:
+    files = exam_files(tmp_path)
+    for file in files:
+        image = pydicom.dcmread(file)
+        image.Manufacturer = "ACME"
+        image.save_as(file)
+    config = tmp_path / "mammotrend.toml"
+    config.write_text("refuse_unvalidated_devices = true\n")
+
+    status, out, _ = run("score", *files, "--config", config)
+    assert status == 1
+    assert [reason["reason"] for reason in json.loads(out)["refused"]] == ["device-not-validated"]
+
+    status, out, _ = run("score", *files, "--no-gate", "--config", config)
+    assert status == 0
+    assert "ACME" in json.loads(out)["warnings"][-1]
+
+
+def test_a_model_that_fails_its_self_check_scores_nobody(tmp_path: Path) -> None:
+    install_tiny_model(tmp_path / "model", self_check=(0.1, 0.2, 0.3, 0.4, 0.5))
+
+    config = settings_file(tmp_path, model=tmp_path / "model")
+
+    status, out, err = run("score", *exam_files(tmp_path), "--config", config)
+
+    assert (status, out) == (2, "")
+    assert "no patient is scored here" in err
+    assert err.count("\n") == 1
+
+
+def test_an_exam_is_scored_in_float32_whatever_the_worker_computes_in(tmp_path: Path) -> None:
+    config = settings_file(tmp_path)
+    with config.open("a") as settings:
+        settings.write('[scoring]\ndevice = "cpu"\nprecision = "bf16"\n')
+
+    status, out, _ = run("score", *exam_files(tmp_path), "--config", config)
+
+    assert status == 0
+    assert json.loads(out)["computed_by"][0] == "cpu"
 
 
 @pytest.mark.parametrize("content", [b"", b"not DICOM", b"\0" * 128 + b"DICM", b"\0" * 128 + b"DICM" + b"\xff" * 200])
@@ -277,6 +339,15 @@ def test_rescoring_a_site_with_an_exam_that_stays_held_says_why_and_ends_with_st
     assert "1.2.77" not in out
 
 
+def test_rescoring_a_patient_whom_nobody_knows_ends_with_status_2(tmp_path: Path) -> None:
+    text = '[[pacs]]\nname = "main"\ndicomweb_root = "http://127.0.0.1:9"\n'
+
+    status, out, err = run("rescore", "--patient", "nobody", "--config", settings_file(tmp_path, text))
+
+    assert (status, "Could not look: main" in " ".join(out.split())) == (2, True)
+    assert "mammotrend: no exam is known of the patient of --patient" in err
+
+
 def test_a_database_in_a_folder_that_is_not_there_is_refused_with_the_folders_name(tmp_path: Path) -> None:
     file = settings_file(tmp_path, '[[pacs]]\nname = "main"\ndicomweb_root = "http://127.0.0.1:9"\n')
     file.write_text(file.read_text().replace(str(tmp_path / "site.sqlite"), str(tmp_path / "nowhere" / "site.sqlite")))
@@ -289,7 +360,7 @@ def test_a_database_in_a_folder_that_is_not_there_is_refused_with_the_folders_na
     )
 
 
-@pytest.mark.parametrize("command", ["rescore", "worklist", "runs", "db upgrade", "audit verify", "outbox list"])
+@pytest.mark.parametrize("command", ["rescore", "db upgrade"])
 def test_the_database_is_for_its_own_user_alone_whichever_command_makes_it(tmp_path: Path, command: str) -> None:
     text = '[[pacs]]\nname = "main"\ndicomweb_root = "http://127.0.0.1:9"\n'
 

@@ -51,6 +51,12 @@ def test_curves_that_are_missing_or_not_finite_are_refused(
         Calibration("test", slopes, intercepts)
 
 
+@pytest.mark.parametrize("slope", [0.0, -5.0])
+def test_a_curve_that_does_not_rise_is_refused(slope: float) -> None:
+    with pytest.raises(ValueError, match="slopes over 0"):
+        Calibration("test", (1.0, 1.0, slope, 1.0, 1.0), (0.0,) * 5)
+
+
 def test_four_raw_risks_are_refused_rather_than_padded() -> None:
     with pytest.raises(ValueError, match="zip"):
         PUBLISHED_MIRAI.risks([0.1] * 4)

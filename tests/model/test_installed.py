@@ -28,6 +28,13 @@ def test_a_model_with_a_broken_card_is_listed_with_its_problem(tmp_path: Path) -
     assert "not a model card" in broken.problem
 
 
+def test_a_card_nested_beyond_all_bounds_hides_no_other_model(tmp_path: Path) -> None:
+    for name in ("broken", "mirai"):
+        install_tiny_model(tmp_path / name)
+    (tmp_path / "broken" / CARD_NAME).write_text("[" * 100_000)
+    assert [found.card is None for found in installed_models(tmp_path)] == [False, True, False]
+
+
 def test_a_model_is_found_by_its_name_or_by_its_folder(tmp_path: Path) -> None:
     install_tiny_model(tmp_path / "mirai")
     assert model_folder(Path("mirai"), tmp_path) == tmp_path / "mirai"

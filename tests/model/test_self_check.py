@@ -10,6 +10,7 @@ import torch
 from pydicom import Dataset
 
 from model.accuracy_records import LARGEST_SHIFT
+from model.calibration import PUBLISHED_MIRAI
 from model.card import DEMO_MODEL, ModelCard, read_card
 from model.checkpoint import load_network
 from model.domain import Exclusion, ExclusionReason, RefusedExam, RiskScore, ScoredExam
@@ -19,6 +20,7 @@ from model.preprocessing import PictureFormat
 from model.processor import Processor
 from model.scorer import Scorer
 from model.self_check import DAY, TOLERANCE, built_in_exam, check, expected_risks
+from model.site_calibration import CalibratedAtSite, Platt, SiteCalibration
 from model.views import select_views
 from tests.model.tiny_model import install_tiny_model, tiny_card
 
@@ -34,10 +36,11 @@ class Computes:
         promised: tuple[float, ...] = PROMISED,
         fault: Exception | None = None,
         precision: Precision = Precision.FLOAT32,
+        calibrated: Sequence[float] | None = None,
     ) -> None:
         self.card: ModelCard = tiny_card(self_check=promised)
         self.processor = Processor(torch.device("cpu"), precision)
-        self._raw, self._fault = tuple(raw), fault
+        self._raw, self._fault, self._calibrated = tuple(raw), fault, calibrated
 
     def score_exam(
         self, images: Sequence[Dataset], *, at: datetime, performed_on: date | None = None, gate: bool = True
@@ -47,7 +50,8 @@ class Computes:
             raise self._fault
         # Risks that are no risks are refused when a score is made of them, so only the raw ones are altered then.
         exact = self.processor.precision is Precision.FLOAT32
-        score = RiskScore(self.card.calibration.risks(PROMISED if exact else self._raw), self._raw, self.card.version)
+        calibrated = self._calibrated or self.card.calibration.risks(PROMISED if exact else self._raw)
+        score = RiskScore(tuple(calibrated), self._raw, self.card.version)
         return ScoredExam(str(images[0].StudyInstanceUID), DAY, score, at)
 
 
@@ -90,6 +94,23 @@ def test_a_difference_in_any_year_fails_and_says_what_to_do(year: int, error: fl
     raw = [error if number == year and error != error else risk for number, risk in enumerate(raw)]
     with pytest.raises(SelfCheckFailed, match="no patient is scored here"):
         check(Computes(raw))
+
+
+@pytest.mark.parametrize("error", [2 * TOLERANCE, -2 * TOLERANCE])
+def test_a_calibrated_risk_that_differs_fails_though_the_raw_ones_are_met(error: float) -> None:
+    *earlier, fifth = PUBLISHED_MIRAI.risks(PROMISED)
+    with pytest.raises(SelfCheckFailed, match="no patient is scored here"):
+        check(Computes(PROMISED, calibrated=[*earlier, fifth + error]))
+    assert check(Computes(PROMISED, calibrated=[*earlier, fifth + error / 4])) == pytest.approx(TOLERANCE / 2)
+
+
+def test_what_a_site_calibrates_anew_is_held_to_its_raw_risks() -> None:
+    scorer = Computes(PROMISED, calibrated=PROMISED)
+    with pytest.raises(SelfCheckFailed):
+        check(scorer)
+    steep = SiteCalibration("clinic", scorer.card.version.key, Platt(50.0, 0.0))
+    scorer.card = replace(scorer.card, calibration=CalibratedAtSite(PUBLISHED_MIRAI, steep))
+    assert check(scorer) == 0.0
 
 
 @pytest.mark.parametrize("precision", [Precision.TF32, Precision.BF16])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import model.release
 from model.card import DEMO_MODEL, read_card
 from model.errors import AttributesBroken
-from model.release.mirai import NAME
+from model.release.published import NAME
 from model.source_attributes import ATTRIBUTES, FILE_NAME, GROUPS, Told, read_source_attributes
 
 RELEASE = Path(model.release.__file__).parent

@@ -117,13 +117,13 @@ def test_a_card_is_printed_as_json(config: Path) -> None:
     assert json.loads(out) == json.loads((DEMO_MODEL / CARD_NAME).read_text())
 
 
-@pytest.mark.parametrize("command", ["card", "verify"])
+@pytest.mark.parametrize("command", ["card", "verify", "attributes"])
 def test_a_model_that_is_not_installed_ends_in_one_line(command: str, config: Path) -> None:
     status, _, err = run(command, "nothing", "--config", config)
 
     assert status == 2
-    assert err.count("\n") == 1
-    assert "'nothing'" in err
+    assert err.startswith("mammotrend: 'nothing' is neither an installed model nor a model's folder")
+    assert err.endswith(": see `mammotrend model list`\n")
 
 
 # attributes

@@ -83,5 +83,5 @@ def test_an_exam_from_local_files_is_scored_as_the_service_would(settings: Setti
     files = [tmp_path / f"{number}.dcm" for number in range(len(IMAGES))]
     for file, image in zip(files, IMAGES, strict=True):
         image.save_as(file, enforce_file_format=True)
-    told = score_files(files, DEMO_MODEL, gate=True, device="cpu", calibration=settings.scoring.calibration)
+    told = score_files(files, site_scorer(settings), gate=True)
     assert told["model"]["version"] == usable_card(settings).version.key

@@ -174,12 +174,12 @@ def save_calibrator(file: Path, calibration: Calibration = PUBLISHED_MIRAI, prot
         file.write_bytes(pickle.dumps(years, protocol))
 
 
-def save_old_calibrator(file: Path) -> None:
+def save_old_calibrator(file: Path, protocol: int = 4) -> None:
     """A calibrator of an older release: a scikit-learn object for every year."""
     cls = type("CalibratedClassifierCV", (), {"__module__": "sklearn.calibration"})
     years = {year: cls() for year in range(5)}
     with _importable(*years.values()):
-        file.write_bytes(pickle.dumps(years))
+        file.write_bytes(pickle.dumps(years, protocol))
 
 
 def save_release(folder: Path, network: Mirai, *, zipped: bool = False) -> Path:

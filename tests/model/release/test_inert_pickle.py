@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import ReleaseRefused
-from model.release.inert_pickle import Inert, Name, read_pickle
+from model.release.inert_pickle import Budget, Inert, Name, read_pickle
 
 Plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
@@ -261,8 +261,12 @@ def test_whole_numbers_that_collide_as_keys_do_not_take_for_ever() -> None:
 
 
 def test_more_instructions_than_a_release_needs_are_refused() -> None:
-    with pytest.raises(ReleaseRefused, match="more than 1000 instructions"):
-        read(b"N0" * 1000 + b"N.", max_instructions=1000)
+    budget = Budget(1000)
+    assert read(b"N0" * 300 + b"N.", budget=budget) is None
+    assert budget.left == 398
+    with pytest.raises(ReleaseRefused, match="more instructions"):
+        read(b"N0" * 300 + b"N.", budget=budget)
+    assert budget.left == 0
 
 
 def test_a_class_alone_is_only_its_name() -> None:

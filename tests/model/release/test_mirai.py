@@ -24,10 +24,12 @@ from model.checkpoint import load_network
 from model.errors import ReleaseRefused
 from model.network import Mirai, NetworkConfig
 from model.preprocessing import PictureFormat
-from model.release.files import PUBLISHED
+from model.release.files import find_release
+from model.release.inert_pickle import Budget
 from model.release.mirai import import_release
 from model.release.modules import UNUSED
 from model.release.names import original_key
+from model.release.published import PUBLISHED, ROLES
 from model.source_attributes import read_source_attributes
 from tests.model.golden_rules import GOLDEN, golden_network
 from tests.model.release.mirai_files import (
@@ -206,7 +208,7 @@ def test_files_of_the_published_checksums_make_the_clinical_model(release: Path,
     assert (card.name, card.clinical, card.banner) == ("mirai-v0.8.0", True, "")
     assert card.calibration == PUBLISHED_MIRAI
     assert {origin["checksum"] for origin in card.training["files"].values()} == {"published"}
-    assert read_card(into) == card
+    assert read_card(into, published=checksums(release)) == card
     assert read_source_attributes(into, card.name)
 
 
@@ -271,11 +273,12 @@ def test_two_files_for_one_place_are_refused(folder: Path, tmp_path: Path) -> No
         taken(folder, tmp_path / "model")
 
 
+@pytest.mark.parametrize("protocol", range(6))
 @pytest.mark.parametrize("accept", [False, True])
 def test_a_calibrator_of_an_older_release_is_refused_with_what_to_download(
-    accept: bool, folder: Path, tmp_path: Path
+    accept: bool, protocol: int, folder: Path, tmp_path: Path
 ) -> None:
-    save_old_calibrator(folder / "calibrator.p")
+    save_old_calibrator(folder / "calibrator.p", protocol)
     with pytest.raises(ReleaseRefused, match=r"scikit-learn.*snapshots\.zip of Mirai v0\.8\.0"):
         import_release(folder, tmp_path / "models", accept_checksum=accept, form=FORM)
 
@@ -318,6 +321,15 @@ def _nan(encoder: nn.Module, _: nn.Module) -> None:
     encoder.get_parameter("_model.layer2_0.conv1.weight").data[0, 0, 0, 0] = float("nan")
 
 
+def _beyond_numbers(_: nn.Module, transformer: nn.Module) -> None:
+    transformer.get_parameter("projection_layer.bias").data[:2] = torch.tensor([3e38, -3e38])
+    transformer.get_parameter("transformer.embed_scale_fc.weight").data.fill_(1e30)
+
+
+def _padding(encoder: nn.Module, _: nn.Module) -> None:
+    encoder.get_submodule("_model.layer2_0.conv1").padding_mode = "reflect"  # type: ignore[assignment]
+
+
 def _stride(encoder: nn.Module, _: nn.Module) -> None:
     encoder.get_submodule("_model.layer2_0.conv1").stride = (1, 1)  # type: ignore[assignment]
 
@@ -358,14 +370,16 @@ def _average(_: nn.Module, transformer: nn.Module) -> None:
         (_add("transformer", "view_embed", nn.Embedding(4, 2)), "view_embed"),
         (_add("", "projection_layer", nn.Linear(8, 16, bias=False)), r"projection_layer\.bias"),
         (_nan, "finite"),
+        (_beyond_numbers, "no risks"),
         (_stride, "stride"),
+        (_padding, "padding_mode"),
         (_eps, "eps"),
         (_add("", "mask_embedding", nn.Embedding(2, 5)), "mask embedding"),
         (_reordered, "order"),
         (_block, "does not have"),
         (_average, "maximum"),
     ],
-    ids=range(20),
+    ids=range(22),
 )
 def test_a_network_that_is_not_mirai_is_refused(
     change: Callable[[nn.Module, nn.Module], None], said: str, folder: Path, tmp_path: Path
@@ -377,6 +391,15 @@ def test_a_network_that_is_not_mirai_is_refused(
     with pytest.raises(ReleaseRefused, match=said):
         taken(folder, tmp_path / "model")
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"widths": (129, 4, 8, 8)}, {"widths": (4, 4, 8, 1025)}, {"hidden": 1032}, {"embedding": 65}], ids=str
+)
+def test_a_network_that_is_far_wider_than_mirai_is_refused(changes: dict[str, Any], tmp_path: Path) -> None:
+    source = save_release(tmp_path / "snapshots", random_network(replace(TINY, **changes)))
+    with pytest.raises(ReleaseRefused, match="far wider"):
+        taken(source, tmp_path / "model")
 
 
 def test_a_module_that_holds_itself_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -407,10 +430,52 @@ def test_an_entry_that_expands_beyond_all_bounds_is_not_read(release: Path, tmp_
 
 
 def test_a_folder_of_very_many_files_is_not_searched(folder: Path, tmp_path: Path) -> None:
-    for number in range(101):
+    for number in range(30):
         (folder / f"{number}.txt").write_text("")
-    with pytest.raises(ReleaseRefused, match="at most 100 files"):
+    with pytest.raises(ReleaseRefused, match="at most 30 files"):
         taken(folder, tmp_path / "model")
+
+
+def test_files_of_very_many_bytes_together_are_not_read(folder: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        with (folder / f"{number}.p").open("wb") as file:
+            file.write(b"\x80")
+            file.truncate(2**29 - 2**20 * number)
+    with pytest.raises(ReleaseRefused, match="at most 1024 MiB"):
+        taken(folder, tmp_path / "model")
+    (folder / "2.p").write_bytes(b"not a model" + bytes(2**20))
+    (folder / "1.p").write_bytes(b"\x80")
+    assert find_release(folder, accept_checksum=True).keys() == set(ROLES)
+
+
+def test_the_pickles_of_all_files_have_one_budget(folder: Path) -> None:
+    (folder / "0.p").write_bytes(b"\x80\x02" + b"N0" * 5000 + b"N.")
+    budget = Budget(100_000)
+    found = find_release(folder, accept_checksum=True, budget=budget)
+    assert all(file.content for file in found.values())
+    used = 100_000 - budget.left
+    assert used > 10_000
+    assert find_release(folder, accept_checksum=True, budget=Budget(used))
+    with pytest.raises(ReleaseRefused, match="more instructions"):
+        find_release(folder, accept_checksum=True, budget=Budget(used - 1))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_entry_of_an_archive_is_refused(method: int, release: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "snapshots.zip"
+    with zipfile.ZipFile(archive, "w", method) as opened:
+        opened.write(release / "transformer.p", "transformer.p")
+    data = bytearray(archive.read_bytes())
+    data[200:260] = bytes(byte ^ 0xA5 for byte in data[200:260])
+    archive.write_bytes(data)
+    with pytest.raises(ReleaseRefused, match="cannot be read"):
+        taken(archive, tmp_path / "model")
+
+
+def test_an_exam_that_this_machine_has_no_memory_for_is_no_promise(release: Path, tmp_path: Path) -> None:
+    with pytest.raises(ReleaseRefused, match="cannot score the built-in exam"):
+        import_release(release, tmp_path, accept_checksum=True, form=PictureFormat(2**23, 2**23))
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_installed_model_is_never_written_over(release: Path, tmp_path: Path) -> None:

@@ -230,6 +230,14 @@ def test_a_storage_that_is_part_of_another_is_read_where_it_begins() -> None:
         file.tensor(TensorView(file.root, 0, (4,), (1,)))
 
 
+@pytest.mark.parametrize("size", [(0, 2**47, 2**47), (2**47, 0, *[2**47] * 5)])
+def test_an_empty_tensor_of_absurd_sizes_is_refused_in_words(size: tuple[int, ...]) -> None:
+    file = read_torch_file(with_ids(Id("storage", FLOATS, "7", "cpu", 4, None), ["7"], FOUR))
+    assert file.tensor(TensorView(file.root, 0, (0, 2**47), (1, 1))).shape == (0, 2**47)
+    with pytest.raises(ReleaseRefused, match="larger than any"):
+        file.tensor(TensorView(file.root, 0, size, (1,) * len(size)))
+
+
 @pytest.mark.parametrize(
     ("pid", "keys", "data"),
     [
