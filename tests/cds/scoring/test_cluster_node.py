@@ -204,16 +204,16 @@ def test_a_node_with_another_version_of_the_program_says_which(node: Node, model
 
 
 def test_a_fault_that_nobody_foresaw_is_the_nodes_and_its_words_are_not_passed_on(
-    node: Node, model: str, models: Path, tmp_path: Path
+    node: Node, model: str, tmp_path: Path
 ) -> None:
-    # A name too long for the file system is an OSError that no reader of cards expects.
-    node.file.write_text(node.file.read_text().replace('"tiny"', f'"{tmp_path}/{"MRN-1" * 100}"'))
+    # A name that no file system can have is a ValueError that nobody who looks at a secret's file expects.
+    secret = f'username = "x"\npassword_file = "{tmp_path}/MRN-1\\u0000"'
+    node.file.write_text(node.file.read_text().replace('name = "main"', f'name = "main"\n{secret}'))
 
-    told, _ = prepare(model, False, job(WHOLE))
-    scorer = NodeScorer(model, 1)
+    told, pictures = prepare(model, False, job(WHOLE))
 
-    assert "cannot work: an unforeseen fault (OSError)" in told.problem
-    assert scorer.problem == told.problem
+    assert told.problem.endswith("cannot work: an unforeseen fault (ValueError)")
+    assert pictures is None
 
 
 def test_a_scorer_on_a_node_that_is_not_set_up_is_made_and_tells_why_it_cannot_score(
