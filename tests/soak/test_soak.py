@@ -21,9 +21,9 @@ MIXED_UP = (
     "DELETE FROM feedback WHERE id = (SELECT max(id) FROM feedback)",
     "UPDATE feedback SET comment = 'other words'",
     "UPDATE feedback SET outcome_at = 'another moment' WHERE id = (SELECT max(id) FROM feedback)",
-    "UPDATE card SET ehr = 'hospital-05' WHERE ehr = 'hospital-04'",
+    "UPDATE card SET ehr = 'hospital-05' WHERE ehr = (SELECT min(ehr) FROM card)",
     "UPDATE exam SET patient_id = 'p1' WHERE patient_id = 'p0'",
-    "UPDATE assessment SET ehr = 'hospital-05' WHERE ehr = 'hospital-04'",
+    "UPDATE assessment SET ehr = 'hospital-05' WHERE ehr = (SELECT min(ehr) FROM assessment)",
     "UPDATE score SET performed_on = '2020-02-02' WHERE id = (SELECT max(id) FROM score)",
 )
 """What a fault could have made of the database."""
@@ -81,7 +81,7 @@ def test_a_card_that_another_hospital_got_for_the_same_patient_id_would_have_bee
 def test_what_is_lost_or_mixed_up_in_the_database_would_have_been_noticed(soaked: Soaked, change: str) -> None:
     with books(soaked.database_url) as session:
         assert wrong_books(session, soaked.world, soaked.found) == []
-        session.execute(text(change))
+        assert session.connection().execute(text(change)).rowcount > 0
         assert wrong_books(session, soaked.world, soaked.found)
 
 
