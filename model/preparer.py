@@ -21,11 +21,12 @@ from model.domain import (
     View,
 )
 from model.errors import CheckpointBroken, PicturesUnusable
+from model.exam_days import exam_date
 from model.headers import text, values
 from model.prepared import PreparedExam, WaitingPicture
 from model.preprocessing import PictureFormat, Windowed, finished, opened
 from model.provenance import source_image
-from model.views import exam_date, image_type, select_views, select_views_for_research
+from model.views import image_type, select_views, select_views_for_research
 
 EARLIEST_EXAM = date(1980, 1, 1)
 """An exam date before it is a mistake or a placeholder."""

@@ -32,7 +32,9 @@ from model.domain import (
     View,
     ViewPosition,
 )
+from model.exam_days import exam_date, taken_at
 from model.headers import element, frames, items, text, words
+from model.identities import patients_at_odds
 
 POSITION_CODES: Final[Mapping[str, ViewPosition]] = {
     "399162004": ViewPosition.CC,
@@ -62,8 +64,6 @@ SYNTHETIC_SERIES: Final = ("C VIEW", "V PREVIEW", "S VIEW", "INSIGHT", "INTELLIG
 
 # Not in the middle of a word: `CC VIEW` and `DIAGNOSTIC VIEW` are no C-View.
 _SYNTHETIC: Final = re.compile("|".join(f"(?<![A-Z0-9]){name.replace(' ', '[ _-]*')}" for name in SYNTHETIC_SERIES))
-
-_TIME: Final = re.compile(r"\d{2,6}(\.\d+)?")
 
 Word = TypeVar("Word", Laterality, ViewPosition)
 
@@ -337,68 +337,19 @@ def _preference(image: Dataset, exam_day: date) -> tuple[bool, bool, tuple[date,
     """Sorts the image to keep last. The UID decides at the end, so that the order of arrival never does."""
     number = element(image, "InstanceNumber")
     counted = int(number) if isinstance(number, int) else 0
-    taken = _taken(image, exam_day)
+    taken = taken_at(image, exam_day)
     return (not any(_objections(image)), not _modifiers(image), taken, counted, text(image, "SOPInstanceUID"))
-
-
-def _taken(image: Dataset, exam_day: date) -> tuple[date, str]:
-    """Day and time of the acquisition, else of the content; a time without its day is taken for the exam's day's."""
-    in_one = text(image, "AcquisitionDateTime")
-    written = [
-        (in_one[:8], in_one[8:]),
-        (text(image, "AcquisitionDate"), text(image, "AcquisitionTime")),
-        (text(image, "ContentDate"), text(image, "ContentTime")),
-    ]
-    moments = [(_day(day), _time(time)) for day, time in written]
-    timed = [moment for moment in moments if moment[1]]
-    dated = [moment for moment in moments if moment[0]]
-    day, time = next(iter(timed + dated), (None, ""))
-    return day or exam_day, time
-
-
-def _time(written: str) -> str:
-    """The digits of a time of day, of which any two can be compared: HHMMSS.F, with the colons of old files or not."""
-    match = _TIME.match(written.replace(":", ""))
-    return match[0] if match else ""
 
 
 def _mixed(images: Sequence[Dataset], scored: Sequence[Dataset]) -> Iterable[Exclusion]:
     """Whose the exam is, all of its study bears witness to; what is left out of another study may be anybody's."""
     studies = {text(image, "StudyInstanceUID") for image in scored}
-    at_odds = list(_at_odds([image for image in images if text(image, "StudyInstanceUID") in studies], scored))
+    at_odds = list(patients_at_odds([image for image in images if text(image, "StudyInstanceUID") in studies], scored))
     if at_odds:
         sentence = f"The images carry different {' and '.join(at_odds)}; check in the PACS whose exam this is."
         yield Exclusion(ExclusionReason.MIXED_PATIENTS, sentence)
     if len(studies) > 1:
         yield Exclusion(ExclusionReason.MIXED_STUDIES, "The images belong to different studies.")
-
-
-def _at_odds(images: Sequence[Dataset], scored: Sequence[Dataset]) -> Iterable[str]:
-    """By what the images name several patients. What one leaves out tells nothing, but those scored share their ID."""
-    ids = {text(image, "PatientID") for image in images}
-    if len(ids - {""}) > 1 or len({text(image, "PatientID") for image in scored}) > 1:
-        yield "patient IDs"
-    marks: dict[str, Callable[[Dataset], object]] = {"issuers of the patient ID": _issuer, "birth dates": _birth_date}
-    if "" in ids:
-        # Two names under one ID are a marriage or a spelling; without an ID the name is all there is.
-        marks["names"] = _name
-    for what, mark in marks.items():
-        if len(set(filter(None, map(mark, images)))) > 1:
-            yield what
-
-
-def _issuer(image: Dataset) -> str:
-    return text(image, "IssuerOfPatientID")
-
-
-def _birth_date(image: Dataset) -> date | None:
-    return _day(text(image, "PatientBirthDate"))
-
-
-def _name(image: Dataset) -> str:
-    """Family and given name, in letters as they are spoken (PS3.5 6.2.1); titles and middle names come and go."""
-    alphabetic = text(image, "PatientName").partition("=")[0]
-    return " ".join(" ".join(alphabetic.split("^")[:2]).casefold().split())
 
 
 def _missing(
@@ -430,26 +381,6 @@ def _warnings(chosen: Mapping[View, Dataset]) -> Iterable[str]:
 def image_type(images: Iterable[Dataset]) -> ImageType:
     """How the pictures of an exam were made; one synthetic picture makes the exam synthetic."""
     return ImageType.SYNTHETIC_2D if any(_is_synthetic(image) for image in images) else ImageType.FFDM
-
-
-def exam_date(images: Iterable[Dataset]) -> date | None:
-    """The day of the exam: StudyDate, else the day of the first acquisition, else of the content."""
-    images = list(images)
-    for keyword in ("StudyDate", "AcquisitionDate", "ContentDate"):
-        days = [day for day in (_day(text(image, keyword)) for image in images) if day]
-        if days:
-            return min(days)
-    return None
-
-
-def _day(written: str) -> date | None:
-    """YYYYMMDD and nothing shorter: `strptime` would read 2026111 as some day or other."""
-    if len(written) != 8 or not written.isdecimal():
-        return None
-    try:
-        return date(int(written[:4]), int(written[4:6]), int(written[6:]))
-    except ValueError:
-        return None
 
 
 def _exclusion(image: Dataset, reason: ExclusionReason, sentence: str) -> Exclusion:

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
-from datetime import date
 
 import pydicom
 import pytest
@@ -15,7 +13,7 @@ from pydicom.tag import Tag
 from pydicom.uid import DigitalMammographyXRayImageStorageForProcessing, SecondaryCaptureImageStorage
 
 from model.domain import STANDARD_VIEWS, ExclusionReason, ImageType, View
-from model.views import exam_date, image_type, select_views, select_views_for_research, view_of
+from model.views import image_type, select_views, select_views_for_research, view_of
 from tests.builders import cad_report, mammogram, screening_exam, tomosynthesis
 from tests.model.film import FILM_CASES, real_film_exam
 
@@ -592,42 +590,6 @@ def test_lossy_compression_is_pointed_out_and_scored() -> None:
     selection = select_views(with_element("LossyImageCompression", "01"))
     assert not selection.exclusions
     assert "with loss" in selection.warnings[0]
-
-
-@pytest.mark.parametrize(
-    ("written", "expected"),
-    [
-        ("20260105", date(2026, 1, 5)),
-        ("00000000", None),
-        ("2026111", None),
-        ("202611", None),
-        ("20260231", None),
-        ("2026.1.5", None),
-        ("", None),
-    ],
-)
-def test_an_exam_date_is_read_only_from_eight_digits(written: str, expected: date | None) -> None:
-    image = Dataset()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom warns when the test writes what files hold
-        image.StudyDate = written
-    assert exam_date([image]) == expected
-
-
-def test_an_exam_date_falls_back_to_the_acquisition_and_then_the_content() -> None:
-    image = Dataset()
-    image.ContentDate = "20260107"
-    assert exam_date([image]) == date(2026, 1, 7)
-    image.AcquisitionDate = "20260106"
-    assert exam_date([image]) == date(2026, 1, 6)
-    image.StudyDate = "20260105"
-    assert exam_date([image]) == date(2026, 1, 5)
-
-
-def test_an_exam_over_midnight_has_the_day_it_began_whatever_the_order() -> None:
-    days = [Dataset(), Dataset()]
-    days[0].StudyDate, days[1].StudyDate = "20260106", "20260105"
-    assert exam_date(days) == exam_date(days[::-1]) == date(2026, 1, 5)
 
 
 def test_one_synthetic_picture_makes_an_exam_synthetic() -> None:
