@@ -11,9 +11,10 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from cds.store.database import connect
 from tests.servers import READY_S, left_out, running, temporary_folder, unprivileged
 
 _NUMBERS = count(1)
@@ -32,15 +33,15 @@ class PostgresqlServer:
     def new_database(self) -> str:
         """The address of an empty database that nobody else uses."""
         name = f"test_{next(_NUMBERS)}"
-        engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
+        engine = connect(self.url("postgres"))
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text(f"CREATE DATABASE {name}"))
         engine.dispose()
         return self.url(name)
 
     def answers(self) -> bool:
         """Whether it is up."""
-        engine = create_engine(self.url("postgres"))
+        engine = connect(self.url("postgres"))
         try:
             engine.connect().close()
         except DBAPIError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -21,6 +22,8 @@ from cds.errors import SettingsError
 LOST = "network error"
 """In pg8000's words, by which SQLAlchemy's dialect knows that the connection cannot be used again."""
 
+_PORT = 5432
+"""PostgreSQL's own (IANA)."""
 _UNNAMED = b"\0"
 """The name of a statement and of a portal that each question replaces."""
 _TEXTS_KEPT = 500
@@ -60,12 +63,14 @@ class _Connection(Connection):  # type: ignore[misc] # pg8000 publishes no types
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
+        stream = _reach(options)
         try:
-            super().__init__(*arguments, **options)
+            super().__init__(*arguments, sock=stream, **options)
         except BaseException:
             if getattr(self, "_usock", None) is not None:
                 with suppress(OSError, Error):
                     self.close()
+            stream.close()
             raise
         self.register_in_adapter(DATE, partial(_read, date.fromisoformat, date_in))
         self.register_in_adapter(TIMESTAMP, partial(_read, datetime.fromisoformat, timestamp_in))
@@ -113,6 +118,25 @@ class _Connection(Connection):  # type: ignore[misc] # pg8000 publishes no types
             raise
         except Exception as error:
             raise InterfaceError(LOST) from error
+
+
+def _reach(options: dict[str, Any]) -> socket.socket:
+    """A socket to the server, by pg8000's options that say where it is; `unix_sock` is taken out of them.
+
+    pg8000 loses its own where the server hangs up before they have agreed on TLS. Raises OSError.
+    """
+    path = options.pop("unix_sock", None)
+    if path is None:
+        stream = socket.create_connection((options.get("host", "localhost"), options.get("port", _PORT)))
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return stream
+    stream = socket.socket(socket.AF_UNIX)
+    try:
+        stream.connect(path)
+    except BaseException:
+        stream.close()
+        raise
+    return stream
 
 
 def _read(quickly: Callable[[str], Any], as_usual: Callable[[str], Any], told: str) -> Any:

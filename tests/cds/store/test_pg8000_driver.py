@@ -62,8 +62,7 @@ def test_a_server_that_is_gone_is_an_error_of_the_database(answers: list[bytes],
         assert "network error" in failure(url)
 
 
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # pg8000's own, before it asks for TLS
-def test_so_is_one_that_is_gone_before_its_first_answer(tmp_path: Path) -> None:
+def test_so_is_one_that_is_gone_before_its_first_answer_and_no_socket_is_left_open(tmp_path: Path) -> None:
     with killed_postgresql(tmp_path) as url:
         assert "network error" in failure(url)
     gc.collect()
