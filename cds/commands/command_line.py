@@ -16,7 +16,7 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds.errors import ClusterUnreachable, DatabaseUnreachable, MammoTrendError
-from cds.store.database import may_pass
+from cds.store.database_faults import may_pass
 from model.errors import ModelError
 
 Config = Annotated[

@@ -14,7 +14,8 @@ from cds.commands.command_line import Config, console, plain_errors, set_up_logg
 from cds.errors import MammoTrendError
 from cds.nightly.night import run_under_way
 from cds.settings import read_settings
-from cds.store.database import connect, in_words, open_database
+from cds.store.database import connect, open_database
+from cds.store.database_faults import in_words
 from cds.store.outbox import OutboxRecords
 from cds.store.runs import RunRecords
 from cds.store.tables import OutboxState, Run

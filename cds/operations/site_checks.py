@@ -22,7 +22,8 @@ from cds.operations.safety import refuse_unsafe
 from cds.pages.smart.configuration import PKCE
 from cds.services import NIGHT_TIMEOUT_S, Clock, night_client, site_code_sets, smart_client, usable_card
 from cds.settings import EhrSettings, PacsSettings, Settings, read_secret
-from cds.store.database import connect, in_words
+from cds.store.database import connect
+from cds.store.database_faults import in_words
 from cds.store.upgrade import database_revision, newest_revision
 from cds.study.telling.summaries import Summary, summaries_in
 from cds.trust.key_sources import keys_at

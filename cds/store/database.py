@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlmodel import Session, SQLModel
 
-from cds.errors import DatabaseUnreachable, SettingsError
+from cds.errors import SettingsError
+from cds.store.database_faults import NO_FILE, in_words, is_busy, not_opened, refused_file
 from cds.store.upgrade import DATABASES, prepare
 
 MOST_CONNECTIONS = 15
@@ -24,17 +23,6 @@ BUSY_TIMEOUT_MS = 10_000
 BUSY_POLL_S = 0.02
 WRITE_POLL_S = 0.001
 """Another one's commit takes a few milliseconds."""
-_PASSING_CODES = ("57P0", "53300")
-"""Of PostgreSQL (appendix A of its manual): it ends, has crashed, is starting; too many connections."""
-_MEND: Mapping[str, str] = {
-    "28000": "its server does not let in the user of the address: make the role, or see pg_hba.conf, which "
-    "by `peer` lets in only the system's user of that name",
-    "28P01": "its server refuses the user or the password of the address: correct them, or make the role",
-    "3D000": "its server has no such database: make it, or correct the name",
-    "42501": "its user may not make the tables: make that role the database's owner",
-}
-"""By PostgreSQL's codes: what somebody must do before it can be opened."""
-_NO_FILE = (None, "", ":memory:")
 _INSERTS: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -71,7 +59,7 @@ def connect(url: str, *, must_exist: bool = False) -> Engine:
             "pip install 'mammotrend[postgresql]', and an address that begins with postgresql+pg8000://"
         ) from None
     except SQLAlchemyError as e:
-        raise _not_opened(e) from e
+        raise not_opened(e) from e
     if backend == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
     if engine.dialect.driver == "pg8000":
@@ -82,32 +70,11 @@ def connect(url: str, *, must_exist: bool = False) -> Engine:
     return engine
 
 
-@contextmanager
-def in_words(engine: Engine) -> Iterator[None]:
-    """What the database fails with as a SettingsError that says what to do, DatabaseUnreachable where it may pass."""
-    try:
-        yield
-    except SQLAlchemyError as e:
-        raise _not_opened(e, engine.url) from e
-
-
 def _pool(backend: str) -> dict[str, Any]:
     if backend == "sqlite":
         return {}
     # A server may be gone since the last question; a file never is.
     return {"pool_pre_ping": True, "pool_size": MOST_CONNECTIONS, "max_overflow": 0}
-
-
-def _not_opened(error: SQLAlchemyError, url: URL | None = None) -> SettingsError:
-    kind = type(error).__name__
-    if may_pass(error):
-        return DatabaseUnreachable(
-            f"database_url: the database does not answer ({kind}); see that it runs and can be reached"
-        )
-    if _is_file_refused(error) and url is not None and url.database not in _NO_FILE:
-        return _refused(Path(url.database or ""))
-    mend = _MEND.get(_postgresql_code(error), "correct it")
-    return SettingsError(f"database_url: the database cannot be opened ({kind}); {mend}")
 
 
 def _check_file(database: str | None, *, must_exist: bool) -> None:
@@ -119,27 +86,13 @@ def _check_file(database: str | None, *, must_exist: bool) -> None:
     try:
         if not file.parent.is_dir():
             raise SettingsError(f"database_url: folder {str(file.parent)!r} does not exist; make it")
-        if not must_exist or database in _NO_FILE or file.exists():
+        if not must_exist or database in NO_FILE or file.exists():
             return
     except PermissionError:
-        raise _refused(file) from None
+        raise refused_file(file) from None
     raise SettingsError(
         f"database_url: there is no database {database!r}; name the site's settings file by --config, or correct the "
         "address (the first start of serve or worker makes a new one)"
-    )
-
-
-def _refused(file: Path) -> SettingsError:
-    """The file, or the nearest folder where it can be neither made nor found, is another user's."""
-    # Not Path's own `exists`, which raises where it may not look.
-    place = next(place for place in (file, *file.parents) if os.path.exists(place))  # noqa: PTH110
-    try:
-        owner = repr(place.owner())
-    except KeyError:
-        owner = f"user {place.stat().st_uid}"
-    return SettingsError(
-        f"database_url: this user may not read and write {str(place)!r}, which belongs to {owner}; run every command "
-        "as the user of serve and worker, to whom the database must belong"
     )
 
 
@@ -192,43 +145,8 @@ def _when_free(work: Callable[[], object], poll_s: float) -> None:
         try:
             work()
         except (sqlite3.OperationalError, OperationalError) as error:
-            if not _is_busy(error) or time.monotonic() > ends_s:
+            if not is_busy(error) or time.monotonic() > ends_s:
                 raise
             time.sleep(poll_s)
         else:
             return
-
-
-def may_pass(error: SQLAlchemyError) -> bool:
-    """Whether the database is busy, or cannot be reached, or is starting or ending, or is full of connections."""
-    if isinstance(error, OperationalError) and _is_busy(error):
-        return True
-    code = _postgresql_code(error)
-    # pg8000 has one error for a connection that is lost and for a user who is not let in.
-    return code.startswith(_PASSING_CODES) if code else isinstance(error, InterfaceError)
-
-
-def _postgresql_code(error: SQLAlchemyError) -> str:
-    """The server's own code (appendix A of its manual); empty where it has not said anything.
-
-    It hangs up on whom it refuses. That nobody hears pg8000's goodbye then is an error in the place of what it said.
-    """
-    cause: BaseException | None = error.orig if isinstance(error, DBAPIError) else None
-    while cause is not None:
-        told = cause.args[0] if cause.args else None
-        if isinstance(told, dict):
-            return str(told.get("C", ""))
-        cause = cause.__cause__ or cause.__context__
-    return ""
-
-
-def _is_file_refused(error: SQLAlchemyError) -> bool:
-    """Whether a file of SQLite may not be opened, or not be written."""
-    cause = error.orig if isinstance(error, OperationalError) else None
-    refused = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
-    return isinstance(cause, sqlite3.OperationalError) and cause.sqlite_errorcode & 0xFF in refused
-
-
-def _is_busy(error: sqlite3.OperationalError | OperationalError) -> bool:
-    cause = error.orig if isinstance(error, OperationalError) else error
-    return isinstance(cause, sqlite3.OperationalError) and cause.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
