@@ -67,9 +67,8 @@ def _chart(
             service.prefetch, request.prefetch, context, client, is_late=lambda: parts.monotonic_s() > ends_s
         )
     try:
-        chart = read_chart(
-            found.values, request.patient_id, ehr.local_day(parts.now()), ehr.site.order_codes, ehr.site.code_sets
-        )
+        today, site = ehr.local_day(parts.now()), ehr.site
+        chart = read_chart(found.values, request.patient_id, today, site.order_codes, site.code_sets, ehr.time_zone)
     except ResourceProblem as problem:
         raise RequiredDataMissing(f"data that the answer needs could not be had: {problem}") from problem
     return replace(chart, exams=newest_exams(chart.exams, MOST_EXAMS)), found.reads

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 
@@ -126,7 +127,7 @@ class _Site:
 
     @property
     def night_ehrs(self) -> list[NightEhr]:
-        return [NightEhr(name, open_ehr) for name, open_ehr in self.ehrs.items()]
+        return [NightEhr(ehr.name, self.ehrs[ehr.name], ZoneInfo(ehr.time_zone)) for ehr in self.settings.ehrs]
 
     def night(self, further: Sequence[Look]) -> Night:
         changes = EhrChanges(self.night_ehrs, self.store, RunRecords(self.engine), self.model, self.now)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, tzinfo
+from functools import partial
 from typing import TypeVar
 
 from fhir_mappings.circumstances import Circumstances, read_circumstances
@@ -63,16 +64,17 @@ def read_chart(
     today: date,
     order_codes: OrderCodes | None = None,
     sets: CodeSets | None = None,
+    zone: tzinfo = UTC,
 ) -> Chart:
     """The chart in the prefetched JSON under patient, mammograms, conditions, procedures, orders and further keys.
 
     The further keys are allergies and observations; `today` tells what may still last. Any of them may be Unread.
-    Codes are those that come with the program unless a site's are given.
+    Codes are those that come with the program unless a site's are given; `zone` is the clinic's.
     Raises ResourceProblem where patient or mammograms cannot be had; the others are then Unread in the chart.
     """
     order_codes, sets = order_codes or usual_order_codes(), sets or code_sets()
     patient = _required(resources, "patient", read_patient, patient_id)
-    exams = _required(resources, "mammograms", read_imaging_studies, patient_id)
+    exams = _required(resources, "mammograms", partial(read_imaging_studies, zone=zone), patient_id)
     history = _history(resources, patient_id, sets)
     orders = _orders(resources, "orders", read_orders, patient_id)
     orders += _orders(resources, "procedures", done_orders, patient_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from fhir_mappings.elements import Json, as_object, text
 
@@ -45,6 +45,27 @@ def _days_meant(year: int, month: int | None, day: int | None) -> PartialDate:
     first = date(year, month or 1, day or 1)
     last_month = month or 12
     return PartialDate(first, date(year, last_month, day or monthrange(year, last_month)[1]))
+
+
+def day_there(value: object, zone: tzinfo) -> date | None:
+    """The day of a FHIR `dateTime` where it happened; None unless the very day is known.
+
+    It is the written one. Only a server that keeps all its moments in UTC does not say what day it was there: then it
+    is the day of `zone`.
+    """
+    day = parse_partial_date(value)
+    if day is None or not day.is_exact:
+        return None
+    moment = _moment(text(value))
+    return moment.astimezone(zone).date() if moment and moment.utcoffset() == timedelta(0) else day.earliest
+
+
+def _moment(written: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(written)
+    except ValueError:  # a leap second
+        return None
+    return moment if moment.tzinfo and date.min < moment.date() < date.max else None
 
 
 def age_range_years(birth: PartialDate, on: date) -> tuple[int, int]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, tzinfo
 from functools import cache
 from hashlib import sha256
 
 from fhir_mappings.bundles import bundle_resources
 from fhir_mappings.code_sets import modality_code_sets
 from fhir_mappings.codes import Coding
-from fhir_mappings.dates import parse_partial_date
+from fhir_mappings.dates import day_there
 from fhir_mappings.elements import Json, codes_of, codings, counted, objects, text
 from fhir_mappings.endpoints import dicomweb_root, endpoints_by_reference
 from fhir_mappings.references import accession_number, own_reference, study_uid
@@ -55,19 +55,22 @@ class ImagingHistory:
     withdrawn: frozenset[str] = frozenset()
 
 
-def read_imaging_studies(resource: object, patient_id: str, endpoints: Sequence[Json] = ()) -> ImagingHistory:
+def read_imaging_studies(
+    resource: object, patient_id: str, endpoints: Sequence[Json] = (), zone: tzinfo = UTC
+) -> ImagingHistory:
     """The patient's mammography exams in a search Bundle or list of ImagingStudy, each study once.
 
     A study that names no modality at all is kept: the search asked for mammography, and its images will tell. One of
     which only other modalities are known is left out; where its codes are not known that is a problem. `endpoints` are
-    Endpoints that were read besides. Raises ResourceProblem where it cannot be known what there is.
+    Endpoints that were read besides, `zone` is the clinic's. Raises ResourceProblem where it cannot be known what there
+    is.
     """
     listing = bundle_resources(resource, "ImagingStudy")
     studies, left_out = of_patient(listing.resources, patient_id, "imaging study", "imaging studies")
     known = endpoints_by_reference(resource) | endpoints_by_reference(list(endpoints))
     standing = [study for study in studies if not _is_withdrawn(study)]
-    exams = [_exam(study, patient_id, known) for study in standing if _is_mammography(study)]
-    withdrawn = {_exam(study, patient_id, known).key for study in studies if _is_withdrawn(study)}
+    exams = [_exam(study, patient_id, known, zone) for study in standing if _is_mammography(study)]
+    withdrawn = {_exam(study, patient_id, known, zone).key for study in studies if _is_withdrawn(study)}
     problems = (*listing.problems, *left_out, *_strange(standing), *_of_another_day(exams))
     keys = frozenset(key for key in withdrawn - {exam.key for exam in exams} if key)
     return ImagingHistory(_newest_first(_each_once(exams)), problems, keys)
@@ -116,14 +119,13 @@ def _strange(studies: Iterable[Json]) -> Iterator[str]:
         yield f"left out {counted(strange, 'imaging study', 'imaging studies')} with a modality code that is not known"
 
 
-def _exam(study: Json, patient_id: str, known: Mapping[str, Json]) -> ExamReference:
-    started = parse_partial_date(study.get("started"))
+def _exam(study: Json, patient_id: str, known: Mapping[str, Json], zone: tzinfo) -> ExamReference:
     mammograms = [series for series in objects(study.get("series")) if _is_mammography(series)]
     return ExamReference(
         patient_id=patient_id,
         study_uid=study_uid(study),
         accession_number=accession_number(study),
-        performed_on=started.earliest if started and started.is_exact else None,
+        performed_on=day_there(study.get("started"), zone),
         dicomweb_root=_root(study, mammograms, known),
         resource=own_reference(study),
         images=_images(study, mammograms),

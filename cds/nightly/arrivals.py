@@ -96,7 +96,7 @@ class ArchivePoll:
         """Register a study under the patient whom an EHR knows by the patient ID on it."""
         ehr, patient = self._owner(study.patient_id)
         with ehr.open() as client:
-            reader = PatientReader(ehr.name, client, self.store, self.model, self.now)
+            reader = PatientReader(ehr, client, self.store, self.model, self.now)
             found.problems.extend(f"{ehr.name}: a patient: {said}" for said in reader.look_at(patient.id, found))
         exam = _brought(ehr.name, patient.id, patient.identifiers, study)
         found.exams += self.store.register([exam], self.model, self.now())

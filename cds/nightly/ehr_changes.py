@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from urllib.parse import quote
 
 from cds.assessment import new_exams
@@ -47,6 +47,7 @@ class NightEhr:
 
     name: str
     open: Callable[[], AbstractContextManager[Ehr]]
+    time_zone: tzinfo = UTC
 
 
 @dataclass(frozen=True)
@@ -67,29 +68,29 @@ class EhrChanges:
         for ehr in self.ehrs:
             try:
                 with ehr.open() as client:
-                    self._look(ehr.name, client, found)
+                    self._look(ehr, client, found)
             except COULD_NOT_LOOK as problem:
                 found.problems.append(f"{ehr.name}: {problem}")
 
-    def _look(self, ehr: str, client: Ehr, found: Found) -> None:
-        since = self._read_up_to(ehr)
+    def _look(self, ehr: NightEhr, client: Ehr, found: Found) -> None:
+        since = self._read_up_to(ehr.name)
         changes = _Changes()
         try:
             for page in client.pages(changed_since(since)):
                 changes.add(page)
         finally:
             # What was listed before an answer failed is not listed in vain.
-            found.problems.extend(f"{ehr}: {problem}" for problem in changes.problems())
+            found.problems.extend(f"{ehr.name}: {problem}" for problem in changes.problems())
             failed = list(self._look_at_patients(ehr, client, changes, found))
         changes.check_whole()
-        self._move_watermark(ehr, since, changes, failed)
+        self._move_watermark(ehr.name, since, changes, failed)
 
     def _read_up_to(self, ehr: str) -> datetime | None:
         since = self.runs.watermark(_source(ehr))
         # Only a clock that has since been put back wrote a moment to come: what was filed before it may be unread.
         return since if since is None or since <= self.now() + OVERLAP else None
 
-    def _look_at_patients(self, ehr: str, client: Ehr, changes: _Changes, found: Found) -> Iterator[str]:
+    def _look_at_patients(self, ehr: NightEhr, client: Ehr, changes: _Changes, found: Found) -> Iterator[str]:
         """Register the exams of each patient; yields those who could not be looked at.
 
         Once the EHR has been silent a few times in a row, or the look is to end, the rest are left to the next one.
@@ -105,13 +106,13 @@ class EhrChanges:
                 problems = reader.look_at(patient_id, found)
             except COULD_NOT_LOOK as problem:
                 silent = silent + 1 if isinstance(problem, EhrUnreachable) else 0
-                found.problems.append(f"{ehr}: a patient: {problem}")
+                found.problems.append(f"{ehr.name}: a patient: {problem}")
                 yield patient_id
             else:
                 silent = 0
-                found.problems.extend(f"{ehr}: a patient: {problem}" for problem in problems)
+                found.problems.extend(f"{ehr.name}: a patient: {problem}" for problem in problems)
         if left:
-            found.problems.append(f"{ehr}: {counted(left, 'patient is', 'patients are')} left to the next run")
+            found.problems.append(f"{ehr.name}: {counted(left, 'patient is', 'patients are')} left to the next run")
 
     def _move_watermark(self, ehr: str, since: datetime | None, changes: _Changes, failed: Sequence[str]) -> None:
         """Only over what is safely stored, and never past our own clock: an EHR's may have been ahead for a while."""
@@ -171,7 +172,7 @@ def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
 class PatientReader:
     """Reads one patient's whole list of mammograms from her EHR and brings the store in line with it."""
 
-    ehr: str
+    ehr: NightEhr
     client: Ehr
     store: Store
     model: str
@@ -181,14 +182,14 @@ class PatientReader:
     def look_at(self, patient_id: str, found: Found) -> tuple[str, ...]:
         """Register the patient's exams; returns what of her list could not be read. Raises what is COULD_NOT_LOOK."""
         patient, exams = self._read(patient_id)
-        news = new_exams(self.ehr, patient, exams)
+        news = new_exams(self.ehr.name, patient, exams)
         # A study on record for somebody else is hers only if the EHR no longer lists it there.
-        for other in sorted(self.store.other_owners(self.ehr, patient_id, [exam.key for exam in news])):
+        for other in sorted(self.store.other_owners(self.ehr.name, patient_id, [exam.key for exam in news])):
             self._unlist(other, self._list(other))
         found.patients += 1
         found.exams += self.store.register(news, self.model, self.now())
         self._unlist(patient_id, exams)
-        still = self.store.other_owners(self.ehr, patient_id, [exam.key for exam in news])
+        still = self.store.other_owners(self.ehr.name, patient_id, [exam.key for exam in news])
         shared = ("a study is filed under another patient too; correct the EHR",) if still else ()
         return (*exams.problems, *shared)
 
@@ -199,7 +200,7 @@ class PatientReader:
         query = HERS.format(patient_id=quote(patient_id, safe=""))
         bundle = self.client.search(query)
         endpoints = [self._endpoint(reference) for reference in endpoint_references(bundle)]
-        return read_imaging_studies(bundle, patient_id, endpoints)
+        return read_imaging_studies(bundle, patient_id, endpoints, self.ehr.time_zone)
 
     def _endpoint(self, reference: str) -> Json:
         """Read by itself, once a run: an EHR that does not know `_include` for it would refuse the whole search."""
@@ -213,7 +214,7 @@ class PatientReader:
     def _unlist(self, patient_id: str, exams: ImagingHistory) -> None:
         # A list that could not be read whole says nothing of what it lacks.
         if not exams.problems:
-            self.store.unlist(self.ehr, patient_id, [exam.key for exam in exams.exams if exam.key], self.now())
+            self.store.unlist(self.ehr.name, patient_id, [exam.key for exam in exams.exams if exam.key], self.now())
 
 
 def _source(ehr: str) -> str:

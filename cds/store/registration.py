@@ -133,12 +133,16 @@ def _values(exam: NewExam, now: datetime) -> dict[str, Any]:
 
 
 def _corrections(row: Exam | StoredExam, exam: NewExam) -> dict[str, Any]:
-    """What the EHR says now and did not say before; that it now says nothing takes nothing away."""
-    said = _said(exam)
-    corrections = {name: said[name] for name in _CORRECTABLE if said[name] and said[name] != getattr(row, name)}
-    # What an archive brought is the EHR's once its own list has it; never the other way.
-    is_ehrs_now = exam.source is ExamSource.EHR and row.source != ExamSource.EHR
-    return corrections | ({"source": ExamSource.EHR} if is_ehrs_now else {})
+    """What is said now and was not said before; that nothing is said now takes nothing away.
+
+    What an archive brought is the EHR's once its own list has it; never the other way, or the two would correct each
+    other every night.
+    """
+    is_ehrs, was_ehrs = exam.source is ExamSource.EHR, row.source == ExamSource.EHR
+    said, known = _said(exam), {name: getattr(row, name) for name in _CORRECTABLE}
+    free = [name for name in _CORRECTABLE if is_ehrs or not was_ehrs or not known[name]]
+    corrections = {name: said[name] for name in free if said[name] and said[name] != known[name]}
+    return corrections | ({"source": ExamSource.EHR} if is_ehrs and not was_ehrs else {})
 
 
 def _correct(session: Session, row: Exam, exam: NewExam, now: datetime) -> None:

@@ -36,7 +36,8 @@ class ChartEhr:
 
     def put(self, patient_id: str, uid: str, at: datetime = NOW - timedelta(days=9), **elements: Any) -> None:
         """File a study, or change it, at a moment of the server's own clock."""
-        study = imaging_study(patient_id, "2026-05-03", uid, id=f"s-{uid}", **elements)
+        particulars: Json = {"started": "2026-05-03", "id": f"s-{uid}", **elements}
+        study = imaging_study(patient_id, study_uid=uid, **particulars)
         self.studies[uid] = {**study, "meta": {"lastUpdated": instant(at)}}
 
     def read(self, path: str) -> Json:

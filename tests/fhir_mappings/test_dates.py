@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fhir_mappings.dates import PartialDate, age_range_years, instant, parse_partial_date, years_after
+from fhir_mappings.dates import PartialDate, age_range_years, day_there, instant, parse_partial_date, years_after
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,28 @@ def test_only_a_full_date_is_exact() -> None:
 )
 def test_of_a_date_and_time_the_written_day_is_taken_whatever_its_zone(written: str) -> None:
     assert parse_partial_date(written) == PartialDate(date(2026, 5, 3), date(2026, 5, 3))
+
+
+@pytest.mark.parametrize(
+    ("written", "day"),
+    [
+        ("2026-05-04T01:00:00Z", date(2026, 5, 3)),
+        ("2026-05-04T01:00:00.1234567+00:00", date(2026, 5, 3)),
+        ("2026-05-04T07:00:00Z", date(2026, 5, 4)),
+        ("2026-05-04T01:00:00-04:00", date(2026, 5, 4)),  # who names the zone has told the day there
+        ("2026-05-04T01:00:00", date(2026, 5, 4)),
+        ("2026-05-04", date(2026, 5, 4)),
+        ("2026-12-31T23:59:60Z", date(2026, 12, 31)),
+        ("0001-01-01T00:00:00Z", date(1, 1, 1)),
+        ("2026-05", None),
+        ("2026-05-04Tnoon", None),
+        (20260504, None),
+    ],
+)
+def test_a_moment_in_utc_is_of_the_clinics_day_and_any_other_of_the_written_one(
+    written: object, day: date | None
+) -> None:
+    assert day_there(written, ZoneInfo("America/Los_Angeles")) == day
 
 
 @pytest.mark.parametrize(

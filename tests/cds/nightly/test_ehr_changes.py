@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -44,6 +45,16 @@ def queued(store: Store) -> list[str]:
 
 
 # What is found
+
+
+def test_the_day_of_a_moment_in_utc_is_the_clinics(engine: Engine, store: Store) -> None:
+    ehr = ChartEhr("p1")
+    ehr.put("p1", "1.2.1", started="2026-05-04T01:00:00Z")
+    there = NightEhr(EHR, ehr.opening(), ZoneInfo("America/Los_Angeles"))
+
+    EhrChanges([there], store, RunRecords(engine), MODEL.key, Clock())(Found())
+
+    assert claimed(store).performed_on == date(2026, 5, 3)
 
 
 def test_every_exam_of_every_patient_is_queued_with_what_the_worker_needs(engine: Engine, store: Store) -> None:

@@ -263,6 +263,20 @@ def test_an_exam_of_an_archive_is_the_ehrs_once_its_list_has_it(store: Store) ->
 # Images that come late or are replaced
 
 
+def test_an_archive_adds_to_what_the_ehr_says_of_an_exam_and_corrects_nothing_of_it(store: Store) -> None:
+    store.register([new_exam("1.2.1", performed_on=date(2026, 5, 4))], MODEL.key, NOW)
+    store.save_refusal(claimed(store), refused(), NOW)
+    of_archive = replace(brought("1.2.1"), performed_on=date(2026, 5, 3))
+
+    for _ in range(2):
+        store.register([of_archive], MODEL.key, NOW)
+    assert store.claim(MODEL.key, NOW, LEASE) is None
+
+    store.register([replace(of_archive, dicomweb_root="https://archive.example/dicom-web")], MODEL.key, NOW)
+    again = claimed(store)
+    assert (again.performed_on, again.dicomweb_root) == (date(2026, 5, 4), "https://archive.example/dicom-web")
+
+
 def test_a_scored_exam_whose_listed_images_change_is_scored_again(store: Store) -> None:
     store.register([new_exam(images="four")], MODEL.key, NOW)
     store.save_score(claimed(store), scored())

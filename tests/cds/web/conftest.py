@@ -68,6 +68,7 @@ class Service:
     sleeps: list[float] = field(default_factory=list)
     others: tuple[CallingEhr, ...] = ()
     mri_order: Coding = DEFAULT_MRI_ORDER
+    time_zone: str = "UTC"
 
     def client(self) -> FlaskClient:
         """A client of the application as it is set now."""
@@ -75,7 +76,7 @@ class Service:
 
     def parts(self) -> WebServices:
         """What the application is made of."""
-        calling = CallingEhr(EHR, FHIR_SERVER, self._site(), ZoneInfo("UTC"), self.ehr.open)
+        calling = CallingEhr(EHR, FHIR_SERVER, self._site(), ZoneInfo(self.time_zone), self.ehr.open)
         assessor = Assessor(self.store, MODEL, join, self.clock, self._sleep, self.clock.monotonic_s)
         return WebServices(
             SERVICES,

@@ -66,6 +66,16 @@ def test_an_irrelevant_order_is_answered_without_any_look_at_store_or_ehr(servic
     assert service.ehr.tokens == []
 
 
+def test_an_exam_of_the_evening_is_of_the_clinics_day_where_the_ehr_writes_its_moments_in_utc(service: Service) -> None:
+    service.time_zone = "America/Los_Angeles"
+    evening = imaging_study(PATIENT, "2026-05-04T01:00:00Z", "1.2.1")
+
+    (card,) = service.cards(full(mammograms=searchset(evening)))
+
+    assert "2026-05-03" in card["detail"]
+    assert "2026-05-04" not in card["detail"]
+
+
 def test_over_the_threshold_the_card_offers_the_mri_order_and_the_risk_assessment(service: Service) -> None:
     service.score()
 
