@@ -47,7 +47,7 @@ class ExamReference:
 class ImagingHistory:
     """A patient's mammography exams, newest first, and what was wrong with the list they came from.
 
-    `withdrawn` are the keys of studies that the EHR lists only as cancelled or entered in error.
+    `withdrawn` are the UIDs of studies that the EHR lists only as cancelled or entered in error.
     """
 
     exams: tuple[ExamReference, ...]
@@ -70,10 +70,10 @@ def read_imaging_studies(
     known = endpoints_by_reference(resource) | endpoints_by_reference(list(endpoints))
     standing = [study for study in studies if not _is_withdrawn(study)]
     exams = [_exam(study, patient_id, known, zone) for study in standing if _is_mammography(study)]
-    withdrawn = {_exam(study, patient_id, known, zone).key for study in studies if _is_withdrawn(study)}
+    withdrawn = {study_uid(study) for study in studies if _is_withdrawn(study)}
     problems = (*listing.problems, *left_out, *_strange(standing), *_of_another_day(exams))
-    keys = frozenset(key for key in withdrawn - {exam.key for exam in exams} if key)
-    return ImagingHistory(_newest_first(_each_once(exams)), problems, keys)
+    uids = frozenset(uid for uid in withdrawn - {exam.study_uid for exam in exams} if uid)
+    return ImagingHistory(_newest_first(_each_once(exams)), problems, uids)
 
 
 def newest_exams(history: ImagingHistory, most: int) -> ImagingHistory:

@@ -214,7 +214,8 @@ class PatientReader:
     def _unlist(self, patient_id: str, exams: ImagingHistory) -> None:
         # A list that could not be read whole says nothing of what it lacks.
         if not exams.problems:
-            self.store.unlist(self.ehr.name, patient_id, [exam.key for exam in exams.exams if exam.key], self.now())
+            listed = [exam.key for exam in exams.exams if exam.key]
+            self.store.unlist(self.ehr.name, patient_id, listed, self.now(), exams.withdrawn)
 
 
 def _source(ehr: str) -> str:

@@ -175,13 +175,21 @@ def _move(session: Session, row: Exam, exam: NewExam, now: datetime) -> None:
         setattr(row, name, said[name])
 
 
-def unlist(engine: Engine, ehr: str, patient_id: str, listed: Collection[str], now: datetime) -> int:
-    """Note which of a patient's exams her EHR no longer lists; what was concluded from them is retracted."""
+def unlist(
+    engine: Engine, ehr: str, patient_id: str, listed: Collection[str], now: datetime, withdrawn: Collection[str] = ()
+) -> int:
+    """Note which of a patient's exams her EHR no longer lists; what was concluded from them is retracted.
+
+    Studies that it lists as `withdrawn` no archive brings any more either, nor do those that one has brought stay.
+    """
     hers = select(Exam).where(Exam.ehr == ehr, Exam.patient_id == patient_id).order_by(col(Exam.id))
     with Session(engine) as session:
         lock_before_reading(session)
+        for uid in sorted(withdrawn):
+            gone = {**_values(NewExam(ehr, patient_id, uid, uid), now), "listed": False}
+            session.execute(insert_into(session, Exam).values(gone).on_conflict_do_nothing())
         known = session.exec(hers.with_for_update(key_share=True)).all()
-        rows = [row for row in known if row.listed and row.source == ExamSource.EHR and row.key not in listed]
+        rows = [row for row in known if row.listed and _is_gone(row, listed, withdrawn)]
         if rows:
             assess_again(session, ehr, patient_id)  # before one is deleted: it locks all of them, in their order
         for row in rows:
@@ -194,6 +202,11 @@ def unlist(engine: Engine, ehr: str, patient_id: str, listed: Collection[str], n
                 retract(session, ehr, patient_id, row.study_uid, now)
         session.commit()
         return len(rows)
+
+
+def _is_gone(row: Exam, listed: Collection[str], withdrawn: Collection[str]) -> bool:
+    """Whether the EHR no longer has it; what an archive brought never needs to be in its list."""
+    return row.key in withdrawn if row.source != ExamSource.EHR else row.key not in listed
 
 
 def reopen_study(engine: Engine, study_uid: str, now: datetime) -> int:

@@ -81,9 +81,14 @@ class Store:
         """
         return registration.register(self._engine, exams, model, now, urgent=urgent)
 
-    def unlist(self, ehr: str, patient_id: str, listed: Collection[str], now: datetime) -> int:
-        """Note which of a patient's exams her EHR no longer lists, retracting what was concluded; how many."""
-        return registration.unlist(self._engine, ehr, patient_id, listed, now)
+    def unlist(
+        self, ehr: str, patient_id: str, listed: Collection[str], now: datetime, withdrawn: Collection[str] = ()
+    ) -> int:
+        """Note which of a patient's exams her EHR no longer lists, retracting what was concluded; how many.
+
+        A study that it lists as `withdrawn` is not hers either where an archive has it.
+        """
+        return registration.unlist(self._engine, ehr, patient_id, listed, now, withdrawn)
 
     def reopen_study(self, study_uid: str, now: datetime) -> int:
         """Queue a study again whose images in the archive have changed; how many errands that are."""

@@ -113,6 +113,16 @@ def test_the_ehrs_own_list_is_read_with_it(site: Site, store: Store) -> None:
     assert store.unlist(EHR, "p1", [], NOW) == 2  # both are the EHR's
 
 
+def test_what_the_ehr_lists_as_entered_in_error_no_archive_brings(site: Site, store: Store) -> None:
+    site.ehr.put("p1", "1.2.1", status="entered-in-error")
+    site.list(study())
+    site.poll()
+
+    assert site.poll(STABLE).exams == 0
+    assert jobs_now(site) == []
+    assert store.outcomes(EHR, "p1", [], MODEL.key) == {}
+
+
 def test_an_image_that_comes_late_has_a_known_study_scored_again_and_a_report_does_not(site: Site) -> None:
     site.store.register([new_exam()], MODEL.key, NOW)
     site.store.save_score(claimed(site.store), scored())

@@ -249,6 +249,26 @@ def test_an_archive_does_not_bring_back_what_the_ehr_has_withdrawn(store: Store)
     assert store.outcomes(EHR, "p2", [], MODEL.key) == {}
 
 
+def test_an_archive_neither_keeps_nor_brings_what_the_ehr_lists_as_withdrawn(store: Store) -> None:
+    store.register([new_exam("1.2.1"), brought("1.2.2")], MODEL.key, NOW)
+    for _ in range(2):
+        store.save_score(job := claimed(store), scored(job.study_uid or ""))
+
+    assert store.unlist(EHR, PATIENT, ["1.2.1"], NOW, withdrawn=["1.2.2", "1.2.3"]) == 1
+    store.register([brought("1.2.2"), brought("1.2.3")], MODEL.key, NOW)
+
+    assert sorted(store.outcomes(EHR, PATIENT, [], MODEL.key)) == ["1.2.1"]
+    assert jobs(store) == []
+
+
+def test_what_was_withdrawn_comes_back_once_the_ehr_lists_it_as_hers_or_as_anothers(store: Store) -> None:
+    store.unlist(EHR, PATIENT, [], NOW, withdrawn=["1.2.1", "1.2.2"])
+
+    store.register([new_exam("1.2.1"), new_exam("1.2.2", "p2")], MODEL.key, NOW)
+
+    assert {(job.study_uid, job.patient_id) for job in jobs(store)} == {("1.2.1", PATIENT), ("1.2.2", "p2")}
+
+
 def test_an_exam_of_an_archive_is_the_ehrs_once_its_list_has_it(store: Store) -> None:
     store.register([brought("1.2.1")], MODEL.key, NOW)
     her_ehr_lists(store)
