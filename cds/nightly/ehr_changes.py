@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -183,13 +183,14 @@ class PatientReader:
         """Register the patient's exams; returns what of her list could not be read. Raises what is COULD_NOT_LOOK."""
         patient, exams = self._read(patient_id)
         news = new_exams(self.ehr.name, patient, exams)
-        # A study on record for somebody else is hers only if the EHR no longer lists it there.
-        for other in sorted(self.store.other_owners(self.ehr.name, patient_id, [exam.key for exam in news])):
-            self._unlist(other, self._list(other))
+        keys = [exam.key for exam in news]
+        # A study on record for somebody else is hers only if the EHR does not list it there.
+        for other in sorted(self.store.other_owners(self.ehr.name, patient_id, keys)):
+            self._unlist(other, self._list(other), elsewhere=keys)
         found.patients += 1
         found.exams += self.store.register(news, self.model, self.now())
         self._unlist(patient_id, exams)
-        still = self.store.other_owners(self.ehr.name, patient_id, [exam.key for exam in news])
+        still = self.store.other_owners(self.ehr.name, patient_id, keys)
         shared = ("a study is filed under another patient too; correct the EHR",) if still else ()
         return (*exams.problems, *shared)
 
@@ -211,11 +212,14 @@ class PatientReader:
                 self.endpoints[reference] = {"resourceType": "Endpoint", "id": reference.partition("/")[2]}
         return self.endpoints[reference]
 
-    def _unlist(self, patient_id: str, exams: ImagingHistory) -> None:
+    def _unlist(self, patient_id: str, exams: ImagingHistory, elsewhere: Collection[str] = ()) -> None:
+        """Take from a patient what the EHR no longer lists of her; what it lists `elsewhere`, from an archive too."""
         # A list that could not be read whole says nothing of what it lacks.
         if not exams.problems:
             listed = [exam.key for exam in exams.exams if exam.key]
-            self.store.unlist(self.ehr.name, patient_id, listed, self.now(), exams.withdrawn)
+            gone = exams.withdrawn.union(elsewhere).difference(listed)
+            self.store.unlist(self.ehr.name, patient_id, listed, self.now(), gone)
+            self.store.withdraw(self.ehr.name, patient_id, exams.withdrawn, self.now())
 
 
 def _source(ehr: str) -> str:

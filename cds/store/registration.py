@@ -58,12 +58,33 @@ def register(engine: Engine, exams: Sequence[NewExam], model: str, now: datetime
     known = _known(engine, exams, model)
     news = [exam for exam in exams if is_news(exam, known, now, urgent)]
     if news:
+        # First: whoever is ended between the two does both again.
+        _identify_brought(engine, news, now)
         with Session(engine) as session:
             for row, exam in _locked(session, news, now):
                 _put(session, row, exam, model, now, Priority.URGENT if urgent else Priority.NEW)
             session.commit()
         bring_forward(engine, {(exam.ehr, exam.patient_id) for exam in news}, model)
     return len({(exam.ehr, exam.key) for exam in news} - known.keys())
+
+
+def _identify_brought(engine: Engine, news: Sequence[NewExam], now: datetime) -> None:
+    """Have what archives brought of patients bear the identifiers that their EHRs give now.
+
+    By one that an EHR has taken back an archive may have brought another woman's: its images are compared again.
+    """
+    for ehr, patient_id, given in {
+        (exam.ehr, exam.patient_id, exam.patient_identifiers) for exam in news if exam.source is ExamSource.EHR
+    }:
+        brought = select(Exam).where(Exam.ehr == ehr, Exam.patient_id == patient_id, Exam.source == ExamSource.PACS)
+        with Session(engine) as session:
+            rows = session.exec(brought.order_by(col(Exam.id)).with_for_update(key_share=True)).all() if given else []
+            lost = [row.id for row in rows if not set(row.patient_identifiers) <= set(given)]
+            if lost:
+                reopen(session, col(Scoring.exam_id).in_(lost), list(ScoringState), now)
+            for row in rows:
+                row.patient_identifiers = sorted(set(given))
+            session.commit()
 
 
 def _locked(session: Session, exams: Sequence[NewExam], now: datetime) -> list[tuple[Exam, NewExam]]:
@@ -176,20 +197,17 @@ def _move(session: Session, row: Exam, exam: NewExam, now: datetime) -> None:
 
 
 def unlist(
-    engine: Engine, ehr: str, patient_id: str, listed: Collection[str], now: datetime, withdrawn: Collection[str] = ()
+    engine: Engine, ehr: str, patient_id: str, listed: Collection[str], now: datetime, gone: Collection[str] = ()
 ) -> int:
     """Note which of a patient's exams her EHR no longer lists; what was concluded from them is retracted.
 
-    Studies that it lists as `withdrawn` no archive brings any more either, nor do those that one has brought stay.
+    What an archive brought goes only if it is `gone`: listed as withdrawn, or under another patient.
     """
     hers = select(Exam).where(Exam.ehr == ehr, Exam.patient_id == patient_id).order_by(col(Exam.id))
     with Session(engine) as session:
         lock_before_reading(session)
-        for uid in sorted(withdrawn):
-            gone = {**_values(NewExam(ehr, patient_id, uid, uid), now), "listed": False}
-            session.execute(insert_into(session, Exam).values(gone).on_conflict_do_nothing())
         known = session.exec(hers.with_for_update(key_share=True)).all()
-        rows = [row for row in known if row.listed and _is_gone(row, listed, withdrawn)]
+        rows = [row for row in known if row.listed and _is_gone(row, listed, gone)]
         if rows:
             assess_again(session, ehr, patient_id)  # before one is deleted: it locks all of them, in their order
         for row in rows:
@@ -204,9 +222,18 @@ def unlist(
         return len(rows)
 
 
-def _is_gone(row: Exam, listed: Collection[str], withdrawn: Collection[str]) -> bool:
-    """Whether the EHR no longer has it; what an archive brought never needs to be in its list."""
-    return row.key in withdrawn if row.source != ExamSource.EHR else row.key not in listed
+def _is_gone(row: Exam, listed: Collection[str], gone: Collection[str]) -> bool:
+    """What an archive brought need not be in the EHR's list."""
+    return row.key in gone if row.source != ExamSource.EHR else row.key not in listed
+
+
+def withdraw(engine: Engine, ehr: str, patient_id: str, study_uids: Collection[str], now: datetime) -> None:
+    """Remember studies that are not on record as ones that the EHR does not list: no archive brings them."""
+    with Session(engine) as session:
+        for uid in sorted(study_uids):
+            unlisted = {**_values(NewExam(ehr, patient_id, uid, uid), now), "listed": False}
+            session.execute(insert_into(session, Exam).values(unlisted).on_conflict_do_nothing())
+        session.commit()
 
 
 def reopen_study(engine: Engine, study_uid: str, now: datetime) -> int:

@@ -18,7 +18,7 @@ from cds.store.queueing import in_order, is_backing_off
 from cds.store.records import exclusion_rows, images_digest, score_values
 from cds.store.registration import NewExam
 from cds.store.stage_times import Spent
-from cds.store.tables import Exam, Priority, Score, Scoring, ScoringState, Stage
+from cds.store.tables import Exam, ExamSource, Priority, Score, Scoring, ScoringState, Stage
 from cds.store.waiting import longest_due, wait_after
 from model.domain import RefusedExam, ScoredExam
 
@@ -82,13 +82,17 @@ class Store:
         return registration.register(self._engine, exams, model, now, urgent=urgent)
 
     def unlist(
-        self, ehr: str, patient_id: str, listed: Collection[str], now: datetime, withdrawn: Collection[str] = ()
+        self, ehr: str, patient_id: str, listed: Collection[str], now: datetime, gone: Collection[str] = ()
     ) -> int:
         """Note which of a patient's exams her EHR no longer lists, retracting what was concluded; how many.
 
-        A study that it lists as `withdrawn` is not hers either where an archive has it.
+        What an archive brought goes only if it is `gone`: listed as withdrawn, or under another patient.
         """
-        return registration.unlist(self._engine, ehr, patient_id, listed, now, withdrawn)
+        return registration.unlist(self._engine, ehr, patient_id, listed, now, gone)
+
+    def withdraw(self, ehr: str, patient_id: str, study_uids: Collection[str], now: datetime) -> None:
+        """Note studies that a patient's EHR lists only as withdrawn: no archive brings them."""
+        registration.withdraw(self._engine, ehr, patient_id, study_uids, now)
 
     def reopen_study(self, study_uid: str, now: datetime) -> int:
         """Queue a study again whose images in the archive have changed; how many errands that are."""
@@ -108,9 +112,14 @@ class Store:
 
     def patient_identifiers(self, ehr: str, patient_id: str) -> tuple[str, ...]:
         """The identifiers under which archives may know a patient, as her EHR gave them."""
-        query = select(Exam.patient_identifiers).where(Exam.ehr == ehr, Exam.patient_id == patient_id, col(Exam.listed))
+        query = select(Exam.source, Exam.patient_identifiers).where(
+            Exam.ehr == ehr, Exam.patient_id == patient_id, col(Exam.listed)
+        )
         with Session(self._engine) as session:
-            return tuple(sorted({one for identifiers in session.exec(query).all() for one in identifiers}))
+            given = session.exec(query).all()
+        # What an archive brought has those of that day; only the EHR's own exams take over what it corrects.
+        of_ehr = [identifiers for source, identifiers in given if source == ExamSource.EHR]
+        return tuple(sorted({one for each in of_ehr or [each for _, each in given] for one in each}))
 
     def scored(self, ehr: str, patient_id: str, study_uid: str, model: str) -> ScoredExam | None:
         """The score of one of a patient's studies; None where it is not scored, or not hers."""

@@ -18,9 +18,9 @@ from cds.nightly.night import Found
 from cds.store.database import open_database
 from cds.store.runs import RunRecords
 from cds.store.store import BELONGS_TO_ANOTHER, Store
-from cds.store.tables import ScoringState
+from cds.store.tables import ExamSource, ScoringState
 from model.domain import PendingExam, ScoredExam
-from tests.cds.builders import EHR, MODEL, NOW, Clock, claimed, fhir_patient, scored
+from tests.cds.builders import EHR, MODEL, NOW, Clock, claimed, fhir_patient, new_exam, scored
 from tests.cds.chart_fakes import ChartEhr
 from tests.cds.store.asking import jobs, outcome
 
@@ -45,6 +45,21 @@ def queued(store: Store) -> list[str]:
 
 
 # What is found
+
+
+def test_what_an_archive_brought_of_one_patient_is_anothers_once_the_ehr_lists_it_there(
+    engine: Engine, store: Store
+) -> None:
+    store.register([new_exam("1.2.1", "p1", "ehr-1", source=ExamSource.PACS)], MODEL.key, NOW)
+    store.save_score(claimed(store), scored())
+    ehr = ChartEhr("p1", "p2")
+    ehr.put("p1", "1.2.7")
+    ehr.put("p2", "1.2.1")
+
+    look(engine, ehr)
+
+    assert sorted(store.outcomes("ehr-1", "p1", [], MODEL.key)) == []
+    assert {job.study_uid: job.patient_id for job in jobs(store)} == {"1.2.1": "p2", "1.2.7": "p1"}
 
 
 def test_the_day_of_a_moment_in_utc_is_the_clinics(engine: Engine, store: Store) -> None:

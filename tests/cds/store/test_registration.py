@@ -254,15 +254,16 @@ def test_an_archive_neither_keeps_nor_brings_what_the_ehr_lists_as_withdrawn(sto
     for _ in range(2):
         store.save_score(job := claimed(store), scored(job.study_uid or ""))
 
-    assert store.unlist(EHR, PATIENT, ["1.2.1"], NOW, withdrawn=["1.2.2", "1.2.3"]) == 1
+    store.withdraw(EHR, PATIENT, ["1.2.2", "1.2.3"], NOW)
+    assert store.unlist(EHR, PATIENT, ["1.2.1"], NOW, gone=["1.2.2", "1.2.3"]) == 1
     store.register([brought("1.2.2"), brought("1.2.3")], MODEL.key, NOW)
 
-    assert sorted(store.outcomes(EHR, PATIENT, [], MODEL.key)) == ["1.2.1"]
+    assert sorted(store.outcomes(EHR, PATIENT, ["1.2.1"], MODEL.key)) == ["1.2.1"]
     assert jobs(store) == []
 
 
 def test_what_was_withdrawn_comes_back_once_the_ehr_lists_it_as_hers_or_as_anothers(store: Store) -> None:
-    store.unlist(EHR, PATIENT, [], NOW, withdrawn=["1.2.1", "1.2.2"])
+    store.withdraw(EHR, PATIENT, ["1.2.1", "1.2.2"], NOW)
 
     store.register([new_exam("1.2.1"), new_exam("1.2.2", "p2")], MODEL.key, NOW)
 
@@ -415,6 +416,28 @@ def test_a_score_stays_when_its_patient_merely_gets_one_more_identifier(store: S
     store.register([new_exam(patient_identifiers=("MRN-1", "INSURANCE-7"))], MODEL.key, NOW)
 
     assert isinstance(outcome(store), ScoredExam)
+
+
+def test_by_an_identifier_that_the_ehr_takes_back_no_archive_keeps_or_brings_anything(store: Store) -> None:
+    store.register([new_exam("1.2.1", patient_identifiers=("MRN-1", "MRN-2"))], MODEL.key, NOW)
+    store.register([replace(brought("1.2.7"), patient_identifiers=("MRN-1", "MRN-2"))], MODEL.key, NOW)
+    for _ in range(2):
+        store.save_score(job := claimed(store), scored(job.study_uid or ""))
+
+    store.register([new_exam("1.2.1", patient_identifiers=("MRN-1",))], MODEL.key, NOW)
+
+    assert store.patient_identifiers(EHR, PATIENT) == ("MRN-1",)
+    assert [(job.study_uid, job.patient_identifiers) for job in jobs(store)] == [("1.2.7", ("MRN-1",))]
+
+
+def test_one_identifier_more_leaves_what_an_archive_brought_as_it_is(store: Store) -> None:
+    store.register([new_exam("1.2.1"), brought("1.2.7")], MODEL.key, NOW)
+    for _ in range(2):
+        store.save_score(job := claimed(store), scored(job.study_uid or ""))
+
+    store.register([new_exam("1.2.1", patient_identifiers=("MRN-1", "MRN-2"))], MODEL.key, NOW)
+
+    assert jobs(store) == []
 
 
 def test_a_worker_that_has_the_old_particulars_cannot_close_a_corrected_exam(store: Store) -> None:
