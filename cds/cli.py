@@ -9,7 +9,7 @@ import sys
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from typing import Annotated, Any
 
 import typer
@@ -102,19 +102,7 @@ def worker(config: Config = None) -> None:
     with plain_errors():
         settings = _settings(config)
         write_log_as(settings.operations.log_format)
-        parts = worker_services(settings)
-        stop = _stop_on_signal()
-        beside = [Thread(target=run, args=(stop,)) for run in (parts.clerk.run, parts.sign.run)]
-        parts.schedule.start()
-        for thread in beside:
-            thread.start()
-        try:
-            parts.pipeline.run(stop)
-        finally:
-            stop.set()
-            for thread in beside:
-                thread.join()
-            parts.schedule.shutdown()
+        worker_services(settings).run(_stop_on_signal())
 
 
 @app.command()

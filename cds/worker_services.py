@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property, partial
+from threading import Event
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -53,6 +55,28 @@ class WorkerServices:
     night: Night
     schedule: Schedule
     sign: SignOfLife
+
+    def run(self, stop: Event) -> None:
+        """Do all of it until told to stop, or until a part ends by an unforeseen fault, which is raised.
+
+        A worker of which only a part goes on would look well: who started it shall start it again.
+        """
+        runs = (self.pipeline.run, self.clerk.run, self.sign.run)
+        self.schedule.start()
+        try:
+            with ThreadPoolExecutor(len(runs)) as threads:
+                parts = [threads.submit(_then_stop, run, stop) for run in runs]
+            for part in parts:
+                part.result()
+        finally:
+            self.schedule.shutdown()
+
+
+def _then_stop(run: Callable[[Event], None], stop: Event) -> None:
+    try:
+        run(stop)
+    finally:
+        stop.set()
 
 
 def kept_for(days: RetentionSettings) -> dict[Kind, timedelta]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Any, Final
 
@@ -24,6 +25,9 @@ FAULTS: Final = (
     BytesLengthException,
 )
 """What pydicom raises on elements that are not as the standard has them: it converts a value when it is first read."""
+
+
+_NOT_STORABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
 
 
 def element(dataset: Dataset, keyword: str) -> Any:
@@ -65,8 +69,12 @@ def frames(image: Dataset) -> int:
 
 
 def _written(value: Any) -> str:
-    """Trimmed; empty where it cannot be written: a sequence in the place of a text reads its items only then."""
+    """Trimmed; empty where it cannot be written: a sequence in the place of a text reads its items only then.
+
+    NUL may pad a text (PS3.5 section 6.2). One inside, and half a surrogate pair, which databases refuse, are U+FFFD.
+    """
     try:
-        return str(value).strip()
+        written = str(value)
     except FAULTS:
         return ""
+    return _NOT_STORABLE.sub("\ufffd", written.strip().strip("\0").strip())

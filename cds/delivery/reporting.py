@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cds.assessment import Join, assessment
 from cds.errors import MammoTrendError
 from cds.store.assessments import AssessmentRecords, Conclusion, Written
+from cds.store.database_faults import may_pass
 from cds.store.outcomes import Outcome
 from cds.store.tables import Destination
 from fhir_mappings.errors import ResourceProblem
@@ -82,8 +83,10 @@ class Reporter:
             return 0, ()
         try:
             return self._priors.find(ehr, patient_id), ()
-        except MammoTrendError as problem:
-            log.warning("earlier exams could not be looked for: %s: %s", type(problem).__name__, problem)
+        except Exception as fault:  # as in an assessment
+            if _is_stores(fault):
+                raise
+            log.warning("earlier exams could not be looked for: %s", _told(fault))
             return 0, (PRIORS_NOT_LOOKED_FOR,)
 
     def _assess(self, ehr: str, patient_id: str, notes: Sequence[str]) -> None:
@@ -97,12 +100,22 @@ class Reporter:
 
         try:
             self._records.assess(ehr, patient_id, self._model.key, self._now(), judge, told.destinations)
-        except SQLAlchemyError:
-            raise
-        except Exception as fault:  # noqa: BLE001 # one patient's unforeseen fault must not stop the others; her scores are kept
-            why = str(fault) if isinstance(fault, ResourceProblem) else type(fault).__name__
-            log.error("an assessment cannot be made, the last one stands: %s", why)
+        except Exception as fault:  # one patient's unforeseen fault must not stop the others; her scores are kept
+            if _is_stores(fault):
+                raise
+            log.error("an assessment cannot be made, the last one stands: %s", _told(fault))
             self._records.leave(ehr, patient_id, self._model.key, self._now())
+
+
+def _is_stores(fault: Exception) -> bool:
+    """Whether the store fails for everybody, and not for what it is to keep of this patient."""
+    return isinstance(fault, SQLAlchemyError) and may_pass(fault)
+
+
+def _told(fault: Exception) -> str:
+    """Only our own errors are quoted: the words of others may name a patient."""
+    kind = type(fault).__name__
+    return f"{kind}: {fault}" if isinstance(fault, MammoTrendError | ResourceProblem) else kind
 
 
 def _conclusion(

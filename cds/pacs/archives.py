@@ -88,10 +88,16 @@ class Archives:
             raise problems[0]
 
     def _first(self, root: str | None, ask: Callable[[DicomWebArchive], T]) -> T:
-        """The answer of the first archive that has the study. A study UID means one study wherever it is found."""
-        if root is not None:
-            return ask(self._archive(root))
+        """The answer of the first archive that has the study. A study UID means one study wherever it is found.
+
+        A root that is not the site's is never asked; it may be the one that an archive of the site had once.
+        """
         problem: PacsError | UntrustedServer = StudyNotFound("no archive of the site has the study")
+        try:
+            if root is not None:
+                return ask(self._archive(root))
+        except UntrustedServer as elsewhere:
+            problem = elsewhere
         for archive in self._archives.values():
             try:
                 return ask(archive)

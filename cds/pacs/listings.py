@@ -12,11 +12,14 @@ from pydicom.uid import UID
 
 from cds.errors import PacsError
 from cds.pacs.archive import FoundStudy
+from fhir_mappings.elements import text
 from fhir_mappings.references import is_dicom_uid
 
 MAX_PAGES = 50
 STUDIES_A_PAGE = 500
 MAMMOGRAPHY = "MG"
+_DIGITS = 9
+"""Of a number of images; a longer one is none, and no database keeps it."""
 _MODALITY, _MODALITIES, _STUDY_UID, _SOP_UID = "00080060", "00080061", "0020000D", "00080018"
 Row = Mapping[str, Any]
 
@@ -102,7 +105,7 @@ def _study(row: Row, root: str) -> FoundStudy:
         patient_id=_text(row, "00100020"),
         accession_number=_text(row, "00080050"),
         performed_on=_date(_text(row, "00080020")),
-        instances=int(instances) if instances.isdecimal() else None,
+        instances=int(instances) if instances.isdecimal() and len(instances) <= _DIGITS else None,
     )
 
 
@@ -115,9 +118,9 @@ def _instance(row: Row) -> ListedInstance:
     )
 
 
-def _date(text: str) -> date | None:
+def _date(written: str) -> date | None:
     try:
-        return date.fromisoformat(text)
+        return date.fromisoformat(written)
     except ValueError:
         return None
 
@@ -129,4 +132,4 @@ def _text(row: Row, tag: str) -> str:
 def _values(row: Row, tag: str) -> list[str]:
     element = row.get(tag)
     values = element.get("Value") if isinstance(element, dict) else None
-    return [str(value).strip() for value in values if value is not None] if isinstance(values, list) else []
+    return [text(str(value)) for value in values if value is not None] if isinstance(values, list) else []

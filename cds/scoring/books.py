@@ -36,12 +36,13 @@ class Books:
     def close(self, claimed: ScoringJob, outcome: Done | Held) -> None:
         """Write down what came of an exam. One that is held stays queued with the reason."""
         job = outcome.job
-        if job.study_uid is not None and claimed.study_uid is None:
-            self._store.resolve(claimed, job.study_uid, job.dicomweb_root)
         if isinstance(outcome, Held):
             self._store.save_failure(job, outcome.problem, self._now())
             _tell(outcome)
             return
+        if job.study_uid is not None and claimed.study_uid is None:
+            # Not before: what is held may by the next attempt have been sent again, as another study.
+            self._store.resolve(claimed, job.study_uid, job.dicomweb_root)
         exam = outcome.exam
         with self.times.of(Stage.STORE):
             if isinstance(exam, ScoredExam):

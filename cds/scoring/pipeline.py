@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cds.scoring.books import LEASE, Books
 from cds.scoring.budget import ByteBudget
 from cds.scoring.outcomes import Done, Held, Ready
+from cds.store.database_faults import may_pass
 from cds.store.store import EVERYTHING, ScoringJob, Selection
 from cds.store.tables import Stage
 
@@ -223,11 +224,20 @@ class ScoringPipeline:
         while (outcome := shift.outcomes.get()) is not None:
             attempt = _attempt(outcome.job)
             try:
-                self._books.close(shift.in_hand[attempt], outcome)
+                self._close(shift.in_hand[attempt], outcome)
             except SQLAlchemyError as fault:
                 self._store_failed(shift, fault)
             del shift.in_hand[attempt]
             shift.on_done()
+
+    def _close(self, claimed: ScoringJob, outcome: Done | Held) -> None:
+        """Write down what came of an exam. What the store refuses of one exam holds that exam, and stops no other."""
+        try:
+            self._books.close(claimed, outcome)
+        except (SQLAlchemyError, ValueError, OverflowError) as fault:
+            if isinstance(fault, SQLAlchemyError) and may_pass(fault):
+                raise
+            self._books.close(claimed, Held.because_of(outcome.job, fault))
 
     def _store_failed(self, shift: _Shift, fault: SQLAlchemyError) -> None:
         """What was in hand comes back by itself when its lease ends."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cds.delivery.clerk import Clerk
 from cds.demo.fhir_server import fhir_app
 from cds.demo.fhir_store import ResourceStore
 from cds.demo.loopback import serve
@@ -98,6 +100,23 @@ def test_a_worker_says_that_it_is_there_with_the_model_of_the_settings(tmp_path:
     assert not any(runs.is_signed(sign, utc_now(), LASTS) for sign in signs)
     parts.sign.run(told)
     assert all(runs.is_signed(sign, utc_now(), LASTS) for sign in signs)
+
+
+class Broken(Clerk):
+    """A clerk that ends by a fault that nobody foresaw."""
+
+    def run(self, stop: Event) -> None:
+        """Ends at once."""
+        raise ZeroDivisionError
+
+
+def test_a_worker_of_which_one_part_ends_by_a_fault_ends_as_a_whole(tmp_path: Path) -> None:
+    parts, stop = worker_services(settings(tmp_path)), Event()
+
+    with pytest.raises(ZeroDivisionError):
+        replace(parts, clerk=Broken.__new__(Broken)).run(stop)
+
+    assert stop.is_set()
 
 
 def nothing_to_wait_for(*_: object) -> None:

@@ -42,6 +42,13 @@ def test_an_element_that_cannot_be_converted_is_absent_or_text_and_never_a_crash
     assert text(written(tag, vr, content), keyword) == (value or "")
 
 
+@pytest.mark.parametrize(
+    ("content", "read"), [(b"HOLOGIC\0", "HOLOGIC"), (b"HOLO\0GIC ", "HOLO\ufffdGIC"), (b"\0\0", "")]
+)
+def test_a_text_is_read_as_databases_keep_it(content: bytes, read: str) -> None:
+    assert text(written(0x00080070, "LO", content), "Manufacturer") == read
+
+
 @pytest.mark.parametrize("content", [b"nan ", NESTED * 4000], ids=["junk", "deep"])
 @pytest.mark.parametrize("keyword", ["ViewCodeSequence", "ModalityLUTSequence"])
 def test_a_sequence_that_cannot_be_read_has_no_items(keyword: str, content: bytes) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
+from sqlalchemy.exc import DataError
 from sqlmodel import Session, col, select
 
 from cds.delivery.reporting import PRIORS_NOT_LOOKED_FOR, ReportedEhr, Reporter
@@ -300,6 +301,23 @@ def test_that_earlier_exams_could_not_be_looked_for_is_part_of_the_assessment(
 
     assert PRIORS_NOT_LOOKED_FOR in conclusions(engine)[0].resource["note"][0]["text"]
     assert not [secret for secret in (PATIENT + " ", "1.2.2026", "MRN-1") if secret in caplog.text]
+
+
+@pytest.mark.parametrize(
+    "fault", [UnicodeEncodeError("utf-8", "MRN-1", 0, 1, "no"), DataError("MRN-1", {}, Exception())]
+)
+def test_an_unforeseen_fault_in_looking_for_them_keeps_no_patient_from_her_assessment(
+    engine: Engine, store: Store, caplog: pytest.LogCaptureFixture, fault: Exception
+) -> None:
+    class Odd:
+        def find(self, ehr: str, patient_id: str) -> int:
+            raise fault
+
+    exam(store, 2026, 0.066)
+    report_all(engine, Odd())
+
+    assert PRIORS_NOT_LOOKED_FOR in conclusions(engine)[0].resource["note"][0]["text"]
+    assert "MRN-1" not in caplog.text
 
 
 # Whatever the order

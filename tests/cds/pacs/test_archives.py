@@ -107,10 +107,18 @@ def test_a_study_that_no_archive_has_is_not_found(started: Callable[[Flask], str
         archives(started(of(tmp_path / "a", [])), started(of(tmp_path / "b", []))).headers(STUDY)
 
 
-def test_an_archive_that_is_not_the_sites_is_not_asked(started: Callable[[Flask], str]) -> None:
+def test_a_study_that_is_said_to_be_where_the_site_has_no_archive_may_be_in_one_that_it_has(
+    started: Callable[[Flask], str], tmp_path: Path
+) -> None:
+    moved = archives(started(of(tmp_path / "moved", screening_exam(STUDY))))
+
+    assert len(moved.retrieve_study(STUDY, "https://old-pacs.example/dicom-web")) == 4
+
+
+def test_an_archive_that_is_not_the_sites_is_not_asked(started: Callable[[Flask], str], tmp_path: Path) -> None:
     asked: list[dict[str, str]] = []
     foreign = started(listing([], asked))
-    own = archives(NOWHERE)
+    own = archives(started(of(tmp_path / "own", [])))
 
     for ask in (own.retrieve_study, own.headers, own.image_uids):
         with pytest.raises(UntrustedServer):
@@ -369,6 +377,14 @@ def test_a_list_without_an_end_is_given_up(started: Callable[[Flask], str]) -> N
     with pytest.raises(PacsError, match="does not end"):
         list(archives(started(app)).find_since(DAY))
     assert len(asked) == MAX_PAGES
+
+
+def test_texts_and_numbers_that_no_database_keeps_are_taken_for_absent(started: Callable[[Flask], str]) -> None:
+    odd = study_row(**{"00100020": "MRN\0-1", "00080050": "A\ud800", "00201208": 10**20})
+
+    (found,) = archives(started(listing([odd]))).find_since(DAY)
+
+    assert (found.patient_id, found.accession_number, found.instances) == ("", "", None)
 
 
 @pytest.mark.parametrize("body", ["not json", "[1, 2]", '{"a": 1}', '["x"]', '[{"0020000D": 3}]', "[null]"])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from cds.errors import PacsUnreachable
 from cds.pacs.archive import FoundStudy
@@ -446,6 +446,33 @@ def test_a_database_that_fails_for_a_while_does_not_end_it(engine: Engine, caplo
 
     assert store.count(MODEL.key, ScoringState.SCORED) == 1
     assert [record.getMessage() for record in caplog.records] == ["the store failed: OperationalError"] * 2
+
+
+class ChoosyStore(Store):
+    """A store that refuses what is to be kept of one study."""
+
+    def __init__(self, engine: Engine, study_uid: str, fault: Exception) -> None:
+        super().__init__(engine)
+        self._study_uid, self._fault = study_uid, fault
+
+    def save_score(self, job: ScoringJob, exam: ScoredExam) -> None:
+        """Fails as a database does that does not know a character."""
+        if exam.study_uid == self._study_uid:
+            raise self._fault
+        super().save_score(job, exam)
+
+
+@pytest.mark.parametrize(
+    "fault", [ProgrammingError("INSERT secret", {}, Exception()), UnicodeEncodeError("utf-8", "secret", 0, 1, "no")]
+)
+def test_an_exam_that_the_store_refuses_is_held_and_stops_no_other(engine: Engine, fault: Exception) -> None:
+    store = ChoosyStore(engine, UIDS[3], fault)
+    store.register([new_exam(uid) for uid in UIDS], MODEL.key, NOW)
+
+    drain(pipeline(store, archive(), FakeScorer()))
+
+    assert store.count(MODEL.key, ScoringState.SCORED) == len(UIDS) - 1
+    assert store.queued(MODEL.key) == {f"an unforeseen fault ({type(fault).__name__})": 1}
 
 
 def test_a_run_whose_database_fails_ends_with_that_and_loses_nothing(engine: Engine) -> None:

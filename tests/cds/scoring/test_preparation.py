@@ -303,6 +303,19 @@ def test_an_exam_without_a_study_uid_is_found_by_its_accession_number(store: Sto
     assert kept.study_uid == "1.2.7"
 
 
+def test_an_exam_that_is_held_is_looked_for_by_its_accession_number_again(store: Store) -> None:
+    store.register([replace(new_exam("accession:A1"), study_uid=None, accession_number="A1")], MODEL.key, NOW)
+    pacs = FakeArchive({"1.2.8": screening_exam("1.2.8", rows=8, columns=8)})
+    for uid in ("1.2.7", "1.2.8"):  # the first is no more when it is fetched: it was sent again as the second
+        pacs.by_accession["A1"] = FoundStudy(uid, "http://pacs", IDENTIFIER, "A1", None, 4)
+        store.make_due(MODEL.key, NOW)
+        work(store, pacs)
+
+    kept = store.outcomes(EHR, PATIENT, ["accession:A1"], MODEL.key)["accession:A1"]
+    assert isinstance(kept, ScoredExam)
+    assert kept.study_uid == "1.2.8"
+
+
 @pytest.mark.parametrize(
     "problem", [StudyNotFound("the archive does not have it"), StudyAmbiguous("two studies have the number")]
 )
