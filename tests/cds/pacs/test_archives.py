@@ -380,7 +380,8 @@ def test_a_list_without_an_end_is_given_up(started: Callable[[Flask], str]) -> N
 
 
 def test_texts_and_numbers_that_no_database_keeps_are_taken_for_absent(started: Callable[[Flask], str]) -> None:
-    odd = study_row(**{"00100020": "MRN\0-1", "00080050": "A\ud800", "00201208": 10**20})
+    changes: dict[str, Any] = {"00100020": "MRN\0-1", "00080050": "A\ud800", "00201208": 10**20}
+    odd = study_row(**changes)
 
     (found,) = archives(started(listing([odd]))).find_since(DAY)
 
