@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fhir_mappings.elements import Json, as_object, counted, objects, text
@@ -64,6 +65,15 @@ def total_found(bundle: object) -> int:
     return total if isinstance(total, int) and not isinstance(total, bool) else 0
 
 
+def distinct(resources: Sequence[Json]) -> int:
+    """How many different resources these are.
+
+    Where something changes between two pages, one may be listed twice, and another one, which slid over, not at all.
+    """
+    named = [(text(one.get("resourceType")), text(one.get("id"))) for one in resources]
+    return len({name for name in named if name[1]}) + sum(not name[1] for name in named)
+
+
 def outcome_problem(resource: object) -> str | None:
     """The error that an OperationOutcome, or one among a Bundle's entries, reports; None where it reports none.
 
@@ -109,7 +119,7 @@ def _missing_part(bundle: object, members: list[Json]) -> str | None:
     if next_link(bundle):
         return "further pages were not read, so it is not complete"
     total = total_found(bundle)
-    held = sum(member.get("resourceType") != "OperationOutcome" for member in members)
+    held = distinct([member for member in members if member.get("resourceType") != "OperationOutcome"])
     if total > held:
         return f"it counts {counted(total, 'result', 'results')} but holds {held}, so it is not complete"
     return None

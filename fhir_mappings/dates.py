@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from fhir_mappings.elements import Json, as_object, text
 
 _TIME = r"T[0-2][0-9]:[0-5][0-9](:[0-6][0-9](\.[0-9]+)?)?(Z|[+-][0-1][0-9]:[0-5][0-9])?"
+_FIRST_YEAR = 1970
 _WRITTEN = re.compile(rf"([0-9]{{4}})(?:-([0-9]{{2}})(?:-([0-9]{{2}})(?:{_TIME})?)?)?")
 
 
@@ -97,9 +98,12 @@ def instant(moment: datetime) -> str:
 
 
 def last_updated(resource: Json) -> datetime | None:
-    """When its server last changed a resource (`meta.lastUpdated`); None where it does not say so with a time zone."""
+    """When its server last changed a resource (`meta.lastUpdated`); None where it does not say so with a time zone.
+
+    A moment before 1970 is none: some programs write an empty date as the first day of the year 1.
+    """
     try:
         moment = datetime.fromisoformat(text(as_object(resource.get("meta")).get("lastUpdated")))
-        return moment.astimezone(UTC) if moment.tzinfo else None
+        return moment.astimezone(UTC) if moment.tzinfo and moment.year >= _FIRST_YEAR else None
     except (ValueError, OverflowError):
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, tzinfo
 from functools import cache
@@ -47,7 +47,7 @@ class ExamReference:
 class ImagingHistory:
     """A patient's mammography exams, newest first, and what was wrong with the list they came from.
 
-    `withdrawn` are the UIDs of studies that the EHR lists only as cancelled or entered in error.
+    `withdrawn` are the keys of studies that the EHR lists only as cancelled or entered in error.
     """
 
     exams: tuple[ExamReference, ...]
@@ -56,24 +56,28 @@ class ImagingHistory:
 
 
 def read_imaging_studies(
-    resource: object, patient_id: str, endpoints: Sequence[Json] = (), zone: tzinfo = UTC
+    resource: object,
+    patient_id: str,
+    endpoints: Sequence[Json] = (),
+    zone: tzinfo = UTC,
+    beside: Collection[str] = (),
 ) -> ImagingHistory:
     """The patient's mammography exams in a search Bundle or list of ImagingStudy, each study once.
 
     A study that names no modality at all is kept: the search asked for mammography, and its images will tell. One of
     which only other modalities are known is left out; where its codes are not known that is a problem. `endpoints` are
-    Endpoints that were read besides, `zone` is the clinic's. Raises ResourceProblem where it cannot be known what there
-    is.
+    Endpoints that were read besides, `zone` is the clinic's; studies of patients `beside` her are none of hers, and no
+    problem. Raises ResourceProblem where it cannot be known what there is.
     """
     listing = bundle_resources(resource, "ImagingStudy")
-    studies, left_out = of_patient(listing.resources, patient_id, "imaging study", "imaging studies")
+    studies, left_out = of_patient(listing.resources, patient_id, "imaging study", "imaging studies", beside)
     known = endpoints_by_reference(resource) | endpoints_by_reference(list(endpoints))
     standing = [study for study in studies if not _is_withdrawn(study)]
     exams = [_exam(study, patient_id, known, zone) for study in standing if _is_mammography(study)]
-    withdrawn = {study_uid(study) for study in studies if _is_withdrawn(study)}
+    withdrawn = {_exam(study, patient_id, known, zone).key for study in studies if _is_withdrawn(study)}
     problems = (*listing.problems, *left_out, *_strange(standing), *_of_another_day(exams))
-    uids = frozenset(uid for uid in withdrawn - {exam.study_uid for exam in exams} if uid)
-    return ImagingHistory(_newest_first(_each_once(exams)), problems, uids)
+    keys = frozenset(key for key in withdrawn - {exam.key for exam in exams} if key)
+    return ImagingHistory(_newest_first(_each_once(exams)), problems, keys)
 
 
 def newest_exams(history: ImagingHistory, most: int) -> ImagingHistory:

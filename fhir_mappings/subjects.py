@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from fhir_mappings.elements import Json, counted
 from fhir_mappings.references import reference_id
@@ -14,9 +14,12 @@ def subject_id(resource: Json) -> str | None:
 
 
 def of_patient(
-    resources: Iterable[Json], patient_id: str, singular: str, plural: str
+    resources: Iterable[Json], patient_id: str, singular: str, plural: str, beside: Collection[str] = ()
 ) -> tuple[list[Json], tuple[str, ...]]:
-    """The patient's own resources, and a sentence on those that are another's or do not say whose they are."""
+    """The patient's own resources, and a sentence on those that are another's or do not say whose they are.
+
+    Those of patients who may stand `beside` her are left out without a word.
+    """
     kept, others, unnamed = [], 0, 0
     for resource in resources:
         subject = subject_id(resource)
@@ -24,7 +27,7 @@ def of_patient(
             kept.append(resource)
         elif subject is None:
             unnamed += 1
-        else:
+        elif subject not in beside:
             others += 1
     return kept, tuple(_left_out(others, unnamed, singular, plural))
 

@@ -224,7 +224,7 @@ def http_date(value: str) -> datetime | None:
     """The moment that a header names (RFC 9110, section 5.6.7); None where it names none."""
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo else None
 

@@ -22,7 +22,7 @@ from cds.errors import (
 from cds.nightly.night import Found
 from cds.store.runs import RunRecords
 from cds.store.store import Store
-from fhir_mappings.bundles import bundle_resources, total_found
+from fhir_mappings.bundles import bundle_resources, distinct, total_found
 from fhir_mappings.dates import instant, last_updated
 from fhir_mappings.elements import Json, counted
 from fhir_mappings.endpoints import endpoint_references
@@ -117,7 +117,8 @@ class EhrChanges:
     def _move_watermark(self, ehr: str, since: datetime | None, changes: _Changes, failed: Sequence[str]) -> None:
         """Only over what is safely stored, and never past our own clock: an EHR's may have been ahead for a while."""
         moments = [changes.patients[patient_id] for patient_id in failed]
-        if changes.newest is None or None in moments:
+        # Of what could not be read it is not known when it changed.
+        if changes.newest is None or changes.unread or None in moments:
             return
         reached = min([changes.newest, self.now(), *(moment for moment in moments if moment)])
         if since is None or reached > since:
@@ -132,13 +133,13 @@ class _Changes:
     newest: datetime | None = None
     nobodys: int = 0
     unread: list[str] = field(default_factory=list)
-    listed: int = 0
+    listed: list[Json] = field(default_factory=list)
     total: int = 0
 
     def add(self, page: object) -> None:
         listing = bundle_resources(page, "ImagingStudy", whole=False)
         self.unread.extend(listing.problems)
-        self.listed += len(listing.resources)
+        self.listed += [{name: study.get(name) for name in ("resourceType", "id")} for study in listing.resources]
         self.total = max(self.total, total_found(page))
         for study in listing.resources:
             moment, patient_id = last_updated(study), subject_id(study)
@@ -153,9 +154,10 @@ class _Changes:
 
     def check_whole(self) -> None:
         """Raise EhrAnswerBroken where the pages hold less than the server counts: what is missing may be new."""
-        if self.listed < self.total:
+        listed = distinct(self.listed)
+        if listed < self.total:
             raise EhrAnswerBroken(
-                f"it counts {counted(self.total, 'changed study', 'changed studies')} and listed {self.listed}; "
+                f"it counts {counted(self.total, 'changed study', 'changed studies')} and listed {listed}; "
                 "all are read again in the next run"
             )
 
@@ -186,7 +188,8 @@ class PatientReader:
         keys = [exam.key for exam in news]
         # A study on record for somebody else is hers only if the EHR does not list it there.
         for other in sorted(self.store.other_owners(self.ehr.name, patient_id, keys)):
-            self._unlist(other, self._list(other), elsewhere=keys)
+            self._unlist(other, self._list_of_other(other, patient_id), elsewhere=keys)
+        self.store.identify(self.ehr.name, patient_id, patient.identifiers, self.now())
         found.patients += 1
         found.exams += self.store.register(news, self.model, self.now())
         self._unlist(patient_id, exams)
@@ -197,11 +200,21 @@ class PatientReader:
     def _read(self, patient_id: str) -> tuple[Patient, ImagingHistory]:
         return read_patient(self.client.read(f"Patient/{patient_id}"), patient_id), self._list(patient_id)
 
-    def _list(self, patient_id: str) -> ImagingHistory:
+    def _list_of_other(self, patient_id: str, mover: str) -> ImagingHistory:
+        """What the EHR still lists of a patient from whom studies may have moved to another.
+
+        Of one who was merged into another it may know nothing any more, or list the other's in her place.
+        """
+        try:
+            return self._list(patient_id, beside=[mover])
+        except EhrNotFound:
+            return ImagingHistory(())
+
+    def _list(self, patient_id: str, beside: Collection[str] = ()) -> ImagingHistory:
         query = HERS.format(patient_id=quote(patient_id, safe=""))
         bundle = self.client.search(query)
         endpoints = [self._endpoint(reference) for reference in endpoint_references(bundle)]
-        return read_imaging_studies(bundle, patient_id, endpoints, self.ehr.time_zone)
+        return read_imaging_studies(bundle, patient_id, endpoints, self.ehr.time_zone, beside)
 
     def _endpoint(self, reference: str) -> Json:
         """Read by itself, once a run: an EHR that does not know `_include` for it would refuse the whole search."""
@@ -214,12 +227,14 @@ class PatientReader:
 
     def _unlist(self, patient_id: str, exams: ImagingHistory, elsewhere: Collection[str] = ()) -> None:
         """Take from a patient what the EHR no longer lists of her; what it lists `elsewhere`, from an archive too."""
-        # A list that could not be read whole says nothing of what it lacks.
-        if not exams.problems:
-            listed = [exam.key for exam in exams.exams if exam.key]
-            gone = exams.withdrawn.union(elsewhere).difference(listed)
+        listed = {exam.key for exam in exams.exams if exam.key}
+        if exams.problems:
+            # A list that could not be read whole says nothing of what it lacks.
+            self.store.unlist(self.ehr.name, patient_id, None, self.now(), exams.withdrawn)
+        else:
+            gone = exams.withdrawn.union(elsewhere) - listed
             self.store.unlist(self.ehr.name, patient_id, listed, self.now(), gone)
-            self.store.withdraw(self.ehr.name, patient_id, exams.withdrawn, self.now())
+        self.store.withdraw(self.ehr.name, patient_id, exams.withdrawn, self.now())
 
 
 def _source(ehr: str) -> str:

@@ -16,6 +16,7 @@ from cds.store.database import insert_into, lock_before_reading
 from cds.store.known_exams import KnownExam, StoredExam, by_key, query, read
 from cds.store.queueing import SHORTEST_WAIT, assess_again, bring_forward, queue, reopen
 from cds.store.tables import Exam, ExamSource, Priority, Scoring, ScoringState
+from fhir_mappings.references import is_dicom_uid
 
 _CORRECTABLE = ("accession_number", "imaging_study", "performed_on", "dicomweb_root", "patient_identifiers", "images")
 _SCORING_ASKS_FOR = frozenset({"performed_on", "dicomweb_root", "patient_identifiers"})
@@ -59,7 +60,10 @@ def register(engine: Engine, exams: Sequence[NewExam], model: str, now: datetime
     news = [exam for exam in exams if is_news(exam, known, now, urgent)]
     if news:
         # First: whoever is ended between the two does both again.
-        _identify_brought(engine, news, now)
+        for ehr, patient_id, identifiers in {
+            (exam.ehr, exam.patient_id, exam.patient_identifiers) for exam in news if exam.source is ExamSource.EHR
+        }:
+            identify(engine, ehr, patient_id, identifiers, now)
         with Session(engine) as session:
             for row, exam in _locked(session, news, now):
                 _put(session, row, exam, model, now, Priority.URGENT if urgent else Priority.NEW)
@@ -68,23 +72,20 @@ def register(engine: Engine, exams: Sequence[NewExam], model: str, now: datetime
     return len({(exam.ehr, exam.key) for exam in news} - known.keys())
 
 
-def _identify_brought(engine: Engine, news: Sequence[NewExam], now: datetime) -> None:
-    """Have what archives brought of patients bear the identifiers that their EHRs give now.
+def identify(engine: Engine, ehr: str, patient_id: str, identifiers: Collection[str], now: datetime) -> None:
+    """Have what archives brought of a patient bear the identifiers that her EHR gives her now; none says nothing.
 
-    By one that an EHR has taken back an archive may have brought another woman's: its images are compared again.
+    By one that the EHR has taken back an archive may have brought another woman's: its images are compared again.
     """
-    for ehr, patient_id, given in {
-        (exam.ehr, exam.patient_id, exam.patient_identifiers) for exam in news if exam.source is ExamSource.EHR
-    }:
-        brought = select(Exam).where(Exam.ehr == ehr, Exam.patient_id == patient_id, Exam.source == ExamSource.PACS)
-        with Session(engine) as session:
-            rows = session.exec(brought.order_by(col(Exam.id)).with_for_update(key_share=True)).all() if given else []
-            lost = [row.id for row in rows if not set(row.patient_identifiers) <= set(given)]
-            if lost:
-                reopen(session, col(Scoring.exam_id).in_(lost), list(ScoringState), now)
-            for row in rows:
-                row.patient_identifiers = sorted(set(given))
-            session.commit()
+    brought = select(Exam).where(Exam.ehr == ehr, Exam.patient_id == patient_id, Exam.source == ExamSource.PACS)
+    with Session(engine) as session:
+        rows = session.exec(brought.order_by(col(Exam.id)).with_for_update(key_share=True)).all() if identifiers else []
+        lost = [row.id for row in rows if not set(row.patient_identifiers) <= set(identifiers)]
+        if lost:
+            reopen(session, col(Scoring.exam_id).in_(lost), list(ScoringState), now)
+        for row in rows:
+            row.patient_identifiers = sorted(set(identifiers))
+        session.commit()
 
 
 def _locked(session: Session, exams: Sequence[NewExam], now: datetime) -> list[tuple[Exam, NewExam]]:
@@ -197,11 +198,12 @@ def _move(session: Session, row: Exam, exam: NewExam, now: datetime) -> None:
 
 
 def unlist(
-    engine: Engine, ehr: str, patient_id: str, listed: Collection[str], now: datetime, gone: Collection[str] = ()
+    engine: Engine, ehr: str, patient_id: str, listed: Collection[str] | None, now: datetime, gone: Collection[str] = ()
 ) -> int:
     """Note which of a patient's exams her EHR no longer lists; what was concluded from them is retracted.
 
-    What an archive brought goes only if it is `gone`: listed as withdrawn, or under another patient.
+    What an archive brought goes only if it is `gone`: listed as withdrawn, or under another patient. So does everything
+    where it is not known what is `listed`.
     """
     hers = select(Exam).where(Exam.ehr == ehr, Exam.patient_id == patient_id).order_by(col(Exam.id))
     with Session(engine) as session:
@@ -222,16 +224,18 @@ def unlist(
         return len(rows)
 
 
-def _is_gone(row: Exam, listed: Collection[str], gone: Collection[str]) -> bool:
+def _is_gone(row: Exam, listed: Collection[str] | None, gone: Collection[str]) -> bool:
     """What an archive brought need not be in the EHR's list."""
-    return row.key in gone if row.source != ExamSource.EHR else row.key not in listed
+    is_missing = listed is not None and row.source == ExamSource.EHR and row.key not in listed
+    return row.key in gone or is_missing
 
 
-def withdraw(engine: Engine, ehr: str, patient_id: str, study_uids: Collection[str], now: datetime) -> None:
+def withdraw(engine: Engine, ehr: str, patient_id: str, keys: Collection[str], now: datetime) -> None:
     """Remember studies that are not on record as ones that the EHR does not list: no archive brings them."""
     with Session(engine) as session:
-        for uid in sorted(study_uids):
-            unlisted = {**_values(NewExam(ehr, patient_id, uid, uid), now), "listed": False}
+        for key in sorted(keys):
+            uid = key if is_dicom_uid(key) else None
+            unlisted = {**_values(NewExam(ehr, patient_id, key, uid), now), "listed": False}
             session.execute(insert_into(session, Exam).values(unlisted).on_conflict_do_nothing())
         session.commit()
 

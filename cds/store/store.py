@@ -82,17 +82,22 @@ class Store:
         return registration.register(self._engine, exams, model, now, urgent=urgent)
 
     def unlist(
-        self, ehr: str, patient_id: str, listed: Collection[str], now: datetime, gone: Collection[str] = ()
+        self, ehr: str, patient_id: str, listed: Collection[str] | None, now: datetime, gone: Collection[str] = ()
     ) -> int:
         """Note which of a patient's exams her EHR no longer lists, retracting what was concluded; how many.
 
-        What an archive brought goes only if it is `gone`: listed as withdrawn, or under another patient.
+        What an archive brought goes only if it is `gone`: listed as withdrawn, or under another patient. So does
+        everything where it is not known what is `listed`.
         """
         return registration.unlist(self._engine, ehr, patient_id, listed, now, gone)
 
-    def withdraw(self, ehr: str, patient_id: str, study_uids: Collection[str], now: datetime) -> None:
+    def withdraw(self, ehr: str, patient_id: str, keys: Collection[str], now: datetime) -> None:
         """Note studies that a patient's EHR lists only as withdrawn: no archive brings them."""
-        registration.withdraw(self._engine, ehr, patient_id, study_uids, now)
+        registration.withdraw(self._engine, ehr, patient_id, keys, now)
+
+    def identify(self, ehr: str, patient_id: str, identifiers: Collection[str], now: datetime) -> None:
+        """Have what archives brought of a patient compared with the identifiers that her EHR gives her now."""
+        registration.identify(self._engine, ehr, patient_id, identifiers, now)
 
     def reopen_study(self, study_uid: str, now: datetime) -> int:
         """Queue a study again whose images in the archive have changed; how many errands that are."""

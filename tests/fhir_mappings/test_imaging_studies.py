@@ -126,7 +126,7 @@ def test_a_series_of_mammograms_is_known_by_its_code_in_any_letters() -> None:
     assert four != five
 
 
-def test_what_the_ehr_lists_only_as_withdrawn_is_told_by_its_uids() -> None:
+def test_what_the_ehr_lists_only_as_withdrawn_is_told_by_its_keys() -> None:
     wrong, cancelled = study("1.2.1", status="entered-in-error"), study("1.2.2", status="cancelled")
     nameless = study(identifier=[], status="cancelled")
     filed_again = [study("1.2.3", status="entered-in-error"), study("1.2.3", id="s2")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -20,7 +21,8 @@ from cds.store.runs import RunRecords
 from cds.store.store import BELONGS_TO_ANOTHER, Store
 from cds.store.tables import ExamSource, ScoringState
 from model.domain import PendingExam, ScoredExam
-from tests.cds.builders import EHR, MODEL, NOW, Clock, claimed, fhir_patient, new_exam, scored
+from tests.builders import searchset
+from tests.cds.builders import EHR, MODEL, NOW, Clock, Json, claimed, fhir_patient, new_exam, scored
 from tests.cds.chart_fakes import ChartEhr
 from tests.cds.store.asking import jobs, outcome
 
@@ -45,6 +47,94 @@ def queued(store: Store) -> list[str]:
 
 
 # What is found
+
+
+@pytest.mark.parametrize("of_merged", ["the other's in her place", "nothing any more"])
+def test_a_study_of_a_patient_who_was_merged_into_another_is_the_others(
+    engine: Engine, store: Store, of_merged: str
+) -> None:
+    store.register([new_exam("1.2.1", "p1", "ehr-1")], MODEL.key, NOW)
+    ehr = MergingEhr("p1", "p2")
+    ehr.put("p2", "1.2.1")
+    if of_merged == "nothing any more":
+        ehr.failing["list of p1"] = EhrNotFound("gone")
+
+    assert look(engine, ehr).problems == []
+
+    assert [(job.study_uid, job.patient_id) for job in jobs(store)] == [("1.2.1", "p2")]
+
+
+class MergingEhr(ChartEhr):
+    """An EHR that takes p1 for p2, into whom she was merged."""
+
+    def search(self, query: str) -> Json:
+        """Her studies are the other's."""
+        if "patient=p1" in query:
+            self._ask("list of p1")
+            return super().search(query.replace("patient=p1", "patient=p2"))
+        return super().search(query)
+
+
+def test_what_is_withdrawn_goes_also_where_another_study_of_the_list_could_not_be_read(
+    engine: Engine, store: Store
+) -> None:
+    store.register([new_exam("1.2.1", "p1", "ehr-1"), new_exam("1.2.2", "p1", "ehr-1")], MODEL.key, NOW)
+    ehr = ChartEhr("p1")
+    ehr.put("p1", "1.2.1", status="entered-in-error")
+    ehr.put("p1", "1.2.3", modality="XYZ")
+
+    assert "modality code that is not known" in look(engine, ehr).problems[0]
+
+    assert sorted(job.study_uid or "" for job in jobs(store)) == ["1.2.2"]
+
+
+def test_a_look_at_a_patient_has_what_archives_brought_of_her_compared_with_what_the_ehr_says_of_her_now(
+    engine: Engine, store: Store
+) -> None:
+    brought = new_exam("1.2.9", "p1", "ehr-1", source=ExamSource.PACS, patient_identifiers=("MRN-1", "MRN-9"))
+    store.register([brought], MODEL.key, NOW)
+    store.save_score(claimed(store), scored("1.2.9"))
+    ehr = ChartEhr("p1")
+    ehr.put("p1", "1.2.1", modality="CT")
+
+    look(engine, ehr)
+
+    assert [(job.study_uid, job.patient_identifiers) for job in jobs(store)] == [("1.2.9", ("MRN-1",))]
+
+
+def test_a_list_in_which_a_study_is_twice_may_lack_another_and_is_read_again(engine: Engine, runs: RunRecords) -> None:
+    class Shifting(ChartEhr):
+        """Something changes between two pages: the first study comes again, and the last slides past."""
+
+        def pages(self, query: str) -> Iterator[Json]:
+            """Two pages of the three studies that it counts."""
+            first, second, _ = self.studies.values()
+            yield searchset(first, second, total=3)
+            yield searchset(first, total=3)
+
+    ehr = Shifting("p1")
+    for uid in ("1.2.1", "1.2.2", "1.2.3"):
+        ehr.put("p1", uid)
+
+    assert "counts 3 changed studies and listed 2" in look(engine, ehr).problems[-1]
+    assert runs.watermark("ehr ehr-1") is None
+
+
+def test_what_could_not_be_read_of_the_list_is_asked_for_again(engine: Engine, runs: RunRecords) -> None:
+    class Filtered(ChartEhr):
+        """One of its entries holds nothing."""
+
+        def pages(self, query: str) -> Iterator[Json]:
+            """A page with one entry too many."""
+            page = searchset(*self.studies.values())
+            page["entry"].append({"fullUrl": "urn:uuid:1"})
+            yield page
+
+    ehr = Filtered("p1")
+    ehr.put("p1", "1.2.1")
+
+    assert "1 entry could not be read" in look(engine, ehr).problems[0]
+    assert runs.watermark("ehr ehr-1") is None
 
 
 def test_what_an_archive_brought_of_one_patient_is_anothers_once_the_ehr_lists_it_there(
