@@ -55,8 +55,10 @@ class Schedule:
         self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
 
     def start(self) -> None:
-        """Begin to look at the clock."""
+        """Begin to look at the clock; a run that was due while no worker was there begins now."""
         self._scheduler.start()
+        if "night" in self.jobs and self._is_missed():
+            self.run_soon("night")
 
     def shutdown(self) -> None:
         """End, also a run under way: what it has queued stays queued."""
@@ -65,6 +67,13 @@ class Schedule:
 
     def _add(self, job: Callable[[], None], trigger: object, name: str) -> None:
         self._scheduler.add_job(job, trigger, id=name, max_instances=1, coalesce=True, misfire_grace_time=LATE_S)
+
+    def _is_missed(self) -> bool:
+        """Whether a run was due within the last hour and none has ended since."""
+        now = self._night.now()
+        due = self.trigger("night").get_next_fire_time(None, now - timedelta(seconds=LATE_S))
+        ended = [run.finished_at for run in self._night.runs.last(1, self._night.model)]
+        return due <= now and not any(moment and moment >= due for moment in ended)
 
     def _run_night(self) -> None:
         try:

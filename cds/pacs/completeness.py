@@ -22,27 +22,41 @@ _WITHOUT_PARTS = frozenset({"application/dicom+json", "application/json", "appli
 
 MOST_BYTES: Final = 4 << 30
 """Of an answer: more than seventy uncompressed pictures of the largest detector."""
+MOST_LISTED_BYTES: Final = 256 << 20
+"""Of a list or of headers, which are JSON: a page of five hundred studies takes less than one million."""
 
 
-class _EndChecked:
-    """A response body that ends in an error unless it ends with its multipart's closing boundary (RFC 2046, 5.1.1)."""
+class _Bounded:
+    """A response body that ends in an error where it is longer than anything that was asked for, unpacked."""
 
-    def __init__(self, body: Any, boundary: str, most_bytes: int) -> None:
+    def __init__(self, body: Any, most_bytes: int) -> None:
         self._body, self._most_bytes = body, most_bytes
-        self._closing = f"\r\n--{boundary}--".encode()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._body, name)
 
     def stream(self, *arguments: Any, **options: Any) -> Iterator[bytes]:
-        kept = len(self._closing) + 64  # an epilogue of a line break or two is legal
-        tail, taken = b"", 0
+        taken = 0
         for chunk in self._body.stream(*arguments, **options):
             taken += len(chunk)
             if taken > self._most_bytes:
                 raise PacsError(
                     f"the archive's answer is larger than {self._most_bytes} bytes; no study of mammograms is"
                 )
+            yield chunk
+
+
+class _EndChecked(_Bounded):
+    """One that ends in an error, too, unless it ends with its multipart's closing boundary (RFC 2046, 5.1.1)."""
+
+    def __init__(self, body: Any, boundary: str, most_bytes: int) -> None:
+        super().__init__(body, most_bytes)
+        self._closing = f"\r\n--{boundary}--".encode()
+
+    def stream(self, *arguments: Any, **options: Any) -> Iterator[bytes]:
+        kept = len(self._closing) + 64  # an epilogue of a line break or two is legal
+        tail = b""
+        for chunk in super().stream(*arguments, **options):
             tail = (tail + chunk[-kept:])[-kept:]
             yield chunk
         if self._closing not in tail:
@@ -58,18 +72,23 @@ def check_end(response: requests.Response, *_: Any, most_bytes: int = MOST_BYTES
         return
     header = Message()
     header["Content-Type"] = response.headers.get("Content-Type", "")
-    boundary = header.get_param("boundary")
+    boundary, kind = header.get_param("boundary"), header.get_content_type()
     if header.get_content_maintype() == "multipart" and isinstance(boundary, str):
         response.raw = _EndChecked(response.raw, boundary, most_bytes)
-    elif header.get_content_type() not in _WITHOUT_PARTS:
+    elif kind in _WITHOUT_PARTS:
+        response.raw = _Bounded(response.raw, min(most_bytes, MOST_LISTED_BYTES) if "json" in kind else most_bytes)
+    else:
         response.close()
-        raise PacsError(f"the archive answered {header.get_content_type()[:64]!r}; check its DICOMweb root")
+        raise PacsError(f"the archive answered {kind[:64]!r}; check its DICOMweb root")
 
 
 def check_study(received: Iterable[pydicom.Dataset], study_uid: str, expected: set[str]) -> None:
     """Raise StudyIncomplete unless exactly the `expected` SOP instances are there, of this study, with all pixels."""
-    # Of a file cut within its compressed pixels pydicom hands over a dataset without any element.
-    found = {str(image.SOPInstanceUID): image for image in received if "SOPInstanceUID" in image}
+    found: dict[str, pydicom.Dataset] = {}
+    for image in received:
+        # Of a file cut within its compressed pixels pydicom hands over a dataset without any element.
+        if "SOPInstanceUID" in image and found.setdefault(str(image.SOPInstanceUID), image) != image:
+            raise StudyIncomplete("the archive sent two different objects under one SOP Instance UID; correct it there")
     if any(str(image.get("StudyInstanceUID", "")) != study_uid for image in found.values()):
         raise StudyIncomplete("the archive sent an image of another study; nothing of it is used")
     if found.keys() != expected:

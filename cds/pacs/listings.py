@@ -20,6 +20,7 @@ STUDIES_A_PAGE = 500
 MAMMOGRAPHY = "MG"
 _DIGITS = 9
 """Of a number of images; a longer one is none, and no database keeps it."""
+_INSTANCES = "00201208"
 _MODALITY, _MODALITIES, _STUDY_UID, _SOP_UID = "00080060", "00080061", "0020000D", "00080018"
 Row = Mapping[str, Any]
 
@@ -63,7 +64,7 @@ def listed_studies(client: DICOMwebClient, root: str, filters: Mapping[str, str]
 
     def ask(offset: int | None) -> list[Row]:
         page = client.search_for_studies(
-            limit=STUDIES_A_PAGE, offset=offset, fields=[_MODALITIES], search_filters=asked
+            limit=STUDIES_A_PAGE, offset=offset, fields=[_MODALITIES, _INSTANCES], search_filters=asked
         )
         return list(page)
 
@@ -96,7 +97,7 @@ def _is_mammography(client: DICOMwebClient, row: Row) -> bool:
 
 
 def _study(row: Row, root: str) -> FoundStudy:
-    instances = _text(row, "00201208")
+    instances = _text(row, _INSTANCES)
     return FoundStudy(
         study_uid=_text(row, _STUDY_UID),
         root=root,

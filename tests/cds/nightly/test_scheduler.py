@@ -24,9 +24,11 @@ from cds.store.store import Store
 from tests.cds.builders import MODEL, NOW, Clock, claimed, join, new_exam, scored
 
 
-def schedule(engine: Engine, settings: NightSettings, *looks: Look, poll: Look | None = None) -> Schedule:
+def schedule(
+    engine: Engine, settings: NightSettings, *looks: Look, poll: Look | None = None, now: datetime = NOW
+) -> Schedule:
     """A timetable over a night that looks so."""
-    night = Night(looks, Store(engine), RunRecords(engine), MODEL.key, Clock(), "this process")
+    night = Night(looks, Store(engine), RunRecords(engine), MODEL.key, Clock(now), "this process")
     reporter = Reporter(AssessmentRecords(engine), MODEL, join, {}, Clock())
     clerk = Clerk(reporter, Outbox(OutboxRecords(engine), {}, Clock()))
     return Schedule(night, clerk, settings, poll, timedelta(minutes=15))
@@ -100,6 +102,27 @@ def test_a_run_is_logged_in_numbers_and_happens_once_at_a_time(
         "the night: Found 0 new exams. Scored 0, refused 0, failed 0; wrote 0 assessments. 0 still queued.",
         "the night: Could not look: ehr-1: no connection",
     ]
+
+
+@pytest.mark.parametrize(
+    ("cron", "has_run", "begins"),
+    [("0 14 * * *", False, True), ("0 14 * * *", True, False), ("30 12 * * *", False, False)],
+    ids=["missed", "not missed", "too long ago"],
+)
+def test_a_run_that_was_due_while_no_worker_was_there_begins_with_the_worker(
+    engine: Engine, cron: str, has_run: bool, begins: bool
+) -> None:
+    begun, runs = Event(), RunRecords(engine)
+    now = datetime(2026, 5, 20, 14, 20, tzinfo=UTC)
+    if has_run:
+        runs.finish(runs.start(MODEL.key, now), runs.sum_up(MODEL.key, now, 0, ()), now)
+    planned = schedule(engine, NightSettings(cron=cron), lambda _found: begun.set(), now=now)
+
+    planned.start()
+    try:
+        assert begun.wait(5.0 if begins else 0.2) == begins
+    finally:
+        planned.shutdown()
 
 
 def test_a_run_ends_once_the_worker_beside_it_has_scored_what_was_found(

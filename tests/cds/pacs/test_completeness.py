@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from io import BytesIO
 
 import pytest
@@ -45,6 +46,25 @@ def test_an_answer_that_is_larger_than_any_study_is_an_error_before_it_is_all_he
     assert b"".join(answer(BODY, most_bytes=len(BODY)).iter_content(7)) == BODY
     with pytest.raises(PacsError, match="larger than 20 bytes"):
         list(answer(BODY, most_bytes=20).iter_content(7))
+
+
+@pytest.mark.parametrize("kind", ["application/dicom+json", "application/json", "application/dicom"])
+def test_so_is_a_list_or_a_file_that_does_not_end(kind: str) -> None:
+    assert b"".join(answer(BODY, kind, most_bytes=len(BODY)).iter_content(7)) == BODY
+    with pytest.raises(PacsError, match="larger than 20 bytes"):
+        list(answer(BODY, kind, most_bytes=20).iter_content(7))
+
+
+def test_two_objects_of_one_uid_are_one_only_where_they_are_the_same() -> None:
+    one = mammogram()
+    same, other = deepcopy(one), deepcopy(one)
+    other.PatientID = "SOMEBODY-ELSE"
+    study, uids = str(one.StudyInstanceUID), {str(one.SOPInstanceUID)}
+
+    check_study([one, same], study, uids)
+    for both in ([one, other], [other, one]):
+        with pytest.raises(StudyIncomplete, match="two different objects under one SOP Instance UID"):
+            check_study(both, study, uids)
 
 
 @pytest.mark.parametrize("kind", ["multipart/related", "text/html", "", "image/jpeg; boundary=xyz"])
