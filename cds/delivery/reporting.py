@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from cds.assessment import Join, assessment
 from cds.errors import MammoTrendError
 from cds.store.assessments import AssessmentRecords, Conclusion, Written
-from cds.store.database_faults import may_pass
+from cds.store.database_faults import concerns_all
 from cds.store.outcomes import Outcome
 from cds.store.tables import Destination
 from fhir_mappings.errors import ResourceProblem
@@ -84,7 +82,7 @@ class Reporter:
         try:
             return self._priors.find(ehr, patient_id), ()
         except Exception as fault:  # as in an assessment
-            if _is_stores(fault):
+            if concerns_all(fault):
                 raise
             log.warning("earlier exams could not be looked for: %s", _told(fault))
             return 0, (PRIORS_NOT_LOOKED_FOR,)
@@ -101,15 +99,10 @@ class Reporter:
         try:
             self._records.assess(ehr, patient_id, self._model.key, self._now(), judge, told.destinations)
         except Exception as fault:  # one patient's unforeseen fault must not stop the others; her scores are kept
-            if _is_stores(fault):
+            if concerns_all(fault):
                 raise
             log.error("an assessment cannot be made, the last one stands: %s", _told(fault))
             self._records.leave(ehr, patient_id, self._model.key, self._now())
-
-
-def _is_stores(fault: Exception) -> bool:
-    """Whether the store fails for everybody, and not for what it is to keep of this patient."""
-    return isinstance(fault, SQLAlchemyError) and may_pass(fault)
 
 
 def _told(fault: Exception) -> str:

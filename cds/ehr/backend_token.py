@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import requests
 
-from cds.ehr.exchange import retry_after_s
+from cds.ehr.exchange import bound_body, retry_after_s
 from cds.ehr.signing_key import SigningKey
 from cds.errors import EhrAnswerBroken, EhrError, EhrRefused, EhrUnreachable, UntrustedServer
 from cds.origins import BearerToken, SameOriginSession, origin, same_origin
@@ -119,9 +121,15 @@ class BackendToken:
         return url
 
     def _answer(self, method: str, url: str, **how: Any) -> requests.Response:
-        headers = {"Accept": "application/json"}
+        headers, ends_s = {"Accept": "application/json"}, time.monotonic() + self._timeout_s
+
+        def in_time() -> None:
+            if time.monotonic() > ends_s:
+                raise EhrUnreachable(f"the token server {origin(url)} did not answer within {self._timeout_s:g} s")
+
+        hooks = {"response": partial(bound_body, in_time)}
         try:
-            response = self._session.request(method, url, headers=headers, timeout=self._timeout_s, **how)
+            response = self._session.request(method, url, headers=headers, timeout=self._timeout_s, hooks=hooks, **how)
         except (requests.ConnectionError, requests.Timeout):
             raise EhrUnreachable(f"no answer from the token server {origin(url)}; try again later") from None
         except requests.RequestException:

@@ -26,6 +26,8 @@ from cds.origins import BearerToken, SameOriginSession, origin
 
 FHIR_JSON = "application/fhir+json"
 LONGEST_RETRY_AFTER_S = 86_400.0
+MOST_BYTES = 256 << 20
+"""Of an answer, unpacked: a page of two hundred studies takes less than one million."""
 # Not 202, "will be done", nor 206, a part.
 _GOOD = frozenset({200, 201, 204})
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
@@ -149,7 +151,7 @@ class Exchange:
             if self._clock_s() > ends:
                 raise self._too_slow()
 
-        hooks = {"response": partial(_time_body, in_time)}
+        hooks = {"response": partial(bound_body, in_time)}
         try:
             return self._session.request(method, url, timeout=self._timeout_s, hooks=hooks, **how)
         except requests.ConnectionError:
@@ -171,25 +173,32 @@ class Exchange:
         return response
 
 
-class _TimedBody:
-    """A response body that fails where it takes too long: the timeout of requests is for each piece of it alone."""
+class _BoundBody:
+    """A response body that fails where it takes too long or is too large.
 
-    def __init__(self, body: Any, in_time: Callable[[], None]) -> None:
-        self._body, self._in_time = body, in_time
+    The timeout of requests is for each piece of it alone, and it keeps all of them in memory.
+    """
+
+    def __init__(self, body: Any, in_time: Callable[[], None], server: str) -> None:
+        self._body, self._in_time, self._server = body, in_time, server
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._body, name)
 
     def stream(self, amt: int, decode_content: bool | None = None) -> Iterator[bytes]:
+        taken = 0
         # `read1`, because `read` waits for all of `amt`, which at a byte a second is never there.
         while chunk := self._body.read1(amt, decode_content=decode_content):
             self._in_time()
+            taken += len(chunk)
+            if taken > MOST_BYTES:
+                raise EhrAnswerBroken(f"the answer of {self._server} is larger than {MOST_BYTES} bytes; ask for less")
             yield chunk
 
 
-def _time_body(in_time: Callable[[], None], response: requests.Response, *_: Any, **__: Any) -> None:
-    """Response hook, before the body is read."""
-    response.raw = _TimedBody(response.raw, in_time)
+def bound_body(in_time: Callable[[], None], response: requests.Response, *_: Any, **__: Any) -> None:
+    """Response hook: have the body, which is not read yet, fail where `in_time` raises or it is too large."""
+    response.raw = _BoundBody(response.raw, in_time, origin(response.url))
 
 
 def _refusal(response: requests.Response, server: str) -> EhrError:

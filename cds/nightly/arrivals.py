@@ -9,7 +9,7 @@ from hashlib import sha256
 from urllib.parse import quote
 
 from cds.errors import MammoTrendError, PacsError, UntrustedServer
-from cds.nightly.ehr_changes import COULD_NOT_LOOK, NightEhr, PatientReader
+from cds.nightly.ehr_changes import NightEhr, PatientReader, told
 from cds.nightly.night import Found
 from cds.pacs.archive import FoundStudy, ImageArchive
 from cds.store.arrivals import ArrivalRecords
@@ -84,8 +84,8 @@ class ArchivePoll:
             if not self.store.is_known(study.study_uid):
                 self._take(study, found)
             uids = "\n".join(sorted(self.archive.image_uids(study.study_uid, study.root)))
-        except (*COULD_NOT_LOOK, PacsError, PatientUnknown) as problem:
-            found.problems.append(f"a study of an archive: {problem}")
+        except Exception as fault:  # noqa: BLE001 # one study's unforeseen fault must not keep the poll from the others
+            found.problems.append(f"a study of an archive: {told(fault)}")
             return
         images = sha256(uids.encode()).hexdigest()
         if self.arrivals.images(study.study_uid) not in (None, images):

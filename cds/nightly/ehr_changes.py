@@ -10,16 +10,9 @@ from urllib.parse import quote
 
 from cds.assessment import new_exams
 from cds.ehr.client import Ehr
-from cds.errors import (
-    EhrAnswerBroken,
-    EhrError,
-    EhrNotFound,
-    EhrRefused,
-    EhrUnreachable,
-    SettingsError,
-    UntrustedServer,
-)
+from cds.errors import EhrAnswerBroken, EhrNotFound, EhrRefused, EhrUnreachable, MammoTrendError
 from cds.nightly.night import Found
+from cds.store.database_faults import concerns_all
 from cds.store.runs import RunRecords
 from cds.store.store import Store
 from fhir_mappings.bundles import bundle_resources, distinct, total_found
@@ -37,8 +30,6 @@ MOST_SILENT = 3
 """After so many patients in a row for whom an EHR did not answer it is not asked again in the same run."""
 OVERLAP = timedelta(minutes=10)
 """A server may show a change some minutes after the moment that it writes on it."""
-
-COULD_NOT_LOOK = (EhrError, UntrustedServer, ResourceProblem, SettingsError)
 
 
 @dataclass(frozen=True)
@@ -69,8 +60,8 @@ class EhrChanges:
             try:
                 with ehr.open() as client:
                     self._look(ehr, client, found)
-            except COULD_NOT_LOOK as problem:
-                found.problems.append(f"{ehr.name}: {problem}")
+            except Exception as fault:  # noqa: BLE001 # one EHR's unforeseen fault must not keep the night from the others
+                found.problems.append(f"{ehr.name}: {told(fault)}")
 
     def _look(self, ehr: NightEhr, client: Ehr, found: Found) -> None:
         since = self._read_up_to(ehr.name)
@@ -104,9 +95,9 @@ class EhrChanges:
                 continue
             try:
                 problems = reader.look_at(patient_id, found)
-            except COULD_NOT_LOOK as problem:
-                silent = silent + 1 if isinstance(problem, EhrUnreachable) else 0
-                found.problems.append(f"{ehr.name}: a patient: {problem}")
+            except Exception as fault:  # noqa: BLE001 # nor one patient's
+                silent = silent + 1 if isinstance(fault, EhrUnreachable) else 0
+                found.problems.append(f"{ehr.name}: a patient: {told(fault)}")
                 yield patient_id
             else:
                 silent = 0
@@ -182,7 +173,7 @@ class PatientReader:
     endpoints: dict[str, Json] = field(default_factory=dict)
 
     def look_at(self, patient_id: str, found: Found) -> tuple[str, ...]:
-        """Register the patient's exams; returns what of her list could not be read. Raises what is COULD_NOT_LOOK."""
+        """Register the patient's exams; returns what of her list could not be read. Raises what could not be had."""
         patient, exams = self._read(patient_id)
         news = new_exams(self.ehr.name, patient, exams)
         keys = [exam.key for exam in news]
@@ -235,6 +226,15 @@ class PatientReader:
             gone = exams.withdrawn.union(elsewhere) - listed
             self.store.unlist(self.ehr.name, patient_id, listed, self.now(), gone)
         self.store.withdraw(self.ehr.name, patient_id, exams.withdrawn, self.now())
+
+
+def told(fault: Exception) -> str:
+    """What could not be looked at, in words. Raises a fault of the store that concerns all that is looked at."""
+    if concerns_all(fault):
+        raise fault
+    if isinstance(fault, MammoTrendError | ResourceProblem):
+        return str(fault)
+    return f"an unforeseen fault ({type(fault).__name__})"  # whose words may name a patient
 
 
 def _source(ehr: str) -> str:

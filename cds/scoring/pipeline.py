@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cds.scoring.books import LEASE, Books
 from cds.scoring.budget import ByteBudget
 from cds.scoring.outcomes import Done, Held, Ready
-from cds.store.database_faults import may_pass
+from cds.store.database_faults import concerns_all
 from cds.store.store import EVERYTHING, ScoringJob, Selection
 from cds.store.tables import Stage
 
@@ -235,7 +235,7 @@ class ScoringPipeline:
         try:
             self._books.close(claimed, outcome)
         except (SQLAlchemyError, ValueError, OverflowError) as fault:
-            if isinstance(fault, SQLAlchemyError) and may_pass(fault):
+            if concerns_all(fault):
                 raise
             self._books.close(claimed, Held.because_of(outcome.job, fault))
 

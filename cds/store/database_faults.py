@@ -51,6 +51,11 @@ def is_busy(error: sqlite3.OperationalError | OperationalError) -> bool:
     return isinstance(cause, sqlite3.OperationalError) and cause.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
+def concerns_all(fault: Exception) -> bool:
+    """Whether the store fails whoever asks, and not for what it is to keep of one patient or exam."""
+    return isinstance(fault, OperationalError) or (isinstance(fault, SQLAlchemyError) and may_pass(fault))
+
+
 def not_opened(error: SQLAlchemyError, url: URL | None = None) -> SettingsError:
     """What the site is told of an error by which a database could not be opened; `url` is its address, if known."""
     kind = type(error).__name__

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -213,6 +214,34 @@ def test_a_busy_token_server_says_when_to_come_back() -> None:
     with serve(answering("", 429, Retry_After="7")) as url, pytest.raises(EhrUnreachable) as raised:
         BackendToken(BackendClient(f"{url}/fhir", CLIENT, KEY, SCOPE, f"{url}/token")).bearer()
     assert raised.value.retry_after_s == 7
+
+
+def test_a_token_server_that_drips_is_left_after_the_time_of_one_answer() -> None:
+    app, begun = Flask("dripping"), []
+
+    @app.post("/token")
+    def token() -> Response:
+        def drips() -> Iterator[bytes]:
+            begun.append(True)
+            for _ in range(100):
+                yield b" "
+                sleep(0.05)
+
+        return Response(drips(), content_type="application/json")
+
+    with serve(app) as url:
+        source = BackendToken(BackendClient(f"{url}/fhir", CLIENT, KEY, SCOPE, f"{url}/token"), timeout_s=0.2)
+        with pytest.raises(EhrUnreachable, match=r"did not answer within 0\.2 s"):
+            source.bearer()
+    assert begun
+
+
+def test_an_answer_that_is_larger_than_any_is_left_before_it_is_all_here() -> None:
+    app = Flask("flooding")
+    app.add_url_rule("/token", view_func=lambda: Response(bytes(1 << 20) for _ in range(300)), methods=["POST"])
+
+    with serve(app) as url, pytest.raises(EhrAnswerBroken, match="larger than 268435456 bytes"):
+        BackendToken(BackendClient(f"{url}/fhir", CLIENT, KEY, SCOPE, f"{url}/token")).bearer()
 
 
 def test_a_token_server_that_does_not_run_is_unreachable() -> None:

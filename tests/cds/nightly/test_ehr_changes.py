@@ -49,6 +49,28 @@ def queued(store: Store) -> list[str]:
 # What is found
 
 
+@pytest.mark.parametrize("where", ["list of p1", "changes"])
+def test_an_unforeseen_fault_keeps_the_look_from_nobody_else_and_is_told_without_its_words(
+    engine: Engine, store: Store, where: str
+) -> None:
+    class Faulty(ChartEhr):
+        def _ask(self, what: str) -> None:
+            super()._ask(what)
+            if what == where:
+                raise ZeroDivisionError("Ada")
+
+    odd, sound = Faulty("p1", "p2"), ChartEhr("p3")
+    odd.put("p1", "1.2.1")
+    odd.put("p2", "1.2.2")
+    sound.put("p3", "1.2.3")
+
+    found = look(engine, odd, sound)
+
+    assert queued(store) == (["1.2.2", "1.2.3"] if where == "list of p1" else ["1.2.3"])
+    (problem,) = found.problems
+    assert problem.endswith("an unforeseen fault (ZeroDivisionError)")
+
+
 @pytest.mark.parametrize("of_merged", ["the other's in her place", "nothing any more"])
 def test_a_study_of_a_patient_who_was_merged_into_another_is_the_others(
     engine: Engine, store: Store, of_merged: str
