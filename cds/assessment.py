@@ -37,8 +37,7 @@ class Assessor:
     def assess(self, ehr: str, patient: Patient, exams: ImagingHistory, *, wait_s: float, urgent: bool) -> Assessment:
         """All that is known of the patient's exams after at most `wait_s` seconds. Scores nothing itself."""
         found = {exam.key: exam for exam in exams.exams if exam.key}
-        # A call may carry a part of what the EHR lists of an exam's images: only who reads the EHR can compare them.
-        asked = [replace(exam, images=None) for exam in new_exams(ehr, patient, exams)]
+        asked = [replace(exam, images=None, of_call=True) for exam in new_exams(ehr, patient, exams)]
         by_key = _standing(self.store.look_up(ehr, patient.id, asked, self.model.key, self.now(), urgent=urgent), exams)
         if wait_s > 0 and any(map(_is_under_way, by_key.values())):
             by_key = self._awaited(ehr, patient, exams, wait_s)

@@ -11,6 +11,8 @@ from fhir_mappings.errors import ResourceProblem
 
 # Epic answers an empty search with an OperationOutcome entry of one of these: "nothing found", not an error.
 _HARMLESS_SEVERITIES = frozenset({"information", "warning", "success"})
+# R4 issue-type: that there may be more than was found, however mildly it is said.
+_NOT_WHOLE = frozenset({"incomplete", "timeout", "throttled", "too-costly", "exception"})
 _CODE = re.compile(r"[a-z][a-z\-]{0,40}")
 
 
@@ -95,12 +97,16 @@ def _first_outcome_problem(resources: list[Json]) -> str | None:
 
 
 def _is_harmless(outcome: Json) -> bool:
-    return all(text(issue.get("severity")) in _HARMLESS_SEVERITIES for issue in objects(outcome.get("issue")))
+    return all(map(_is_mild, objects(outcome.get("issue"))))
+
+
+def _is_mild(issue: Json) -> bool:
+    return text(issue.get("severity")) in _HARMLESS_SEVERITIES and text(issue.get("code")) not in _NOT_WHOLE
 
 
 def _sentence(outcome: Json) -> str:
     issues = objects(outcome.get("issue"))
-    worst = next((issue for issue in issues if text(issue.get("severity")) not in _HARMLESS_SEVERITIES), None)
+    worst = next((issue for issue in issues if not _is_mild(issue)), None)
     issue = worst or (issues[0] if issues else {})
     words = [word for key in ("severity", "code") if _CODE.fullmatch(word := text(issue.get(key)))]
     return "the EHR answered with an error" + (f" ({', '.join(words)})" if words else "")

@@ -89,6 +89,13 @@ def newest_exams(history: ImagingHistory, most: int) -> ImagingHistory:
     return replace(history, exams=history.exams[:most], problems=(*history.problems, problem))
 
 
+def key_of(study: Json) -> str | None:
+    """Under what a study is kept that stands and holds mammograms; None for any other, or where nothing names it."""
+    uid, accession = study_uid(study), accession_number(study)
+    stands = not _is_withdrawn(study) and _is_mammography(study)
+    return ExamReference("", uid, accession, None, None, None).key if stands else None
+
+
 def _is_withdrawn(study: Json) -> bool:
     return text(study.get("status")) in _NO_EXAM
 

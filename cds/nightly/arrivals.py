@@ -87,7 +87,8 @@ class ArchivePoll:
         except Exception as fault:  # noqa: BLE001 # one study's unforeseen fault must not keep the poll from the others
             found.problems.append(f"a study of an archive: {told(fault)}")
             return
-        images = sha256(uids.encode()).hexdigest()
+        # With the patient ID: where the archive corrects it, the images are another woman's.
+        images = sha256("\n".join((uids, study.patient_id)).encode()).hexdigest()
         if self.arrivals.images(study.study_uid) not in (None, images):
             self.store.reopen_study(study.study_uid, self.now())
         self.arrivals.take(study.study_uid, images)
@@ -117,9 +118,11 @@ def _known_as(dicom_id: str, ehr: NightEhr) -> Patient | None:
     """The one patient who has this identifier, by our own comparison: a server may have ignored the question."""
     with ehr.open() as client:
         bundle = client.search(f"Patient?identifier={quote(dicom_id, safe='')}")
-    resources = bundle_resources(bundle, "Patient").resources
-    patients = [read_patient(resource, str(resource.get("id"))) for resource in resources]
-    hers = [patient for patient in patients if dicom_id and dicom_id in patient.identifiers]
+    listing = bundle_resources(bundle, "Patient")
+    if listing.problems:
+        raise PatientUnknown(f"who has the patient ID on its images is not known: {listing.problems[0]}")
+    patients = [read_patient(resource, str(resource.get("id"))) for resource in listing.resources]
+    hers = [one for one in patients if dicom_id and dicom_id in one.identifiers and not one.replaced]
     if len(hers) > 1:
         raise PatientUnknown(f"{counted(len(hers), 'patient has', 'patients have')} the patient ID on its images")
     return hers[0] if hers else None

@@ -20,7 +20,7 @@ from fhir_mappings.dates import instant, last_updated
 from fhir_mappings.elements import Json, counted
 from fhir_mappings.endpoints import endpoint_references
 from fhir_mappings.errors import ResourceProblem
-from fhir_mappings.imaging_studies import ImagingHistory, read_imaging_studies
+from fhir_mappings.imaging_studies import ImagingHistory, key_of, read_imaging_studies
 from fhir_mappings.patients import Patient, read_patient
 from fhir_mappings.subjects import subject_id
 
@@ -94,7 +94,7 @@ class EhrChanges:
                 yield patient_id
                 continue
             try:
-                problems = reader.look_at(patient_id, found)
+                problems = reader.look_at(patient_id, found, changes.keys.get(patient_id, ()))
             except Exception as fault:  # noqa: BLE001 # nor one patient's
                 silent = silent + 1 if isinstance(fault, EhrUnreachable) else 0
                 found.problems.append(f"{ehr.name}: a patient: {told(fault)}")
@@ -118,9 +118,10 @@ class EhrChanges:
 
 @dataclass
 class _Changes:
-    """The patients of a list of changed studies, each with the earliest moment of her changes."""
+    """The patients of a list of changed studies, each with the earliest moment of her changes and the studies' keys."""
 
     patients: dict[str, datetime | None] = field(default_factory=dict)
+    keys: dict[str, set[str]] = field(default_factory=dict)
     newest: datetime | None = None
     nobodys: int = 0
     unread: list[str] = field(default_factory=list)
@@ -138,10 +139,11 @@ class _Changes:
                 self.newest = moment
             if patient_id is None:
                 self.nobodys += 1
-            elif patient_id not in self.patients:
-                self.patients[patient_id] = moment
-            else:
-                self.patients[patient_id] = _earlier(self.patients[patient_id], moment)
+                continue
+            known = self.patients.get(patient_id, moment)
+            self.patients[patient_id] = _earlier(known, moment)
+            if key := key_of(study):
+                self.keys.setdefault(patient_id, set()).add(key)
 
     def check_whole(self) -> None:
         """Raise EhrAnswerBroken where the pages hold less than the server counts: what is missing may be new."""
@@ -172,14 +174,19 @@ class PatientReader:
     now: Callable[[], datetime]
     endpoints: dict[str, Json] = field(default_factory=dict)
 
-    def look_at(self, patient_id: str, found: Found) -> tuple[str, ...]:
-        """Register the patient's exams; returns what of her list could not be read. Raises what could not be had."""
+    def look_at(self, patient_id: str, found: Found, named: Collection[str] = ()) -> tuple[str, ...]:
+        """Register the patient's exams; returns what of her list could not be read. Raises what could not be had.
+
+        `named` are those that the EHR has just said she has: her list without them is not believed.
+        """
         patient, exams = self._read(patient_id)
+        if set(named) - {exam.key for exam in exams.exams} - exams.withdrawn:
+            raise EhrAnswerBroken("her list lacks a study that the list of changes names; both are read again")
         news = new_exams(self.ehr.name, patient, exams)
         keys = [exam.key for exam in news]
         # A study on record for somebody else is hers only if the EHR does not list it there.
         for other in sorted(self.store.other_owners(self.ehr.name, patient_id, keys)):
-            self._unlist(other, self._list_of_other(other, patient_id), elsewhere=keys)
+            self._give_up(other, patient_id, keys)
         self.store.identify(self.ehr.name, patient_id, patient.identifiers, self.now())
         found.patients += 1
         found.exams += self.store.register(news, self.model, self.now())
@@ -191,15 +198,15 @@ class PatientReader:
     def _read(self, patient_id: str) -> tuple[Patient, ImagingHistory]:
         return read_patient(self.client.read(f"Patient/{patient_id}"), patient_id), self._list(patient_id)
 
-    def _list_of_other(self, patient_id: str, mover: str) -> ImagingHistory:
-        """What the EHR still lists of a patient from whom studies may have moved to another.
+    def _give_up(self, other: str, mover: str, keys: Collection[str]) -> None:
+        """Take from a patient what the EHR now lists under another.
 
-        Of one who was merged into another it may know nothing any more, or list the other's in her place.
+        Of one who was merged into that other it may know nothing any more, or list the other's in her place.
         """
         try:
-            return self._list(patient_id, beside=[mover])
+            self._unlist(other, self._list(other, beside=[mover]), elsewhere=keys)
         except EhrNotFound:
-            return ImagingHistory(())
+            self.store.unlist(self.ehr.name, other, None, self.now(), keys)
 
     def _list(self, patient_id: str, beside: Collection[str] = ()) -> ImagingHistory:
         query = HERS.format(patient_id=quote(patient_id, safe=""))

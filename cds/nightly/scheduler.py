@@ -14,6 +14,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds.delivery.clerk import Clerk
+from cds.nightly.lease import LENGTH
 from cds.nightly.night import Found, Look, Night, RunUnderWay
 from cds.nightly.rescore import summary_lines
 from cds.settings import NightSettings
@@ -57,8 +58,8 @@ class Schedule:
     def start(self) -> None:
         """Begin to look at the clock; a run that was due while no worker was there begins now."""
         self._scheduler.start()
-        if "night" in self.jobs and self._is_missed():
-            self.run_soon("night")
+        if "night" in self.jobs:
+            self._run_missed()
 
     def shutdown(self) -> None:
         """End, also a run under way: what it has queued stays queued."""
@@ -68,12 +69,20 @@ class Schedule:
     def _add(self, job: Callable[[], None], trigger: object, name: str) -> None:
         self._scheduler.add_job(job, trigger, id=name, max_instances=1, coalesce=True, misfire_grace_time=LATE_S)
 
+    def _run_missed(self) -> None:
+        """Begin a run that was missed; where one that was killed with its worker still has its lease, soon after that."""
+        if self._is_missed():
+            self.run_soon("night")
+            later = datetime.now(UTC) + LENGTH + timedelta(seconds=1)
+            self._scheduler.add_job(self._run_missed, "date", run_date=later, id="missed night", replace_existing=True)
+
     def _is_missed(self) -> bool:
         """Whether a run was due within the last hour and none has ended since."""
         now = self._night.now()
         due = self.trigger("night").get_next_fire_time(None, now - timedelta(seconds=LATE_S))
         ended = [run.finished_at for run in self._night.runs.last(1, self._night.model)]
-        return due <= now and not any(moment and moment >= due for moment in ended)
+        # None is a day that never comes, such as 30 February.
+        return due is not None and due <= now and not any(moment and moment >= due for moment in ended)
 
     def _run_night(self) -> None:
         try:

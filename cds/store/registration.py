@@ -14,7 +14,7 @@ from cds.store.assessments import retract
 from cds.store.audit import AccessEvent, Action, note
 from cds.store.database import insert_into, lock_before_reading
 from cds.store.known_exams import KnownExam, StoredExam, by_key, query, read
-from cds.store.queueing import SHORTEST_WAIT, assess_again, bring_forward, queue, reopen
+from cds.store.queueing import assess_again, bring_forward, comes_forward, queue, reopen
 from cds.store.tables import Exam, ExamSource, Priority, Scoring, ScoringState
 from fhir_mappings.references import is_dicom_uid
 
@@ -26,8 +26,8 @@ _SCORING_ASKS_FOR = frozenset({"performed_on", "dicomweb_root", "patient_identif
 class NewExam:
     """An exam as an EHR refers to it. `patient_identifiers` is what its images may carry as PatientID.
 
-    `key` is its study UID, or what stands for it where the EHR gives none. `images` is only given by who read the
-    EHR's own list: a call may carry a part of it.
+    `key` is its study UID, or what stands for it where the EHR gives none. `of_call` is what a hook's call said: it may
+    carry a part only, so it takes no identifier away, and says nothing of `images`.
     """
 
     ehr: str
@@ -41,8 +41,10 @@ class NewExam:
     patient_identifiers: tuple[str, ...] = field(default=(), repr=False)
     source: ExamSource = ExamSource.EHR
     images: str | None = None
+    of_call: bool = False
 
 
+_SAID = [each.name for each in fields(NewExam) if each.name != "of_call"]
 _THESE = query(
     col(Exam.ehr).in_(bindparam("ehrs", expanding=True)) & col(Exam.key).in_(bindparam("keys", expanding=True))
 )
@@ -59,11 +61,6 @@ def register(engine: Engine, exams: Sequence[NewExam], model: str, now: datetime
     known = _known(engine, exams, model)
     news = [exam for exam in exams if is_news(exam, known, now, urgent)]
     if news:
-        # First: whoever is ended between the two does both again.
-        for ehr, patient_id, identifiers in {
-            (exam.ehr, exam.patient_id, exam.patient_identifiers) for exam in news if exam.source is ExamSource.EHR
-        }:
-            identify(engine, ehr, patient_id, identifiers, now)
         with Session(engine) as session:
             for row, exam in _locked(session, news, now):
                 _put(session, row, exam, model, now, Priority.URGENT if urgent else Priority.NEW)
@@ -121,9 +118,7 @@ def is_news(exam: NewExam, known: Mapping[tuple[str, str], KnownExam], now: date
         return True
     if not urgent or errand.state != ScoringState.QUEUED:
         return False
-    ended = errand.finished_at if errand.claimed_until is None else None
-    waits = errand.due_at > now and ended is not None and ended <= now - SHORTEST_WAIT
-    return waits or errand.priority != Priority.URGENT
+    return errand.priority != Priority.URGENT or comes_forward(errand, now)
 
 
 def _put(session: Session, row: Exam, exam: NewExam, model: str, now: datetime, priority: Priority) -> None:
@@ -146,7 +141,7 @@ def _may_take_over(row: Exam | StoredExam, exam: NewExam) -> bool:
 def _said(exam: NewExam) -> dict[str, Any]:
     """What the EHR says of an exam, identifiers in one order: EHRs list them now so, now so."""
     # Not `asdict`, which copies deeply what needs no copy: this is done for every exam of every call.
-    said = {each.name: getattr(exam, each.name) for each in fields(exam)}
+    said = {name: getattr(exam, name) for name in _SAID}
     return said | {"patient_identifiers": sorted(set(exam.patient_identifiers))}
 
 
@@ -162,6 +157,8 @@ def _corrections(row: Exam | StoredExam, exam: NewExam) -> dict[str, Any]:
     """
     is_ehrs, was_ehrs = exam.source is ExamSource.EHR, row.source == ExamSource.EHR
     said, known = _said(exam), {name: getattr(row, name) for name in _CORRECTABLE}
+    if exam.of_call:
+        said["patient_identifiers"] = sorted({*said["patient_identifiers"], *known["patient_identifiers"]})
     free = [name for name in _CORRECTABLE if is_ehrs or not was_ehrs or not known[name]]
     corrections = {name: said[name] for name in free if said[name] and said[name] != known[name]}
     return corrections | ({"source": ExamSource.EHR} if is_ehrs and not was_ehrs else {})

@@ -38,6 +38,13 @@ def test_epics_empty_search_with_an_informational_outcome_found_nothing() -> Non
     assert outcome_problem(epic) is None
 
 
+@pytest.mark.parametrize("severity", ["information", "warning"])
+@pytest.mark.parametrize("code", ["incomplete", "timeout", "throttled", "too-costly", "exception"])
+def test_that_there_may_be_more_is_a_problem_however_mildly_it_is_said(severity: str, code: str) -> None:
+    found = bundle_resources(bundle({"resourceType": "Patient", "id": "p1"}, outcome(severity, code)), "Patient")
+    assert found.problems == (f"Patient search: the EHR answered with an error ({severity}, {code})",)
+
+
 @pytest.mark.parametrize("answer", [outcome(), bundle(outcome()), [outcome()], outcome("information", "x")])
 def test_an_answer_of_nothing_but_errors_could_not_look(answer: object) -> None:
     with pytest.raises(ResourceProblem, match="answered with an error"):

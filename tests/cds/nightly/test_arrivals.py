@@ -17,7 +17,7 @@ from cds.store.arrivals import ArrivalRecords
 from cds.store.store import ScoringJob, Store
 from cds.store.tables import ScoringState
 from tests.builders import cad_report, screening_exam
-from tests.cds.builders import EHR, IDENTIFIER, MODEL, NOW, PATIENT, Clock, claimed, new_exam, scored
+from tests.cds.builders import EHR, IDENTIFIER, MODEL, NOW, PATIENT, Clock, Json, claimed, new_exam, scored
 from tests.cds.chart_fakes import ChartEhr
 from tests.cds.store.asking import jobs
 from tests.fakes import FakeArchive
@@ -207,6 +207,49 @@ def test_of_two_patients_with_one_patient_id_neither_gets_the_study(site: Site) 
 
     assert (found.exams, len(found.problems)) == (0, 1)
     assert "2 patients have the patient ID on its images" in found.problems[0]
+
+
+def test_a_record_that_another_one_replaced_is_nobody_to_whom_a_study_could_belong(site: Site) -> None:
+    site.ehr = ChartEhr("p1", "p2")
+    site.ehr.patients["p1"]["link"] = [{"type": "replaced-by", "other": {"reference": "Patient/p2"}}]
+    site.look = replace(site.look, ehrs=[NightEhr(EHR, site.ehr.opening())])
+    site.list(study())
+    site.poll()
+
+    assert site.poll(STABLE).problems == []
+    assert [job.patient_id for job in jobs_now(site)] == ["p2"]
+
+
+def test_where_not_all_who_may_have_a_patient_id_are_listed_nobody_gets_the_study(site: Site) -> None:
+    class Cutting(ChartEhr):
+        """It counts two patients and lists one."""
+
+        def search(self, query: str) -> Json:
+            """The first page of two."""
+            return {**super().search(query), **({"total": 2} if query.startswith("Patient?") else {})}
+
+    site.ehr = Cutting("p1")
+    site.look = replace(site.look, ehrs=[NightEhr(EHR, site.ehr.opening())])
+    site.list(study())
+    site.poll()
+
+    assert "who has the patient ID on its images is not known" in site.poll(STABLE).problems[0]
+    assert jobs_now(site) == []
+
+
+def test_a_patient_id_that_the_archive_corrects_has_the_study_compared_again(site: Site) -> None:
+    site.store.register([new_exam()], MODEL.key, NOW)
+    site.store.save_score(claimed(site.store), scored())
+    site.list(study())
+    site.poll()
+    site.poll(STABLE)
+    assert jobs_now(site) == []
+
+    site.list(study(patient_id="MRN-2", instances=5))
+    site.poll()
+    site.poll(STABLE)
+
+    assert [job.study_uid for job in jobs_now(site)] == ["1.2.1"]
 
 
 def test_of_two_ehrs_that_know_a_patient_id_neither_gets_the_study(site: Site) -> None:

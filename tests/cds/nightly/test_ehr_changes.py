@@ -49,6 +49,44 @@ def queued(store: Store) -> list[str]:
 # What is found
 
 
+def test_a_list_that_lacks_what_the_list_of_changes_names_takes_nothing_back_and_is_read_again(
+    engine: Engine, store: Store, runs: RunRecords
+) -> None:
+    class Rebuilding(ChartEhr):
+        """Its search by patient finds nothing, while its index is made anew."""
+
+        def search(self, query: str) -> Json:
+            """Nothing."""
+            return searchset() if self.is_rebuilding else super().search(query)
+
+        is_rebuilding = True
+
+    store.register([new_exam("1.2.1", "p1", "ehr-1")], MODEL.key, NOW)
+    ehr = Rebuilding("p1")
+    ehr.put("p1", "1.2.1")
+    ehr.put("p1", "1.2.2")
+
+    assert "her list lacks a study that the list of changes names" in look(engine, ehr).problems[0]
+    assert queued(store) == ["1.2.1"]
+    assert (runs.watermark("ehr ehr-1") or NOW - 9 * DAY) <= NOW - 9 * DAY
+    ehr.is_rebuilding = False
+    look(engine, ehr)
+    assert queued(store) == ["1.2.1", "1.2.2"]
+
+
+def test_where_another_patients_list_is_not_found_only_what_moved_is_taken_from_her(
+    engine: Engine, store: Store
+) -> None:
+    store.register([new_exam("1.2.1", "p1", "ehr-1"), new_exam("1.2.2", "p1", "ehr-1")], MODEL.key, NOW)
+    ehr = ChartEhr("p1", "p2")
+    ehr.put("p2", "1.2.1")
+    ehr.failing["list of p1"] = EhrNotFound("gone")
+
+    look(engine, ehr)
+
+    assert {job.study_uid: job.patient_id for job in jobs(store)} == {"1.2.1": "p2", "1.2.2": "p1"}
+
+
 @pytest.mark.parametrize("where", ["list of p1", "changes"])
 def test_an_unforeseen_fault_keeps_the_look_from_nobody_else_and_is_told_without_its_words(
     engine: Engine, store: Store, where: str

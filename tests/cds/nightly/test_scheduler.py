@@ -106,8 +106,13 @@ def test_a_run_is_logged_in_numbers_and_happens_once_at_a_time(
 
 @pytest.mark.parametrize(
     ("cron", "has_run", "begins"),
-    [("0 14 * * *", False, True), ("0 14 * * *", True, False), ("30 12 * * *", False, False)],
-    ids=["missed", "not missed", "too long ago"],
+    [
+        ("0 14 * * *", False, True),
+        ("0 14 * * *", True, False),
+        ("30 12 * * *", False, False),
+        ("0 2 30 2 *", False, False),
+    ],
+    ids=["missed", "not missed", "too long ago", "never due"],
 )
 def test_a_run_that_was_due_while_no_worker_was_there_begins_with_the_worker(
     engine: Engine, cron: str, has_run: bool, begins: bool

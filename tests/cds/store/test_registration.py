@@ -424,6 +424,7 @@ def test_by_an_identifier_that_the_ehr_takes_back_no_archive_keeps_or_brings_any
     for _ in range(2):
         store.save_score(job := claimed(store), scored(job.study_uid or ""))
 
+    store.identify(EHR, PATIENT, ["MRN-1"], NOW)
     store.register([new_exam("1.2.1", patient_identifiers=("MRN-1",))], MODEL.key, NOW)
 
     assert store.patient_identifiers(EHR, PATIENT) == ("MRN-1",)
@@ -435,9 +436,21 @@ def test_one_identifier_more_leaves_what_an_archive_brought_as_it_is(store: Stor
     for _ in range(2):
         store.save_score(job := claimed(store), scored(job.study_uid or ""))
 
-    store.register([new_exam("1.2.1", patient_identifiers=("MRN-1", "MRN-2"))], MODEL.key, NOW)
+    store.identify(EHR, PATIENT, ["MRN-1", "MRN-2"], NOW)
 
     assert jobs(store) == []
+
+
+def test_a_call_may_name_further_identifiers_and_takes_none_away(store: Store) -> None:
+    store.register([new_exam("1.2.1", patient_identifiers=("MRN-1", "EPI-1"))], MODEL.key, NOW)
+    store.save_refusal(claimed(store), refused(), NOW)
+
+    for _ in range(2):
+        store.register([new_exam("1.2.1", patient_identifiers=("MRN-1",), of_call=True)], MODEL.key, NOW)
+    assert jobs(store) == []
+
+    store.register([new_exam("1.2.1", patient_identifiers=("MRN-2",), of_call=True)], MODEL.key, NOW)
+    assert claimed(store).patient_identifiers == ("EPI-1", "MRN-1", "MRN-2")
 
 
 def test_a_worker_that_has_the_old_particulars_cannot_close_a_corrected_exam(store: Store) -> None:
