@@ -70,7 +70,7 @@ class Schedule:
         self._scheduler.add_job(job, trigger, id=name, max_instances=1, coalesce=True, misfire_grace_time=LATE_S)
 
     def _run_missed(self) -> None:
-        """Begin a run that was missed; where one that was killed with its worker still has its lease, soon after that."""
+        """Begin a run that was missed; where a killed worker's still has its lease, soon after that has ended."""
         if self._is_missed():
             self.run_soon("night")
             later = datetime.now(UTC) + LENGTH + timedelta(seconds=1)
