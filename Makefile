@@ -6,7 +6,7 @@ SEKMET := .venv-sekmet
 SOURCES := cds fhir_mappings hooks model tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit bench soak screenshots model clean
+.PHONY: help demo test lint types unit bench bench-gpu soak screenshots model clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
@@ -31,6 +31,9 @@ unit: $(VENV)/installed-dev ## Run the quick tests only
 
 bench: $(VENV)/installed-dev ## Measure answer time and scoring speed, and print a table
 	$(BIN)/python -m benchmarks.bench
+
+bench-gpu: $(VENV)/installed-dev ## The same on a GPU alone: under five minutes, no server needed
+	$(BIN)/python -m benchmarks.gpu
 
 soak: $(VENV)/installed-dev ## Ten minutes of twenty EHRs, with an archive and an EHR that fail at random
 	$(BIN)/python -m tests.soak --seconds 600 $(SOAK)

@@ -1,52 +1,46 @@
-"""`make bench`: print the table, and keep it in `benchmarks/results/`."""
+"""`make bench`: measure all there is, print it as it comes, and keep it in `benchmarks/results/`."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+import torch
 
-from benchmarks import decoding, gpu, hook, night, scoring
-from benchmarks.timing import Row, machine
-
-RESULTS = Path(__file__).parent / "results"
+from benchmarks import decoding, hook, scoring
+from benchmarks.gpu.parts import lines as gpu_lines
+from benchmarks.kept_results import RESULTS
+from benchmarks.night import Night
+from benchmarks.pipeline import EXAM_BYTES
+from benchmarks.running_record import RunningRecord, Step, guarded
+from benchmarks.timing import Finding, Line, machine
 
 
 def main() -> None:
-    """Measure everything once."""
-    on_a_gpu, pipeline = gpu.rows(scoring.FULL_EXAM, rounds=10), night.measured()
-    rows = [*hook.rows(), *scoring.rows(rounds=3), *on_a_gpu, *decoding.rows(rounds=3), *pipeline.rows]
-    console = Console(width=160)
-    console.print(_table(rows))
-    if machine()["device"] == "cpu":
-        console.print("No GPU here: nothing was measured on one.")
-    console.print(machine())
-    day = datetime.now(UTC).date().isoformat()
-    costs = {stage: asdict(alone) for stage, alone in pipeline.stages.items()}
-    record: dict[str, Any] = {
-        "date": day,
-        "machine": machine(),
-        "rows": [asdict(row) for row in rows],
-        "stages": {"exam_bytes": night.EXAM_BYTES, **costs},
-    }
-    (RESULTS / f"{day}.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    """Measure everything once; what fails is told, and all else is measured and kept all the same."""
+    record, night = RunningRecord(RESULTS / f"{datetime.now(UTC).date()}.json", machine()), Night()
+    for line in guarded(steps(night)):
+        record.add(line)
+    costs = {stage.value: asdict(alone) for stage, alone in night.stages.items()}
+    print(record.finish(stages={"exam_bytes": EXAM_BYTES, **costs}))
+    raise SystemExit(0 if record.is_whole else 1)
 
 
-def _table(rows: Sequence[Row]) -> Table:
-    table = Table(title="Medians; compare the ratios")
-    for heading in ("What", "ms", "floor, ms", "times the floor", "the floor is", "remark"):
-        table.add_column(heading, justify="right" if "m" in heading and len(heading) < 10 else "left")
-    for row in rows:
-        floor = f"{1000 * row.floor_s:.2f}" if row.floor_s else "-"
-        ratio = f"{row.seconds / row.floor_s:.1f}" if row.floor_s else "-"
-        table.add_row(row.what, f"{1000 * row.seconds:.2f}", floor, ratio, row.floor, row.remark)
-    return table
+def steps(night: Night) -> Iterator[Step]:
+    """What is measured, each by itself; the night keeps what its stages cost."""
+    yield "hook calls", hook.rows
+    yield "scoring", lambda: scoring.rows(rounds=3)
+    yield "a GPU", _on_a_gpu
+    yield "decoding", lambda: decoding.rows(rounds=3)
+    yield "a night", night.rows
+
+
+def _on_a_gpu() -> Iterator[Line]:
+    if torch.cuda.is_available():
+        yield from gpu_lines()
+    else:
+        yield Finding("GPU", "there is none here, so nothing was measured on one")
 
 
 if __name__ == "__main__":

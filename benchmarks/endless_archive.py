@@ -1,7 +1,7 @@
 """An archive that has every study it is asked for: full-size images of one phantom under other UIDs.
 
-At its root they are uncompressed, below the UID of a transfer syntax they are in that; below `/slow` they take longer.
-It needs next to no processor time, because it shares the machine with what is measured.
+They are uncompressed; below `/slow` they take longer. It needs next to no processor time, because it shares the machine
+with what is measured.
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ from threading import Thread
 from zlib import crc32
 
 from pydicom import FileDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from benchmarks.decoding import in_syntax
-from model.decoding import stored_pixels
+from benchmarks.studies import study_uid
 from model.phantom import PhantomExam, dicom_images, file_bytes
 
 EXAM = PhantomExam(9_100_003, date(2026, 1, 1), 0.3, "bench", rows=3328, columns=2560)
@@ -29,14 +27,8 @@ READS_S = 0.5
 """How long it takes to find a study on its disks, while which it leaves the processor to others."""
 SLOW, SLOWEST_S = "slow", 4.0
 """Below this path it takes up to so long, and longer for some studies than for others."""
-FIRST = 10_000_001
-"""Studies are numbered from here on: all numbers are of one length, so that they can be written into ready files."""
-PLACE = f"1.2.3.{FIRST - 1}"
-
-
-def study_uid(number: int) -> str:
-    """The UID of one of ten million studies."""
-    return f"1.2.3.{FIRST + number}"
+PLACE = study_uid(-1)
+"""The study that the ready files are of; all UIDs are of one length."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -50,8 +42,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         time.sleep(SLOWEST_S * (crc32(uid.encode()) % 101) / 100 if root.startswith(SLOW) else READS_S)
         kind = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
-        files = _files(UID(root.strip("/")) if root.startswith("1.") else ExplicitVRLittleEndian)
-        self._answer(kind, list(_parts(files, uid.encode())))
+        self._answer(kind, list(_parts(_files(), uid.encode())))
 
     def _answer(self, kind: str, parts: Sequence[bytes | memoryview]) -> None:
         self.send_response(200)
@@ -75,8 +66,8 @@ def _images() -> list[FileDataset]:
 
 
 @cache
-def _files(syntax: UID) -> list[bytes]:
-    return [file_bytes(in_syntax(image, stored_pixels(image), syntax)) for image in _images()]
+def _files() -> list[bytes]:
+    return [file_bytes(image) for image in _images()]
 
 
 def _listed(study_uid: str) -> str:
@@ -104,7 +95,7 @@ def _parts(files: Sequence[bytes], uid: bytes) -> Iterator[bytes | memoryview]:
 
 def main() -> None:
     """Print the root and serve until standard input ends."""
-    _files(ExplicitVRLittleEndian)
+    _files()
     with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         sys.stdout.write(f"http://127.0.0.1:{server.server_address[1]}\n")

@@ -8,8 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,17 +18,18 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from torch import Tensor
 
-from benchmarks.timing import Row, copy_seconds, matrix_rate, median_seconds, medians_in_turn
+from benchmarks.random_model import DEMO_EXAM, FULL_EXAM, full_size_model
+from benchmarks.timing import Row, copy_seconds, flop, matrix_rate, median_seconds, medians_in_turn
 from cds.demo.dicom_folder import DicomFolder
 from cds.demo.dicomweb_server import dicomweb_app
 from cds.demo.loopback import serve
 from cds.pacs.connection import ArchiveRoot
 from cds.pacs.dicomweb import DicomWebArchive
-from model.card import DEMO_MODEL, ModelCard, read_card
-from model.checkpoint import load_network, save_network
+from model.card import DEMO_MODEL
+from model.checkpoint import load_network
 from model.decoding import stored_pixels
 from model.inference import optimised
-from model.network import Mirai, NetworkConfig
+from model.network import Mirai
 from model.phantom import PhantomExam, dicom_images, file_bytes
 from model.preprocessing import PictureFormat, picture
 from model.provenance import pixel_digest
@@ -39,8 +39,6 @@ from model.stages import Stage
 Result = TypeVar("Result")
 
 CPU = torch.device("cpu")
-DEMO_EXAM = PhantomExam(9_100_001, date(2026, 1, 1), 0.3)
-FULL_EXAM = replace(DEMO_EXAM, woman=9_100_002, rows=3328, columns=2560)
 COPY = "one copy in memory"
 
 
@@ -73,11 +71,11 @@ def _stages(name: str, exam: PhantomExam, model: Path, rate: float, rounds: int)
     digests = median_seconds(lambda: _in_threads(lambda image: pixel_digest(stored_pixels(image)), images), rounds)
     share = f"{1000 * (digests - decode):.0f} ms of it are the digests of the pixels"
     yield Row(f"{name}: prepare, with the gate and the digests", prepare, copy_seconds(size), COPY, share)
-    flop = _flop(network, batch)
+    needed, in_use = flop(network, batch.shape), flop(optimised(network), batch.shape)
     floor = f"matrix product, {rate / 1e9:.0f} GFLOP/s"
-    yield Row(f"{name}: reference {Stage.FORWARD} ({flop / 1e9:.0f} GFLOP)", plain, flop / rate, floor)
+    yield Row(f"{name}: reference {Stage.FORWARD} ({needed / 1e9:.0f} GFLOP)", plain, needed / rate, floor)
     faster = f"{plain / forward:.2f} times faster, {_difference(network, batch):.0e} on the logits"
-    yield Row(f"{name}: {Stage.FORWARD}", forward, flop / rate, floor, faster)
+    yield Row(f"{name}: {Stage.FORWARD} ({in_use / 1e9:.0f} GFLOP)", forward, in_use / rate, floor, faster)
     reload = median_seconds(lambda: optimised(load_network(model, CPU)[0]), rounds)
     yield Row(f"{name}: loading the weights, saved for every exam but the first", reload)
 
@@ -103,31 +101,6 @@ def _in_threads(work: Callable[[Dataset], Result], images: Sequence[Dataset]) ->
     """As the scorer does it: a view each, on as many threads as the network has."""
     with ThreadPoolExecutor(torch.get_num_threads()) as threads:
         return list(threads.map(work, images))
-
-
-def _flop(network: Mirai, batch: Tensor) -> float:
-    """Multiply-adds counted twice, by torch itself on the smallest exam that tells: they grow with the area."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    rows, columns = batch.shape[-2:]
-    small = torch.zeros(1, 4, 1, rows // 8, columns // 8)
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        network(small)
-    return float(counter.get_total_flops()) * 64
-
-
-@contextmanager
-def full_size_model() -> Iterator[Path]:
-    """The folder of a model with the published architecture and random weights, whose arithmetic is the real one."""
-    with tempfile.TemporaryDirectory() as folder:
-        save_network(Mirai(NetworkConfig()).eval(), _full_size_card(), Path(folder))
-        yield Path(folder)
-
-
-def _full_size_card() -> ModelCard:
-    demo = read_card(DEMO_MODEL)
-    network, pictures = asdict(NetworkConfig()), asdict(PictureFormat())
-    return replace(demo, name="full-size-random", network=network, picture=pictures)
 
 
 def _peak_memory(model: Path) -> Row:

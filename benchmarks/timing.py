@@ -1,7 +1,8 @@
-"""Medians, and the machine they were taken on."""
+"""Medians, what they are told as, and the machine they were taken on."""
 
 from __future__ import annotations
 
+import copy
 import os
 import platform
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,26 @@ class Row:
     floor_s: float | None = None
     floor: str = ""
     remark: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found out that is no time."""
+
+    what: str
+    found: str
+
+
+@dataclass(frozen=True)
+class NotMeasured:
+    """What was to be measured and could not be, and why."""
+
+    what: str
+    why: str
+
+
+Line = Row | Finding | NotMeasured
+"""What a benchmark tells."""
 
 
 def median_seconds(work: Callable[[], Any], rounds: int) -> float:
@@ -51,11 +73,22 @@ def _seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
+def flop(network: nn.Module, shape: Sequence[int]) -> float:
+    """Multiply-adds counted twice for an input of this shape, by torch itself, on the device that computes nothing."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    of_no_weights = copy.deepcopy(network).to("meta")
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        of_no_weights(torch.empty(*shape, device="meta"))
+    return float(counter.get_total_flops())
+
+
 def machine() -> dict[str, str]:
     """What the figures were taken on."""
     return {
         "python": platform.python_version(),
         "torch": str(torch.__version__),
+        "cuda": str(torch.version.cuda or "none"),
         "cores": str(os.cpu_count()),
         "processor": platform.machine(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",

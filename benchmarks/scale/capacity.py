@@ -25,6 +25,7 @@ PROGRAMMES = {
     "a national programme": 10_000_000,
 }
 """Exams a year. The study that this project follows had 158,807 in all."""
+FLOOR = "floor, not measured"
 NIGHT = "a night of"
 HOOK = "median: 1,000,000 exams"
 
@@ -32,7 +33,7 @@ HOOK = "median: 1,000,000 exams"
 def capacity_table(plans: Mapping[str, Plan]) -> str:
     """A column for each programme."""
     needed = [capacity(plan) for plan in plans.values()]
-    floor = "floor, not measured" if _is_floor(plans) else "measured"
+    card = _told_of_cards(*plans.values())
     told: dict[str, Callable[[Capacity], str]] = {
         "exams of the busiest night": lambda one: number(one.exams_a_night),
         "cores that score": lambda one: number(one.on_cpus.cores),
@@ -47,24 +48,23 @@ def capacity_table(plans: Mapping[str, Plan]) -> str:
         "disks with backups, GB": lambda one: number(one.storage_gb),
         "days to score the archive again": lambda one: number(one.on_cpus.days_to_rescore),
         "cost of an exam": lambda one: f"{one.on_cpus.cost_of_an_exam:.4f}",
-        f"GPUs ({floor})": lambda one: number(one.on_gpus.gpus),
-        f"cores beside them ({floor})": lambda one: number(one.on_gpus.cores),
-        f"days to score the archive again ({floor})": lambda one: number(one.on_gpus.days_to_rescore),
-        f"cost of an exam ({floor})": lambda one: f"{one.on_gpus.cost_of_an_exam:.4f}",
+        f"GPUs ({card})": lambda one: number(one.on_gpus.gpus),
+        f"cores beside them ({FLOOR})": lambda one: number(one.on_gpus.cores),
+        f"days to score the archive again ({FLOOR})": lambda one: number(one.on_gpus.days_to_rescore),
+        f"cost of an exam ({FLOOR})": lambda one: f"{one.on_gpus.cost_of_an_exam:.4f}",
     }
     exams = ["exams a year", *(number(plan.programme.exams_a_year) for plan in plans.values())]
     return markdown(["", *plans], [exams, *([what, *map(tell, needed)] for what, tell in told.items())])
 
 
-def _is_floor(plans: Mapping[str, Plan]) -> bool:
-    return any(plan.costs.forward_gpu_s is None for plan in plans.values())
+def _told_of_cards(*plans: Plan) -> str:
+    return FLOOR if any(plan.costs.forward_gpu_s is None for plan in plans) else "by the forward measured"
 
 
 def costs_table(plan: Plan) -> str:
     """What the plan is fed with, a row each."""
     costs, database = plan.costs, plan.costs.database
     stages = {"fetch": costs.fetch, "prepare": costs.prepare, "score": costs.score, "store": costs.store}
-    card = "floor, not measured" if costs.forward_gpu_s is None else "measured"
     rows = {
         **{f"{name}, core-seconds an exam": stage.core_s for name, stage in stages.items()},
         **{
@@ -73,7 +73,7 @@ def costs_table(plan: Plan) -> str:
             if syntax != UNCOMPRESSED
         },
         "all of these by the shares of the syntaxes": plan.core_seconds(),
-        "the same without the network": plan.core_seconds(network=False),
+        f"the same beside a GPU, which makes the pictures, too ({FLOOR})": plan.core_seconds(network=False),
         "an uncompressed exam, MB": costs.exam_bytes / 1e6,
         "an exam on the wire by the shares, MB": plan.wire_bytes / 1e6,
         "hook calls a second of one process, PostgreSQL": costs.calls_a_second,
@@ -81,8 +81,9 @@ def costs_table(plan: Plan) -> str:
         "database: another model's score of it, bytes": database.another_model,
         "database: an assessment and its way to the chart, bytes": database.assessment,
         "database: a hook call, its card and audit entry, bytes": database.call,
-        f"the network on a GPU, ms an exam ({card})": 1000 * plan.gpu_seconds,
-        f"cores that keep one such GPU busy ({card})": plan.core_seconds(network=False) / plan.gpu_seconds,
+        f"the network on a GPU, ms an exam ({_told_of_cards(plan)})": 1000 * plan.gpu_seconds,
+        f"cores that keep busy one GPU that takes no longer ({FLOOR})": plan.core_seconds(network=False)
+        / plan.gpu_seconds,
     }
     return markdown(["", "of an exam"], [[what, number(value)] for what, value in rows.items()])
 

@@ -75,14 +75,18 @@ class Assumptions:
     busiest_hour: float = _assumed(0.2, "share of a day's hook calls in its busiest hour")
     burst: float = _assumed(5, "calls of the busiest second, of that hour's mean")
     exam_gflop: float = _assumed(
-        985, "thousand million operations of an exam", "123.2 thousand million multiply-adds a picture, counted twice"
+        943.9,
+        "thousand million operations of an exam",
+        "counted in the network as it runs; 985.4 in the published one, whose stem sees three equal channels",
     )
     gpu_tflop_a_second: float = _assumed(
         494,
         "matrix rate of a GPU, million million operations a second",
         "published peak of one H100 SXM in TF32, dense; put your card's",
     )
-    gpu_efficiency: float = _assumed(0.4, "share of that rate that the network reaches", "the goal of this project")
+    gpu_efficiency: float = _assumed(
+        1.0, "share of that rate that the network reaches", "no network reaches more; the goal of this project is 0.4"
+    )
     core_hour_price: float = _assumed(0.05, "price of an hour of a core with its memory")
     gpu_hour_price: float = _assumed(3.0, "price of an hour of a GPU")
     gb_month_price: float = _assumed(0.1, "price of a GB of disk a month")
@@ -129,15 +133,17 @@ class Plan:
     assumed: Assumptions
 
     def core_seconds(self, *, network: bool = True) -> float:
-        """Processor-seconds of an exam of the mean transfer syntax; without the network's where a GPU does that."""
+        """Processor-seconds of an exam of the mean transfer syntax; without what a GPU does: pictures and network."""
         costs = self.costs
         decoding = sum(share * costs.more_decoding_s(syntax) for syntax, share in self.programme.syntaxes)
-        rest = costs.fetch.core_s + costs.prepare.core_s + decoding + costs.store.core_s
-        return rest + costs.score.core_s if network else rest
+        rest = costs.fetch.core_s + decoding + costs.store.core_s
+        if network:
+            return rest + costs.prepare.core_s + costs.score.core_s
+        return rest + max(0.0, costs.prepare.core_s - costs.preprocess_core_s)
 
     @property
     def gpu_seconds(self) -> float:
-        """Of one exam on one GPU: measured where one was, else the floor that follows from the card's rate."""
+        """Of one exam's forward on one GPU: measured where one was, else the floor that follows from its rate."""
         if self.costs.forward_gpu_s is not None:
             return self.costs.forward_gpu_s
         return self.assumed.exam_gflop / (1000 * self.assumed.gpu_tflop_a_second * self.assumed.gpu_efficiency)
@@ -168,8 +174,9 @@ class Plan:
 
     @property
     def calls_a_second(self) -> float:
-        """In the busiest second."""
-        return self.programme.hook_calls_a_day * self.assumed.busiest_hour * self.assumed.burst / HOUR_S
+        """In the busiest second of the busiest day."""
+        calls = self.programme.peak_day * self.programme.hook_calls_a_day
+        return calls * self.assumed.busiest_hour * self.assumed.burst / HOUR_S
 
 
 def pipeline_seconds(stages: Sequence[Stage], cores: float) -> float:

@@ -16,7 +16,9 @@ STAGES = ("fetch", "prepare", "score", "store")
 PICTURES = 4
 """Of an exam."""
 _DECODED = re.compile(r"decode one picture, (?P<syntax>.+): in use")
-_FORWARD = "GPU: forward of one exam"
+_FORWARD = re.compile(r"GPU: forward of one exam of \d+ together, tf32")
+"""In the precision whose rate the plan reckons with where none was measured."""
+_PREPROCESS = "full size: preprocess"
 _BUSY = "hook, 20 at a time, median: 1,000,000 exams, PostgreSQL"
 _PROCESSES = re.compile(r"(\d+) processes")
 
@@ -47,6 +49,7 @@ class DatabaseBytes:
 class StageCosts:
     """Measured, of a full-size exam of four uncompressed pictures and the full-size network on a CPU.
 
+    `preprocess_core_s` is what of `prepare` a GPU does itself: all cores for as long as it took, so it is no less.
     `decode_s` is that of one picture by the name of its transfer syntax, `calls_a_second` that of one process with
     PostgreSQL on the same cores, `forward_gpu_s` None where no GPU was measured.
     """
@@ -55,6 +58,7 @@ class StageCosts:
     prepare: Stage
     score: Stage
     store: Stage
+    preprocess_core_s: float
     exam_bytes: float
     decode_s: Mapping[str, float]
     forward_gpu_s: float | None
@@ -66,19 +70,20 @@ class StageCosts:
     def of(cls, records: Sequence[Record]) -> Self:
         """From kept records, newest first; raises NothingKept where a benchmark has not been run."""
         measured = newest_with(records, "stages")
-        stages = measured["stages"]
+        stages, cores = measured["stages"], int(measured["machine"]["cores"])
         fetch, prepare, score, store = (Stage(**stages[name]) for name in STAGES)
         return cls(
             fetch=fetch,
             prepare=prepare,
             score=score,
             store=store,
+            preprocess_core_s=cores * newest_row([measured], _PREPROCESS)["seconds"],
             exam_bytes=stages["exam_bytes"],
             decode_s=_decode_s(records),
             forward_gpu_s=_forward_gpu_s(records),
             calls_a_second=_calls_a_second(records),
             database=DatabaseBytes(**newest_with(records, "database_bytes")["database_bytes"]["PostgreSQL"]),
-            cores=int(measured["machine"]["cores"]),
+            cores=cores,
         )
 
     def more_decoding_s(self, syntax: str) -> float:
@@ -103,10 +108,7 @@ def _decode_s(records: Sequence[Record]) -> dict[str, float]:
 
 
 def _forward_gpu_s(records: Sequence[Record]) -> float | None:
-    try:
-        return float(newest_row(records, _FORWARD)["seconds"])
-    except NothingKept:
-        return None
+    return next((float(row["seconds"]) for row in rows_of(records) if _FORWARD.fullmatch(row["what"])), None)
 
 
 def _calls_a_second(records: Sequence[Record]) -> float:

@@ -51,6 +51,7 @@ def _rows() -> list[Record]:
     echo = "bare Flask JSON echo, 2 processes"
     return [
         *(row(f"decode one picture, {name}: in use", seconds) for name, seconds in SYNTAXES.items()),
+        row("full size: preprocess", 0.15),
         *(
             row(f"{model}: {stage} alone, an exam of 68 MB", alone[stage], f"{milliseconds} ms of processor")
             for model in ("full size", "demo model")

@@ -59,8 +59,22 @@ def test_cores_are_those_of_the_busiest_night() -> None:
     asked = 10_000_000 / 250 * 1.4 / 36_000 / 0.7
 
     assert needed.core_seconds() == pytest.approx(core_s)
-    assert needed.core_seconds(network=False) == pytest.approx(core_s - 7.0)
     assert capacity(needed).on_cpus.cores == 2 * ceil(asked * core_s / 2)
+
+
+def test_beside_a_gpu_cores_make_no_pictures_either() -> None:
+    # 0.15 s on two cores of the 0.4 core-seconds of `prepare`, and the network.
+    needed, all_of_it = plan(), plan(200_000, "preprocess_core_s=9")
+
+    assert needed.core_seconds(network=False) == pytest.approx(needed.core_seconds() - 7.0 - 0.3)
+    assert all_of_it.core_seconds(network=False) == pytest.approx(needed.core_seconds() - 7.0 - 0.4)
+
+
+def test_the_busiest_second_is_of_the_busiest_day() -> None:
+    usual, peak = (plan(10_000_000, f"peak_day={share}").calls_a_second for share in (1, 2))
+
+    assert usual == pytest.approx(4 * 10_000_000 / 250 * 0.2 * 5 / 3600)
+    assert peak == pytest.approx(2 * usual)
 
 
 def test_bytes_on_the_wire_add_up() -> None:
@@ -87,7 +101,8 @@ def test_the_cost_of_an_exam_is_that_of_all_that_is_there_all_year() -> None:
 
 
 def test_a_gpu_that_was_not_measured_is_reckoned_by_its_rate_and_one_that_was_by_its_time() -> None:
-    assert plan().gpu_seconds == pytest.approx(985e9 / (494e12 * 0.4))
+    assert plan().gpu_seconds == pytest.approx(943.9e9 / 494e12)
+    assert plan(200_000, "gpu_efficiency=0.4").gpu_seconds == pytest.approx(943.9e9 / (494e12 * 0.4))
     assert plan(200_000, "forward_gpu_s=0.02").gpu_seconds == 0.02
 
 

@@ -38,10 +38,16 @@ def test_decoding_counts_beyond_that_of_uncompressed_pictures_four_times_an_exam
 
 
 def test_the_time_on_a_gpu_is_told_only_where_one_was_measured() -> None:
-    measured = row("GPU: forward of one exam of 8 together, float32", 0.02)
+    times = {"float32": 0.02, "tf32": 0.004, "bf16": 0.002}
+    measured = [row(f"GPU: forward of one exam of 8 together, {name}", seconds) for name, seconds in times.items()]
+    tried = row("dry run: forward of one exam of 8 together, tf32", 9.0)
 
-    assert StageCosts.of(records()).forward_gpu_s is None
-    assert StageCosts.of([{"date": "2026-12-01", "rows": [measured]}, *records()]).forward_gpu_s == 0.02
+    assert StageCosts.of([{"date": "2026-12-01", "rows": [tried]}, *records()]).forward_gpu_s is None
+    assert StageCosts.of([{"date": "2026-12-01", "rows": measured}, *records()]).forward_gpu_s == 0.004
+
+
+def test_what_a_gpu_does_of_preparing_is_counted_on_all_cores() -> None:
+    assert StageCosts.of(records()).preprocess_core_s == pytest.approx(2 * 0.15)
 
 
 def test_stages_of_each_model_are_read_from_their_rows() -> None:

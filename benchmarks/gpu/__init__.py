@@ -1,0 +1,1 @@
+"""What a GPU takes for an exam: `python -m benchmarks.gpu`."""
