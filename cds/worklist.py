@@ -12,6 +12,9 @@ from rich.table import Table
 from cds.store.assessments import AssessmentRecords
 from cds.store.cards import Accepted, CardRecords
 from cds.store.tables import Assessment
+from hooks.case import MriPolicy
+from hooks.percentages import percent, points
+from model.domain import is_measurable
 
 MRI_ORDER = "ServiceRequest"
 BY_SCORE_ALONE = (
@@ -73,17 +76,31 @@ def _percent(fraction: float) -> float:
     return float(Decimal(repr(fraction)) * 100)
 
 
-def as_table(entries: Iterable[Entry]) -> Table:
-    """The list for people."""
-    table = Table(title="Over the threshold, without an MRI suggestion acted on", caption=BY_SCORE_ALONE)
+def _fraction(percent: float) -> float:
+    """Exact, as `_percent` is."""
+    return float(Decimal(repr(percent)) / 100)
+
+
+def as_table(entries: Iterable[Entry], policy: MriPolicy) -> Table:
+    """The list for people, with scores and changes in the words of the cards."""
+    title = f"5-year score {policy.rule_words}, without an MRI suggestion acted on"
+    table = Table(title=title, caption=BY_SCORE_ALONE)
     for heading in ("EHR", "Patient", "Exam"):
         table.add_column(heading, overflow="fold")  # half an id is none
     for heading in ("5-year score", "Change"):
         table.add_column(heading, justify="right")
     table.add_column("Remarks")
     for entry in entries:
-        change = "" if entry.change_points is None else f"{entry.change_points:+.1f} in {entry.over_years:.1f} years"
         remarks = [word for word, said in (("newly over", entry.newly_over), ("rising", entry.rising)) if said]
-        score = f"{entry.five_year_percent:.2f} %"
+        score = percent(_fraction(entry.five_year_percent), beside=policy.threshold)
+        change = _change(entry, policy.minimum_detectable_change)
         table.add_row(entry.ehr, entry.patient_id, entry.exam_date, score, change, ", ".join(remarks))
     return table
+
+
+def _change(entry: Entry, minimum: float | None) -> str:
+    if entry.change_points is None:
+        return ""
+    change = _fraction(entry.change_points)
+    moved = "no measurable change" if is_measurable(change, minimum) is False else points(change)
+    return f"{moved} in {entry.over_years:.1f} years"

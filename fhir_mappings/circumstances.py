@@ -105,6 +105,8 @@ _WHERE: Mapping[Circumstance, tuple[str, ...]] = {
     Circumstance.LACTATION: ("conditions",),
     Circumstance.BREAST_BIOPSY: ("procedures",),
 }
+OBSERVED = frozenset(one for one, keys in _WHERE.items() if "observations" in keys)
+"""What is looked for in Observations, too."""
 
 
 def _read(key: str, value: object, patient_id: str, counts: Callable[[Json], bool]) -> _Source:

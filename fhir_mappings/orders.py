@@ -41,6 +41,11 @@ class Order:
     reasons: tuple[Coding, ...] = ()
     do_not_perform: bool = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it still waits to be done: drafted, active or on hold, or of a status that is not known."""
+        return self.status != "completed"
+
 
 @dataclass(frozen=True)
 class Orders:

@@ -27,13 +27,14 @@ class Sex(StrEnum):
 class Patient:
     """One patient as her EHR describes her; `identifiers` are for comparison with DICOM PatientID and never shown.
 
+    `deceased` is None where the record says that it is not known.
     `replaced` tells that another record must be used in place of this one, `inactive` that this one is not in use.
     """
 
     id: str
     birth_date: PartialDate | None
     sex: Sex
-    deceased: bool
+    deceased: bool | None
     identifiers: tuple[str, ...] = field(default=(), repr=False)
     replaced: bool = False
     inactive: bool = False
@@ -64,10 +65,15 @@ def _sex(patient: Json) -> Sex:
         return Sex.UNKNOWN
 
 
-def _is_deceased(patient: Json) -> bool:
-    """Any sign of death counts, also one of a wrong type: an order for the dead is the worse mistake."""
+def _is_deceased(patient: Json) -> bool | None:
+    """Any sign of death counts, also one of a wrong type: an order for the dead is the worse mistake.
+
+    A date without a value has an extension that says why (data-absent-reason): the death is known, its day is not.
+    """
     flag = patient.get("deceasedBoolean")
-    return flag not in (None, False, "", "false") or bool(patient.get("deceasedDateTime"))
+    if flag not in (None, False, "", "false") or patient.get("deceasedDateTime") or patient.get("_deceasedDateTime"):
+        return True
+    return None if flag is None and patient.get("_deceasedBoolean") else False
 
 
 def _identifiers(patient: Json) -> tuple[str, ...]:

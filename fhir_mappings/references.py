@@ -15,6 +15,8 @@ _REFERENCE = re.compile(rf"(?:https?://[^\s?#]+/)?([A-Za-z]+)/({_ID})(?:/_histor
 _UID = re.compile(r"[0-2](?:\.[0-9]+)+")
 _ACCESSION = Coding(*ACCESSION_NUMBER)
 _LONGEST_REFERENCE = 2048
+# DICOM's SH has 16 characters (PS3.5 section 6.2), some archives keep more; a database indexes no long one.
+_LONGEST_ACCESSION_NUMBER = 64
 _OID_PREFIX = "urn:oid:"
 # In QIDO-RS `*` and `?` are wildcards (PS3.18 section 8.3.4), and `\` separates values (PS3.5 section 6.2).
 _NOT_IN_AN_ACCESSION_NUMBER = re.compile(r"[*?\\\x00-\x1f\x7f]")
@@ -83,13 +85,14 @@ def accession_number(resource: object) -> str | None:
     """The accession number among a study's identifiers (type ACSN); None where there is none or several differ.
 
     Before R4 it stands in `accession`. One with a wildcard or control character is not taken: as a query it would match
-    other patients' studies; nor is one that is marked as old.
+    other patients' studies; nor is one that is marked as old, or longer than any archive would have it.
     """
     study = as_object(resource)
     marked = [identifier for identifier in _current_identifiers(study) if _is_accession(identifier)]
     values = {text(identifier.get("value")) for identifier in (*marked, as_object(study.get("accession")))}
     usable = {value for value in values if value and not _NOT_IN_AN_ACCESSION_NUMBER.search(value)}
-    return usable.pop() if len(usable) == 1 else None
+    only = usable.pop() if len(usable) == 1 else None
+    return only if only is None or len(only) <= _LONGEST_ACCESSION_NUMBER else None
 
 
 def _current_identifiers(study: Json) -> list[Json]:

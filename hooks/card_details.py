@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
+from datetime import timedelta
 
+from fhir_mappings.imaging_studies import ExamReference
 from hooks.case import Finding, MriPolicy, Rule
 from hooks.exams import Exam, apart, exams_newest_first
 from hooks.markdown import bullets, escape, link, table
@@ -34,6 +36,21 @@ _NOT_ASKED = {
 }
 """What a site must give its own codes for."""
 _ANSWERS = {True: "met", False: "**not met**", None: "**unknown**"}
+_DOUBTS = frozenset(
+    {
+        Rule.RECORD,
+        Rule.SEX,
+        Rule.LIVING,
+        Rule.BREAST_HISTORY,
+        Rule.RAISED_RISK,
+        Rule.LIFETIME_RISK,
+        Rule.CHEST_IRRADIATION,
+        Rule.DIAGNOSTIC_MAMMOGRAM,
+        Rule.WORK_UP,
+        Rule.SCORE_AGE,
+    }
+)
+"""What a score under the threshold must not be read without: the score or the rule is not made for such a patient."""
 
 
 def banners(site: Site, model: ModelVersion | None) -> tuple[str, ...]:
@@ -66,17 +83,17 @@ def exam_table(assessment: Assessment, policy: MriPolicy) -> str:
     return f"{shown}\n\n{more} more not shown." if more > 0 else shown
 
 
-def change_lines(trajectory: Trajectory | None, *, rates: bool = True) -> str:
+def change_lines(trajectory: Trajectory | None, policy: MriPolicy, *, rates: bool = True) -> str:
     """How the score moved, line by line, with yearly rates if asked; empty where no score can be used."""
-    return bullets(change_note(trajectory, rates=rates)) if trajectory and trajectory.points else ""
+    return bullets(change_note(trajectory, policy, rates=rates)) if trajectory and trajectory.points else ""
 
 
-def change_note(trajectory: Trajectory, *, rates: bool = False) -> tuple[str, ...]:
+def change_note(trajectory: Trajectory, policy: MriPolicy, *, rates: bool = False) -> tuple[str, ...]:
     """How the score moved, in sentences; never what it will do next, nor what it was where no score is known."""
     span = trajectory.span
     if span is None:
         return (NO_EARLIER_SCORE, *_left_out(trajectory))
-    moved = (_change_line(trajectory, span, rates=rates), *_first_over(trajectory))
+    moved = (_change_line(trajectory, span, rates=rates), *_first_over(trajectory, policy))
     yearly = _rates(trajectory) if rates else ()
     return (*moved, *yearly, *_gaps(trajectory), *_device_notes(trajectory), *_left_out(trajectory), _noise(trajectory))
 
@@ -93,21 +110,39 @@ def not_checked(recommendation: Recommendation) -> str:
     return f"Not checked here: {', '.join((*left, 'and ' if left else ''))}what is not on record in codes."
 
 
+def doubts(recommendation: Recommendation) -> tuple[Finding, ...]:
+    """What is on record by which the score, or the rule, is not meant for this patient."""
+    return tuple(found for found in recommendation.findings if found.rule in _DOUBTS and found.met is False)
+
+
 def doubt_lines(recommendation: Recommendation) -> str:
-    """The findings that make the score doubtful: not the record, the patients or the time that it was made for."""
-    doubtful = (Rule.RECORD, Rule.SEX, Rule.LIVING, Rule.SCORE_AGE)
-    return bullets(_finding_line(f) for f in recommendation.findings if f.rule in doubtful and f.met is False)
+    """The doubts in one line each, for a card that does not go through the rules."""
+    return bullets(map(_finding_line, doubts(recommendation)))
 
 
-def unknown_lines(recommendation: Recommendation, assessment: Assessment, exam: ScoredExam) -> str:
+def unknown_lines(recommendation: Recommendation, notes: Iterable[str], exam: ScoredExam) -> str:
     """What was not known or is to be noted, for a card that has neither the rules nor the table."""
-    return _noted((*exam.warnings, *recommendation.unknowns, *assessment.notes))
+    return _noted((*exam.warnings, *recommendation.unknowns, *notes))
 
 
-def further_lines(recommendation: Recommendation, assessment: Assessment, *, told: Container[Rule]) -> str:
+def further_lines(recommendation: Recommendation, notes: Iterable[str], *, told: Container[Rule]) -> str:
     """What was not known or is to be noted beside the answers of the rules that the card has `told` already."""
     answers = {found.fact for found in recommendation.findings if found.rule in told}
-    return _noted((*(said for said in recommendation.unknowns if said not in answers), *assessment.notes))
+    return _noted((*(said for said in recommendation.unknowns if said not in answers), *notes))
+
+
+def contradictions(listed: Iterable[ExamReference], scored: Iterable[ScoredExam]) -> tuple[str, ...]:
+    """The exams of which the EHR and the images give days that are more than one apart.
+
+    A wrong study UID looks like this; one day may come from a moment that an EHR writes in UTC.
+    """
+    days = {name: exam.performed_on for exam in listed for name in (exam.study_uid, exam.resource) if name}
+    pairs = [(exam.performed_on, days.get(exam.study_uid) or days.get(exam.imaging_study or "")) for exam in scored]
+    return tuple(
+        f"The EHR dates an exam {by_ehr}, its images {by_images}: check whether they are the images of that exam."
+        for by_images, by_ehr in dict.fromkeys(pairs)
+        if by_ehr and abs(by_images - by_ehr) > timedelta(days=1)
+    )
 
 
 def not_offered_lines(problems: Iterable[str]) -> str:
@@ -146,8 +181,13 @@ def threshold_words(policy: MriPolicy) -> str:
 
 
 def _noted(sentences: Iterable[str]) -> str:
-    said = [escape(sentence) for sentence in dict.fromkeys(sentences)]
+    said = [escape(_as_sentence(text)) for text in dict.fromkeys(sentences)]
     return f"Not known or to be noted:\n\n{bullets(said)}" if said else ""
+
+
+def _as_sentence(text: str) -> str:
+    """Problems are kept as logs have them."""
+    return f"{text[:1].upper()}{text[1:].rstrip().rstrip('.')}."
 
 
 def _row(exam: Exam, trajectory: Trajectory | None, policy: MriPolicy) -> tuple[str, ...]:
@@ -199,10 +239,10 @@ def _per_year(interval: Interval) -> str:
     return "" if yearly is None else f" ({points(yearly, decimals=2)} per year)"
 
 
-def _first_over(trajectory: Trajectory) -> Iterator[str]:
+def _first_over(trajectory: Trajectory, policy: MriPolicy) -> Iterator[str]:
     if trajectory.first_over is not None:
         day, count = trajectory.first_over.performed_on.isoformat(), len(trajectory.points)
-        yield f"First of these {count} exams over the threshold: exam of {day}."
+        yield f"First of these {count} exams whose score is {policy.rule_words}: exam of {day}."
 
 
 def _rates(trajectory: Trajectory) -> Iterator[str]:
@@ -212,7 +252,8 @@ def _rates(trajectory: Trajectory) -> Iterator[str]:
     if trajectory.slope_per_year is not None and trajectory.change_is_measurable is not False:
         slope = points(trajectory.slope_per_year, decimals=2)
         yield f"Slope over these {len(trajectory.points)} exams: {slope} percentage points per year (least squares)."
-    if trajectory.steepest is not None:
+    # What rounds to nothing is no rise.
+    if trajectory.steepest is not None and points(trajectory.steepest.change) != points(0.0):
         moved = f"{points(trajectory.steepest.change)} percentage points between {_span(trajectory.steepest)}"
         yield f"Steepest recent interval: {moved}{_per_year(trajectory.steepest)}."
 

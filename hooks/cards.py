@@ -77,6 +77,13 @@ class Occasion:
         """The exam whose score is judged."""
         return latest_scored(self.assessment)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be noted of her exams."""
+        line = self.assessment.trajectory
+        contradictions = details.contradictions(self.chart.exams.exams, line.exams if line else ())
+        return (*self.assessment.notes, *contradictions)
+
 
 def card_kind(chart: Chart, assessment: Assessment, recommendation: Recommendation) -> CardKind | None:
     """Which card is due; None only where it was looked and there is no exam."""
@@ -115,21 +122,28 @@ def cards(occasion: Occasion) -> tuple[Card, ...]:
         kind=kind,
         study_uid=_study_uid(kind, occasion),
         problems=offered.problems,
-        reasoning=_reasoning(occasion),
+        reasoning=_reasoning(kind, occasion),
     )
     return (card,)
 
 
-def _reasoning(occasion: Occasion) -> Reasoning:
+def _reasoning(kind: CardKind, occasion: Occasion) -> Reasoning:
     """What the rules answered, and what bears on it beside their answers."""
-    recommendation, notes = occasion.recommendation, occasion.assessment.notes
+    recommendation, notes = occasion.recommendation, occasion.notes
     answers = tuple(Answer(str(one.rule), one.met, one.fact, one.instead) for one in recommendation.findings)
     told = {answer.fact for answer in answers}
     unknowns = (said for said in (*recommendation.unknowns, *notes) if said not in told)
     days = (exam.performed_on for exam in exams_newest_first(occasion.assessment) if exam.performed_on)
     ages = ages_by_day(occasion.chart.patient.birth_date, days)
     judged = occasion.latest.study_uid if occasion.latest else None
-    return Reasoning(answers, (*dict.fromkeys(unknowns), details.not_checked(recommendation)), ages, judged)
+    refusal = _refusal(occasion.assessment) if kind is CardKind.NOT_SCORABLE else None
+    return Reasoning(answers, (*dict.fromkeys(unknowns), details.not_checked(recommendation)), ages, judged, refusal)
+
+
+def _refusal(assessment: Assessment) -> str | None:
+    """Every reason why the newest exam cannot be scored, in an order of its own; None where it has another fault."""
+    newest = newest_exam(assessment)
+    return " ".join(sorted({e.sentence for e in newest.exclusions})) if isinstance(newest, RefusedExam) else None
 
 
 def _study_uid(kind: CardKind, occasion: Occasion) -> str | None:
@@ -165,7 +179,8 @@ def _wordings(kind: CardKind, occasion: Occasion) -> tuple[str, ...]:
     if occasion.recommendation.suggest_mri:
         judged = f"{_judged(latest, occasion)}, exam of {day}"
         return f"{judged}; {_lower_first(trouble)}", f"{judged}; {_lower_first(shorter)}"
-    earlier = f"; earlier score {_score(latest, occasion)} of {day} ({details.threshold_words(occasion.site.policy)})"
+    which = "earlier" if newest.performed_on else "other"
+    earlier = f"; {which} score {_score(latest, occasion)} of {day} ({details.threshold_words(occasion.site.policy)})"
     return f"{trouble}{_problem(newest)}{earlier}", f"{trouble}{earlier}", f"{shorter}{earlier}"
 
 
@@ -180,7 +195,8 @@ def _second_thoughts(kind: CardKind, latest: ScoredExam, occasion: Occasion) -> 
         return (f"; no MRI suggestion: {occasion.recommendation.obstacles[0].reason}",)
     if kind is CardKind.MRI_SUGGESTED:
         return _changes(occasion.assessment.trajectory)
-    return (f", exam of {latest.performed_on.isoformat()}",)
+    exam = f", exam of {latest.performed_on.isoformat()}"
+    return *(f"{exam}; {found.reason}" for found in details.doubts(occasion.recommendation)), exam
 
 
 def _changes(trajectory: Trajectory | None) -> tuple[str, ...]:
@@ -195,10 +211,14 @@ def _changes(trajectory: Trajectory | None) -> tuple[str, ...]:
 def _problem(newest: Exam) -> str:
     if isinstance(newest, RefusedExam) and newest.exclusions:
         whole = [e for e in newest.exclusions if e.image_uid is None] or list(newest.exclusions)
-        return f": {plain(whole[0].sentence).rstrip('.')}"
+        return f": {_first_sentence(whole[0].sentence)}"
     if isinstance(newest, PendingExam) and newest.problem:
-        return f": {plain(newest.problem).rstrip('.')}"
+        return f": {_first_sentence(newest.problem)}"
     return ""
+
+
+def _first_sentence(text: str) -> str:
+    return plain(text).partition(". ")[0].rstrip(".")
 
 
 def _score(exam: ScoredExam, occasion: Occasion) -> str:
@@ -221,26 +241,22 @@ def _offer(occasion: Occasion) -> Offer:
     if occasion.latest is None or trajectory is None:
         return Offer()
     return offer(
-        trajectory,
-        occasion.chart.patient.id,
-        occasion.user_id,
-        occasion.site,
-        occasion.new_uuid,
-        with_mri=occasion.recommendation.suggest_mri,
+        trajectory, occasion.chart, occasion.recommendation, occasion.user_id, occasion.site, occasion.new_uuid
     )
 
 
 def _full_detail(occasion: Occasion) -> str:
     latest, site, assessment = occasion.latest, occasion.site, occasion.assessment
     has_exams = newest_exam(assessment) is not None
+    told = tuple(Rule) if latest else _OF_THE_SCORE
     return paragraphs(
         (
             details.banner_lines(site, occasion.model),
             details.score_line(latest, site.policy) if latest else _no_score(has_exams),
             details.exam_table(assessment, site.policy) if has_exams else _unassessed(occasion.chart),
-            details.change_lines(assessment.trajectory),
+            details.change_lines(assessment.trajectory, site.policy),
             details.rule_lines(occasion.recommendation) if latest else "",
-            details.further_lines(occasion.recommendation, assessment, told=tuple(Rule) if latest else _OF_THE_SCORE),
+            details.further_lines(occasion.recommendation, occasion.notes, told=told),
             details.model_line(occasion.model) if occasion.model else "",
             details.citation_line(site.policy) if latest else "",
             details.NO_LESS_SCREENING,
@@ -269,10 +285,10 @@ def _short_detail(occasion: Occasion, latest: ScoredExam) -> str:
         (
             details.banner_lines(site, latest.score.model),
             details.score_line(latest, site.policy),
-            details.change_lines(assessment.trajectory, rates=False),
+            details.change_lines(assessment.trajectory, site.policy, rates=False),
             details.doubt_lines(occasion.recommendation),
             details.unscored_line(assessment),
-            details.unknown_lines(occasion.recommendation, assessment, latest),
+            details.unknown_lines(occasion.recommendation, occasion.notes, latest),
             details.model_line(latest.score.model),
             details.citation_line(site.policy),
             details.NO_LESS_SCREENING,

@@ -21,7 +21,7 @@ def chart_entry(
     """
     exam = trajectory.latest
     # What is said here goes with it into the chart: it outlives every card.
-    said = (*banners(site, exam.score.model), *exam.warnings, *change_note(trajectory), *notes)
+    said = (*banners(site, exam.score.model), *exam.warnings, *change_note(trajectory, site.policy), *notes)
     resource = risk_assessment(
         exam,
         patient_id,

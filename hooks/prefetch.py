@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+# All that R4 knows but laboratory, vital-signs, therapy and activity, which are many and hold none of what is asked:
+# pregnancy (social-history in US Core), BI-RADS categories (imaging, exam, procedure), answers to questions (survey).
+OBSERVATION_CATEGORIES = ("imaging", "exam", "procedure", "survey", "social-history")
+
 # Only reads and searches of the restricted subset, only context tokens (CDS Hooks 2.0.1, Prefetch query restrictions).
 # A template knows no today(), so MRI orders come newest first and the policy looks at their dates.
 PREFETCH = {
@@ -11,8 +15,11 @@ PREFETCH = {
     "procedures": "Procedure?patient={{context.patientId}}&_count=100",
     "orders": "ServiceRequest?patient={{context.patientId}}&_sort=-authored&_count=50",
     "allergies": "AllergyIntolerance?patient={{context.patientId}}&_count=100",
-    # Where pregnancy status (social-history, as US Core has it) and BI-RADS categories (imaging) are kept.
-    "observations": "Observation?patient={{context.patientId}}&category=imaging,social-history&_sort=-date&_count=100",
+    # By category: some EHRs answer no search of Observation without one, and without one there are thousands.
+    "observations": (
+        "Observation?patient={{context.patientId}}"
+        f"&category={','.join(OBSERVATION_CATEGORIES)}&_sort=-date&_count=100"
+    ),
 }
 
 USAGE = (

@@ -22,22 +22,26 @@ class Reasoning:
     """Each rule's answer, and in sentences what was not known, is to be noted, or is not looked at.
 
     `ages` are the patient's in words, by the days of her exams: her birth date itself is not kept. `judged` is the
-    study whose score the rules looked at, which need not be the exam that the card is about.
+    study whose score the rules looked at, which need not be the exam that the card is about. `refusal` is why the exam
+    that the card is about cannot be scored, None where it is not of one or was kept before this was.
     """
 
     answers: tuple[Answer, ...] = ()
     unknowns: tuple[str, ...] = ()
     ages: Mapping[str, str] = field(default_factory=dict)
     judged: str | None = field(default=None, repr=False)
+    refusal: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All of it in plain JSON."""
         # Not `asdict`, which copies deeply what needs no copy: every card's reasoning is kept.
         answers = [dict(vars(answer)) for answer in self.answers]
-        return {"answers": answers, "unknowns": list(self.unknowns), "ages": dict(self.ages), "judged": self.judged}
+        rest = {"ages": dict(self.ages), "judged": self.judged, "refusal": self.refusal}
+        return {"answers": answers, "unknowns": list(self.unknowns), **rest}
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Self:
         """What `to_json` made; nothing of what was kept before there was any."""
         answers = tuple(Answer(**answer) for answer in kept.get("answers", ()))
-        return cls(answers, tuple(kept.get("unknowns", ())), kept.get("ages", {}), kept.get("judged"))
+        unknowns, ages = tuple(kept.get("unknowns", ())), kept.get("ages", {})
+        return cls(answers, unknowns, ages, kept.get("judged"), kept.get("refusal"))

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from datetime import date, timedelta
 
 from fhir_mappings.chart import Unread
-from fhir_mappings.circumstances import Circumstance
+from fhir_mappings.circumstances import OBSERVED, Circumstance
 from fhir_mappings.dates import age_range_years
+from fhir_mappings.elements import counted
 from fhir_mappings.orders import Order, Orders, is_breast_mri, is_other_mammography
 from fhir_mappings.patients import Sex
 from hooks.case import Case, Finding, Rule
 from hooks.exams import exam_words, is_being_scored, newest_exam, without_usable_score
 from hooks.percentages import percent
+from hooks.prefetch import OBSERVATION_CATEGORIES
 from model.domain import months_before
 
 _OLDEST_AGE_YEARS = 120  # beyond it a birth date is a placeholder, such as 1 January 1900
@@ -33,7 +35,11 @@ def sex_rule(case: Case) -> Finding:
 
 def living_rule(case: Case) -> Finding:
     """Is the patient not recorded as deceased?"""
-    if case.chart.patient.deceased:
+    deceased = case.chart.patient.deceased
+    if deceased is None:
+        fact = "Whether the patient is deceased is not known: the record gives a reason in place of an answer."
+        return Finding(Rule.LIVING, None, fact, "may be deceased")
+    if deceased:
         return Finding(Rule.LIVING, False, "The patient is recorded as deceased.", "recorded as deceased")
     return Finding(Rule.LIVING, True, "The patient is not recorded as deceased.")
 
@@ -73,18 +79,18 @@ def age_rule(case: Case) -> Finding:
 
 
 def breast_history_rule(case: Case) -> Finding:
-    """Is there no breast cancer, DCIS or bilateral mastectomy on record?"""
+    """Is there no breast cancer, carcinoma in situ (ductal or lobular) or bilateral mastectomy on record?"""
     history = case.chart.history
     if isinstance(history, Unread):
         fact = f"Earlier breast cancer and mastectomy could not be looked up: {_sentence(history.why)}"
         return Finding(Rule.BREAST_HISTORY, None, fact, needed=False)
     if history.breast_cancer:
-        fact = "Breast cancer or DCIS is on record; this rule is not made for follow-up."
-        return Finding(Rule.BREAST_HISTORY, False, fact, "breast cancer or DCIS on record")
+        fact = "Breast cancer or carcinoma in situ is on record; this rule is not made for follow-up."
+        return Finding(Rule.BREAST_HISTORY, False, fact, "breast cancer or carcinoma in situ on record")
     if history.bilateral_mastectomy:
         fact = "Bilateral mastectomy is on record."
         return Finding(Rule.BREAST_HISTORY, False, fact, "bilateral mastectomy on record")
-    fact = "No breast cancer, DCIS or bilateral mastectomy was found on record."
+    fact = "No breast cancer, carcinoma in situ or bilateral mastectomy was found on record."
     if history.problems:
         return Finding(Rule.BREAST_HISTORY, None, f"{fact[:-1]}, which was read only in part.", needed=False)
     return Finding(Rule.BREAST_HISTORY, True, fact)
@@ -183,30 +189,52 @@ def _circumstance_rule(case: Case, rule: Rule, asked: Circumstance, words: str, 
     if asked in circumstances.unread:
         why = circumstances.unread[asked].strip().rstrip(".")
         return Finding(rule, None, f"Not known, as it could not be looked up: {words} ({why}).", needed=False)
-    return Finding(rule, True, f"Not found on record: {words}.")
+    where = f"; observations looked at: {', '.join(OBSERVATION_CATEGORIES)}" if asked in OBSERVED else ""
+    return Finding(rule, True, f"Not found on record: {words}{where}.")
 
 
 def breast_mri_rule(case: Case) -> Finding:
-    """Is no breast MRI drafted in this session, ordered or done lately, or ordered not to be done?"""
+    """Is no breast MRI drafted, ordered and still to be done, ordered or done lately, or ordered not to be done?"""
     rule, months, orders = Rule.BREAST_MRI, case.policy.mri_within_months, case.chart.mri_orders
     drafted = [draft.order for draft in case.drafts if is_breast_mri(draft.order, case.order_codes)]
     if any(not order.do_not_perform for order in drafted):
         fact = "A breast MRI is among the draft orders of this session."
         return Finding(rule, False, fact, "breast MRI already in the draft orders")
     since = months_before(case.today, months)
-    against = (order for order in (*drafted, *orders.orders) if order.do_not_perform)
-    if any(_is_since(order, since) is not False for order in against):
-        fact = "An order, on record or in draft, says that no breast MRI is to be done."
+    against = [order for order in (*drafted, *orders.orders) if order.do_not_perform]
+    if standing := [order for order in against if order.is_open or _is_since(order, since) is not False]:
+        dated = _dated(_newest(standing), case.today)
+        fact = f"An order on record or in draft, {dated}, says that no breast MRI is to be done."
         return Finding(rule, False, fact, "breast MRI ordered not to be done", instead="Ask who decided so.")
-    fact = f"A breast MRI was ordered or done in the last {months} months."
-    found = Finding(rule, False, fact, f"breast MRI ordered in the last {months} months")
-    return _unless_ordered(found, orders, since, "breast MRI", f"of the last {months} months")
+    ahead = _still_to_be_done(orders, since, case.today)
+    if ahead is not None:
+        return ahead
+    lately = f"the last {counted(months, 'month', 'months')}"
+    found = Finding(rule, False, f"A breast MRI was ordered or done in {lately}.", f"breast MRI in {lately}")
+    when, nor = f"of {lately}", ", nor an older one that is open"
+    return _unless_ordered(found, orders, since, "breast MRI", when, nor)
 
 
-def _unless_ordered(found: Finding, orders: Orders, since: date, what: str, when: str) -> Finding:
+def _still_to_be_done(orders: Orders, since: date, today: date) -> Finding | None:
+    """What is open counts however old it is: its day is told, as an old one may have been forgotten."""
+    if still_open := [order for order in orders.orders if order.is_open]:
+        order = _newest(still_open)
+        fact = f"A breast MRI is ordered already: an open order {_dated(order, today)} is on record."
+        instead = "" if _is_since(order, since) else "Find out whether that order still stands."
+        return Finding(Rule.BREAST_MRI, False, fact, "breast MRI already ordered", instead=instead)
+    # What was done this evening may be of tomorrow where an EHR writes its moments in UTC.
+    tomorrow = timedelta(days=1)
+    if ahead := [order for order in orders.orders if order.dated and order.dated.earliest - today > tomorrow]:
+        fact = f"A breast MRI is on record {_dated(_newest(ahead), today)}, which lies ahead."
+        return Finding(Rule.BREAST_MRI, False, fact, "breast MRI planned")
+    return None
+
+
+def _unless_ordered(found: Finding, orders: Orders, since: date, what: str, when: str, nor: str = "") -> Finding:
     """The answer `found` where an order is of that day or later; else that one may be, is not known, or is not there.
 
-    No R4 order is suggested to an EHR that has older ones: it would not know what to do with it.
+    `nor` is what else is not there then. No R4 order is suggested to an EHR that has older ones: it would not know what
+    to do with it.
     """
     answers = {_is_since(order, since) for order in orders.orders}
     if True in answers:
@@ -219,7 +247,7 @@ def _unless_ordered(found: Finding, orders: Orders, since: date, what: str, when
         fact = f"Whether a {what} {when} is on record is not known: {unread}."
         reason = "orders of FHIR before R4 are not read" if orders.before_r4 else ""
         return Finding(found.rule, None, fact, reason, needed=orders.before_r4)
-    return Finding(found.rule, True, f"No {what} order {when} was found.")
+    return Finding(found.rule, True, f"No {what} order {when} was found{nor}.")
 
 
 def score_age_rule(case: Case) -> Finding:
@@ -227,13 +255,13 @@ def score_age_rule(case: Case) -> Finding:
     latest, months = case.latest, case.policy.oldest_score_months
     if latest is None:
         return Finding(Rule.SCORE_AGE, None, _NO_SCORE, "no score")
-    exam = exam_words(latest)
+    exam, age = exam_words(latest), counted(months, "month", "months")
     if latest.performed_on > case.today:
         return Finding(Rule.SCORE_AGE, None, f"The date of {exam} lies after today.", "exam date after today")
     if latest.performed_on < months_before(case.today, months):
-        fact = f"The score is of {exam}, more than {months} months ago."
-        return Finding(Rule.SCORE_AGE, False, fact, f"score older than {months} months")
-    return Finding(Rule.SCORE_AGE, True, f"The score is of {exam}, not more than {months} months ago.")
+        fact = f"The score is of {exam}, more than {age} ago."
+        return Finding(Rule.SCORE_AGE, False, fact, f"score older than {age}")
+    return Finding(Rule.SCORE_AGE, True, f"The score is of {exam}, not more than {age} ago.")
 
 
 def newest_exam_rule(case: Case) -> Finding:
@@ -289,6 +317,19 @@ def _is_since(order: Order, since: date) -> bool | None:
     if dated is None or dated.earliest < since <= dated.latest:
         return None
     return dated.earliest >= since
+
+
+def _newest(orders: list[Order]) -> Order:
+    return max(orders, key=lambda order: order.dated.latest if order.dated else date.min)
+
+
+def _dated(order: Order, today: date) -> str:
+    """The day of an order in words; one that lies ahead is the day for which it is meant."""
+    dated = order.dated
+    if dated is None:
+        return "without a date"
+    days = f"{dated.earliest}" if dated.is_exact else f"{dated.earliest} to {dated.latest}"
+    return f"for {days}" if dated.earliest > today else f"dated {days}"
 
 
 def _days_before(day: date, days: int) -> date:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 
 from hooks.call import Call
 from hooks.cards import CardKind
 from hooks.contract import Card, Withheld
 from hooks.earlier_cards import EarlierCard
 from hooks.exams import latest_scored
-from hooks.site import Mode
+from hooks.site import Mode, Site
 
 # "Could not look" is never silence: who opens the chart must not take it for "nothing to say".
 ALWAYS_SAID = frozenset({CardKind.EXAMS_UNREAD, CardKind.HELD, CardKind.UNDER_WAY})
+
+
+DECIDE_LATER = "decide-later"
+"""The override reason that is none against the card: it rests for that day, with whatever else is ordered on it."""
 
 
 def withholding(card: Card, call: Call, *, says_nothing_new: bool = False) -> Card:
@@ -35,15 +38,23 @@ def was_shown_before(card: Card, call: Call) -> bool:
 
 def _is_overridden(card: Card, call: Call) -> bool:
     """Whether a clinician overrode this card with a reason, and not long ago."""
-    ends = call.today - timedelta(days=call.site.quiet_days_after_override)
-    days = [one.overridden_on for one in _of_one_matter(card, call)]
-    return any(day > ends for day in days if day)
+    return any(
+        (call.today - one.overridden_on).days < _quiet_days(one, call.site)
+        for one in _of_one_matter(card, call)
+        if one.overridden_on
+    )
+
+
+def _quiet_days(overridden: EarlierCard, site: Site) -> int:
+    days = site.quiet_days_after_override
+    return min(days, 1) if overridden.override_reason == DECIDE_LATER else days
 
 
 def _of_one_matter(card: Card, call: Call) -> tuple[EarlierCard, ...]:
     """What was shown before of the card's exam; none where the judged score has been made since.
 
-    A card about no exam that is known says each time that something could not be looked at.
+    An exam that cannot be scored for other reasons than before is another matter; reasons that were not kept count as
+    the same. A card about no exam that is known says each time that something could not be looked at.
     """
     if card.study_uid is None:
         return ()
@@ -51,5 +62,7 @@ def _of_one_matter(card: Card, call: Call) -> tuple[EarlierCard, ...]:
     return tuple(
         one
         for one in call.earlier
-        if (one.kind, one.study_uid) == matter and (judged is None or judged.scored_at <= one.shown_at)
+        if (one.kind, one.study_uid) == matter
+        and one.refusal in (None, card.reasoning.refusal)
+        and (judged is None or judged.scored_at <= one.shown_at)
     )

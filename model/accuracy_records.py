@@ -1,6 +1,7 @@
 """Records of accuracy checks: which precision may score patients with which model, on which device.
 
-Made by `model.accuracy`. A record is for exactly the weights, the device and the torch that were checked.
+Made by `model.accuracy`. A record is for exactly the weights, the device and the software that were checked, and for
+as many pictures together.
 """
 
 from __future__ import annotations
@@ -11,12 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-
 from model.card import ModelCard
 from model.errors import PrecisionNotChecked
 from model.precision import Precision
 from model.processor import Processor
+from model.provenance import software
 
 LARGEST_SHIFT: Final = 0.0002
 """How far a lower precision may move a calibrated risk, as a fraction: 0.02 points of percent; cards show tenths."""
@@ -35,7 +35,8 @@ class Subject:
     calibration: str
     precision: str
     device: str
-    torch: str
+    software: str
+    pictures_at_once: int
 
     @property
     def file_name(self) -> str:
@@ -68,7 +69,8 @@ def subject_of(card: ModelCard, processor: Processor) -> Subject:
         card.calibration.identity,
         processor.precision.value,
         processor.name,
-        str(torch.__version__),
+        software(),
+        processor.pictures_at_once,
     )
 
 
@@ -81,7 +83,7 @@ def require_checked(card: ModelCard, processor: Processor, models_folder: Path |
     if record is None or record.subject != subject:
         raise PrecisionNotChecked(
             f"precision {processor.precision.value!r} has not been checked for {card.name!r} on {processor.name} with "
-            f"torch {torch.__version__}; run: mammotrend model verify {card.name} --precision {processor.precision}"
+            f"{subject.software}; run: mammotrend model verify {card.name} --precision {processor.precision}"
         )
     if not record.passed:
         raise PrecisionNotChecked(

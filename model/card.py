@@ -20,6 +20,9 @@ WEIGHTS_NAME: Final = "model.safetensors"
 DEMO_MODEL: Final = Path(__file__).parent / "checkpoints" / "phantom-demo"
 """The small synthetic model that ships with the package."""
 
+LONGEST_BANNER: Final = 200
+"""In characters. A longer text loses its end on a card, and in a banner that may be what it must not be used for."""
+
 _WIDEST_LAYER = 8192
 _PICTURE_SIDES = range(32, 4097)
 """Rows or columns: the network halves them five times over, and the published Mirai has 2048."""
@@ -122,6 +125,8 @@ def _checked(card: ModelCard) -> ModelCard:
         raise CheckpointBroken(f"the card of {card.name!r} says clinical: {card.clinical!r}; it must be true or false")
     if not card.banner and not card.clinical:
         raise CheckpointBroken(f"the card of {card.name!r} is not clinical and so needs a banner for every result")
+    if len(card.banner) > LONGEST_BANNER:
+        raise CheckpointBroken(f"the banner of the card of {card.name!r} is longer than {LONGEST_BANNER} characters")
     if not _is_promise(card.self_check):
         raise CheckpointBroken(f"the self-check of the card of {card.name!r} is not {len(YEARS)} risks")
     card = replace(card, self_check=tuple(card.self_check))

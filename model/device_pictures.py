@@ -3,8 +3,8 @@
 Same arithmetic in the same order, so there is no other rounding to explain: float64 sums over the taps one after the
 other, as Pillow's mode I adds them. A matrix product would be quicker and would round ties otherwise.
 
-Nothing of this was run on a GPU: that the numbers are the same was seen on a CPU, and a worker's self-check looks again
-on its own device.
+Nothing of this was run on a GPU: that the numbers are the same was seen on a CPU, and the self-check looks again on the
+device that makes a site's pictures (`model.self_check`).
 """
 
 from __future__ import annotations
@@ -36,9 +36,11 @@ class DevicePictures:
         """As `finished_on`."""
         if self._stream is None:
             return finished_on(self._device, view, form)
-        words = _words(view).pin_memory()
-        with self._turn, torch.cuda.stream(self._stream):
-            picture = _finished(words.to(self._device, non_blocking=True), view, form)
+        pinned = _words(view).pin_memory(), _table(view).pin_memory()
+        # Whoever leaves a stream is put back on the GPU of before, which without the first of these would be begun.
+        with self._turn, torch.cuda.device(self._device), torch.cuda.stream(self._stream):
+            words, table = (one.to(self._device, non_blocking=True) for one in pinned)
+            picture = _finished(words, table, view, form)
             done = self._stream.record_event()
         done.synchronize()
         return picture
@@ -46,7 +48,7 @@ class DevicePictures:
 
 def finished_on(device: torch.device, view: Windowed, form: PictureFormat) -> Tensor:
     """One opened view as the network wants it: float32 of shape (1, rows, columns) on `device`."""
-    return _finished(_words(view).to(device), view, form)
+    return _finished(_words(view).to(device), _table(view).to(device), view, form)
 
 
 def _words(view: Windowed) -> Tensor:
@@ -55,20 +57,25 @@ def _words(view: Windowed) -> Tensor:
     return torch.from_numpy(np.require(stored, f"{stored.dtype.kind}2", requirements=["C", "W"]).view(np.int16))
 
 
+def _table(view: Windowed) -> Tensor:
+    """The grey levels; torch will not have memory that nobody may write to, such as that of another machine's view."""
+    return torch.from_numpy(np.require(view.table, requirements="W"))
+
+
 @torch.inference_mode()
-def _finished(words: Tensor, view: Windowed, form: PictureFormat) -> Tensor:
-    grey = _looked_up(words, view)
+def _finished(words: Tensor, table: Tensor, view: Windowed, form: PictureFormat) -> Tensor:
+    """Only computes on the device: a copy to it would wait for all that was begun before."""
+    grey = _looked_up(words, table, view)
     grey = _resampled(_resampled(grey, form.columns).T, form.rows).T
     return _normalised(_chest_wall_right(grey), form)
 
 
-def _looked_up(words: Tensor, view: Windowed) -> Tensor:
+def _looked_up(words: Tensor, table: Tensor, view: Windowed) -> Tensor:
     """Grey levels, (rows, columns), as float64: the table has whole numbers, which stay exact."""
     index = words.to(torch.int64)
     if view.stored.dtype.kind == "u":
         index &= 0xFFFF
-    table = torch.from_numpy(view.table).to(words.device).to(torch.float64)
-    return table[index - view.lowest]
+    return table.to(torch.float64)[index - view.lowest]
 
 
 def _resampled(grey: Tensor, size: int) -> Tensor:
@@ -114,4 +121,4 @@ def _chest_wall_right(grey: Tensor) -> Tensor:
 def _normalised(grey: Tensor, form: PictureFormat) -> Tensor:
     standardised = grey.to(torch.float32, memory_format=torch.contiguous_format)[None]
     # A divisor on the device: by a plain number CUDA multiplies with its reciprocal, which rounds otherwise.
-    return (standardised - form.mean) / torch.tensor(form.std, dtype=torch.float32, device=grey.device)
+    return (standardised - form.mean) / torch.full((), form.std, dtype=torch.float32, device=grey.device)

@@ -8,7 +8,11 @@ ModelError
 ├── ReleaseRefused       a published release that is not the one expected, or not safe to read
 ├── SelfCheckFailed      this machine does not compute what the model card promises
 ├── PrecisionNotChecked  a lower precision that was not found accurate enough for this model on this machine
-└── DeviceNotUsable      a device that is not in this machine
+└── DeviceNotUsable      a device that is not in this machine, or that torch cannot use
+
+DeviceFault               a device that does not compute now: no fault of a model, an exam or a setting
+├── DeviceBusy           its memory is taken
+└── DeviceLost           it has failed, and computes no more in this process
 """
 
 
@@ -46,3 +50,15 @@ class PrecisionNotChecked(ModelError):
 
 class DeviceNotUsable(ModelError):
     """The device that was asked for is not there, or torch cannot use it."""
+
+
+class DeviceFault(Exception):
+    """A device does not compute now. A process that it ends may be started again, which a ModelError forbids."""
+
+
+class DeviceBusy(DeviceFault):
+    """The device has not the memory that is needed, for others have it, or too much is computed together."""
+
+
+class DeviceLost(DeviceFault):
+    """The device has failed (in CUDA such an error stays): whatever this process asks of it from now on fails, too."""

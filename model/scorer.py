@@ -21,7 +21,7 @@ from model.precision import Precision
 from model.prepared import PreparedExam, WaitingPicture
 from model.preparer import Preparer
 from model.preprocessing import Windowed, finished
-from model.processor import processor
+from model.processor import computed, processor, starting_on
 from model.provenance import software
 
 
@@ -39,22 +39,24 @@ class Scorer:
         refuse_unvalidated_devices: bool = False,
         calibration: Path | None = None,
     ) -> None:
-        """Load the model in `model_folder`; without a `device` on CUDA where there is one. Raises ModelError.
+        """Load the model in `model_folder`; without a `device` on CUDA where there is one.
 
-        A lower `precision` than float32 needs a passing record of its accuracy check in `models_folder`.
-        `batch_exams` is how many exams to give to `score` together; without it, what suits the device. A mammography
-        unit that the model was not validated on is a warning on the score, or, if asked, a refusal. `calibration` is a
-        site's own, the file of it, which goes over the model's.
+        Raises ModelError, and DeviceBusy where the device has no memory for it. A lower `precision` than float32 needs
+        a passing record of its accuracy check in `models_folder`. `batch_exams` is how many exams to give to `score`
+        together; without it, what suits the device. A mammography unit that the model was not validated on is a
+        warning on the score, or, if asked, a refusal. `calibration` is a site's own, the file of it, which goes over
+        the model's.
         """
         self.processor = processor(device, precision)
         self.batch_exams = batch_exams or self.processor.exams_at_once
-        network, card = load_network(model_folder, self.processor.device)
+        with starting_on(str(self.processor.device)):
+            network, card = load_network(model_folder, self.processor.device)
+            self._network = RiskNetwork(network, self.processor)
+            self.on_device = DevicePictures(self.processor.device)
         self.card = calibrated_by(card, calibration)
         require_checked(self.card, self.processor, models_folder)
-        self._network = RiskNetwork(network, self.processor)
         self._software = software()
-        self._on_device = DevicePictures(self.processor.device)
-        finish = self._on_device if self.processor.makes_pictures else finished
+        finish = self.on_device if self.processor.makes_pictures else finished
         self._preparer = Preparer(self.card, finish, refuse_unvalidated_devices=refuse_unvalidated_devices)
 
     def score_exam(
@@ -67,13 +69,14 @@ class Scorer:
     def prepare(
         self, images: Sequence[Dataset], *, at: datetime, performed_on: date | None = None, gate: bool = True
     ) -> PreparedExam | RefusedExam:
-        """As `Preparer.prepare`."""
-        return self._preparer.prepare(images, at=at, performed_on=performed_on, gate=gate)
+        """As `Preparer.prepare`; raises DeviceFault."""
+        return computed(lambda: self._preparer.prepare(images, at=at, performed_on=performed_on, gate=gate))
 
     def score(self, exams: Sequence[PreparedExam]) -> list[ScoredExam | RefusedExam]:
-        """Score a batch of prepared exams, in their order."""
-        if not exams:
-            return []
+        """Score a batch of prepared exams, in their order; raises DeviceFault."""
+        return computed(lambda: self._scored(exams)) if exams else []
+
+    def _scored(self, exams: Sequence[PreparedExam]) -> list[ScoredExam | RefusedExam]:
         pictures = [self._input(picture) for exam in exams for picture in exam.pictures]
         batch = torch.stack(pictures).view(len(exams), len(STANDARD_VIEWS), *pictures[0].shape)
         scores = [self._calibrated(raw) for raw in self._network.raw_risks(batch)]
@@ -85,7 +88,7 @@ class Scorer:
         if isinstance(picture, Tensor):
             return picture
         if isinstance(picture, Windowed):
-            return self._on_device(picture, self._preparer.format)
+            return self.on_device(picture, self._preparer.format)
         # Pictures that came from another machine are in memory that nobody may write to, which torch will not have.
         return torch.from_numpy(np.require(picture, requirements="W")).to(self.processor.device)
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cds.errors import ClusterUnreachable, DatabaseUnreachable, MammoTrendError
 from cds.store.database_faults import may_pass
-from model.errors import ModelError
+from model.errors import DeviceFault, ModelError
 
 Config = Annotated[
     Path | None, typer.Option("--config", envvar="MAMMOTREND_CONFIG", help="Settings file (TOML).", show_default=False)
@@ -35,6 +35,9 @@ def plain_errors() -> Iterator[None]:
     except (MammoTrendError, ModelError) as problem:
         sys.stderr.write(f"mammotrend: {problem}\n")
         raise typer.Exit(TRY_AGAIN if isinstance(problem, DatabaseUnreachable | ClusterUnreachable) else 2) from None
+    except DeviceFault as fault:
+        sys.stderr.write(f"mammotrend: {fault}\n")
+        raise typer.Exit(TRY_AGAIN) from None
     except SQLAlchemyError as fault:
         sys.stderr.write(f"mammotrend: the database failed ({type(fault).__name__})\n")
         raise typer.Exit(TRY_AGAIN if may_pass(fault) else 2) from None

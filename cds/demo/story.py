@@ -40,7 +40,7 @@ from cds.worker_services import site_night
 from fhir_mappings.dates import age_range_years, parse_partial_date
 from fhir_mappings.imaging_studies import read_imaging_studies
 from fhir_mappings.patients import read_patient
-from hooks.percentages import points
+from hooks.percentages import percent, points
 from model.domain import Assessment, Trajectory
 
 EHR = "demo"
@@ -216,7 +216,8 @@ def _row(demo: Demo, visit: Visit, today: date) -> Row:
     cards = cards_text(_fire(demo, visit))
     assessment = _assessment(demo, visit.patient_id)
     age, exams = _age(demo, visit.patient_id, today), _exams(assessment)
-    return Row(visit.name, visit.shows, age, exams, *_risks(assessment), cards)
+    threshold = demo.parts.ehrs[0].site.policy.threshold
+    return Row(visit.name, visit.shows, age, exams, *_risks(assessment, threshold), cards)
 
 
 def _fire(demo: Demo, visit: Visit) -> list[dict[str, Any]]:
@@ -253,11 +254,11 @@ def _exams(assessment: Assessment) -> list[str]:
     return [f"{count} {word}" for count, word in counts if count] or ["none"]
 
 
-def _risks(assessment: Assessment) -> tuple[str, str]:
+def _risks(assessment: Assessment, threshold: float) -> tuple[str, str]:
     line = assessment.trajectory
     if line is None or not line.points:
         return "-", "-"
-    return f"{100 * line.latest.score.five_year:.2f} %", _change(line)
+    return percent(line.latest.score.five_year, beside=threshold), _change(line)
 
 
 def _change(line: Trajectory) -> str:

@@ -31,6 +31,7 @@ from cds.settings import ClusterSettings
 from cds.store.stage_times import Spent
 from cds.store.store import ScoringJob, Store
 from cds.store.tables import Stage
+from model.errors import DeviceLost
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +83,8 @@ class ClusterPreparation:
         self._prepare: Any = ray.remote(num_cpus=cores, num_returns=2)(prepare)
         self._prepare_elsewhere = self._prepare.options(scheduling_strategy="SPREAD")
 
-    def prepared(self, job: ScoringJob) -> Ready | Done | Held:
-        """The exam ready for the network, refused, or held for whatever reason."""
+    def prepared(self, job: ScoringJob, _on_fetched: Callable[[int], None] = lambda _: None, /) -> Ready | Done | Held:
+        """The exam ready for the network, refused, or held for whatever reason. Its images come to a node only."""
         try:
             told, pictures = self._told(job)
         except RayError as fault:
@@ -99,7 +100,7 @@ class ClusterPreparation:
         """What a node says that can work: one that came later and is not set up is passed over. Raises RayError."""
         task = self._prepare
         for tried in range(1, NODES_TRIED + 1):
-            telling, pictures = task.remote(self._model, self._scored_on_gpu, job)
+            telling, pictures = task.remote(self._model, program(), self._scored_on_gpu, job)
             try:
                 told: Told = ray.get(telling, timeout=PREPARED_WITHIN_S)
             except GetTimeoutError:
@@ -121,7 +122,7 @@ class ClusterScoring:
     ) -> None:
         """Returns once all have checked their model; raises ClusterNotUsable."""
         self.at_once, self._times, self._rest_s = scorers, times, rest_s
-        self._model, self._cores = model, cores
+        self._model, self._cores, self._on_gpu = model, cores, gpus > 0
         # A scorer that is lost is not Ray's to make anew: calls to one that waits for a place would fail meanwhile.
         self._scorer: Any = ray.remote(num_cpus=PLACE, num_gpus=gpus, scheduling_strategy="SPREAD")(NodeScorer)
         self._free: SimpleQueue[Any] = SimpleQueue()
@@ -135,7 +136,7 @@ class ClusterScoring:
     def scored(self, ready: Sequence[Ready]) -> list[Done | Held]:
         """What comes of each, in their order. Where a scorer is lost, another one does it."""
         jobs, exams = [one.job for one in ready], cast(list[Elsewhere], [one.exam for one in ready])
-        fault: RayError = RayActorError()
+        fault: Exception = RayActorError()
         for _ in range(TRIES):
             scorer = self._working()
             if scorer is None:
@@ -143,7 +144,7 @@ class ClusterScoring:
             try:
                 score = scorer.score.remote(jobs, *(exam.pictures for exam in exams))
                 told: Told = ray.get(score, timeout=SCORES_WITHIN_S)
-            except (RayActorError, GetTimeoutError) as lost:
+            except (RayActorError, GetTimeoutError, DeviceLost) as lost:
                 fault, scorer = lost, self._in_place_of(scorer, type(lost).__name__)
             except RayError as lost:
                 fault = lost
@@ -181,7 +182,7 @@ class ClusterScoring:
         return self._placed()
 
     def _placed(self) -> Any:
-        return self._scorer.remote(self._model, self._cores)
+        return self._scorer.remote(self._model, program(), self._cores, on_gpu=self._on_gpu)
 
 
 def on_cluster(
@@ -272,5 +273,5 @@ def _count(times: StageTimes, spent: Mapping[Stage, Spent], at_once: int) -> Non
         times.add(stage, Spent(one.seconds / at_once, one.exams))
 
 
-def _lost(job: ScoringJob, fault: RayError) -> Held:
+def _lost(job: ScoringJob, fault: Exception) -> Held:
     return Held.because_of(job, ClusterFault(f"the cluster lost it ({type(fault).__name__}); it is tried again"))

@@ -24,7 +24,7 @@ from cds.settings import Settings, read_settings
 from cds.store.stage_times import Spent
 from cds.store.store import ScoringJob
 from cds.store.tables import Stage
-from model.errors import ModelError
+from model.errors import DeviceFault, DeviceLost, ModelError
 from model.prepared import PreparedExam
 from model.preparer import Preparer, left_to_the_scorer
 from model.preprocessing import finished
@@ -59,18 +59,16 @@ def program() -> str:
 def problem(model: str, wanted: str) -> str:
     """Why this node cannot prepare exams for a model, with this version of the program; empty where it can."""
     try:
-        if program() != wanted:
-            raise ClusterNotUsable(f"it has {program()}, and the worker {wanted}; install the same on all")
-        _preparation(model, scored_on_gpu=False)
+        _preparation(model, wanted, scored_on_gpu=False)
     except Exception as fault:  # noqa: BLE001 # whatever it is, it is the node's
         return _in_words(fault)
     return ""
 
 
-def prepare(model: str, scored_on_gpu: bool, job: ScoringJob) -> tuple[Told, Prepared | None]:
+def prepare(model: str, wanted: str, scored_on_gpu: bool, job: ScoringJob) -> tuple[Told, Prepared | None]:
     """What comes of an exam, and apart from it its pictures; where GPUs score, it is they that make them."""
     try:
-        preparation = _preparation(model, scored_on_gpu)
+        preparation = _preparation(model, wanted, scored_on_gpu)
     except Exception as fault:  # noqa: BLE001 # it would take all exams that there are, and hold them one by one
         return Told(problem=_in_words(fault)), None
     outcome = preparation.prepared(job)
@@ -83,16 +81,23 @@ def prepare(model: str, scored_on_gpu: bool, job: ScoringJob) -> tuple[Told, Pre
 class NodeScorer:
     """A network with its weights on a device of a node, loaded and checked once."""
 
-    def __init__(self, model: str, cores: int) -> None:
-        """Computes on so many cores, or on a GPU.
+    def __init__(self, model: str, wanted: str, cores: int, *, on_gpu: bool = False) -> None:
+        """Computes on so many cores, or on the GPU that it was given.
 
         What is wrong with the node is kept to be told: of who cannot be made at all nobody hears why.
         """
         torch.set_num_threads(cores)
         self._times, self.problem = StageTimes(), ""
         try:
-            scorer = site_scorer(_settings())
+            _require_program(wanted)
+            settings = _settings()
+            scorer = site_scorer(settings)
             _require(model, scorer.card.version.key)
+            if on_gpu and not settings.scoring.device and scorer.processor.device.type != "cuda":
+                raise ClusterNotUsable(
+                    "a scorer was given a GPU there which torch cannot use, and would compute on a core instead; see "
+                    "its driver and `mammotrend check` there, or set scoring.device = 'cpu' if that is meant"
+                )
         except Exception as fault:  # noqa: BLE001 # whatever it is, it is told
             self.problem = _in_words(fault)
             return
@@ -107,11 +112,16 @@ class NodeScorer:
     def score(self, jobs: Sequence[ScoringJob], *pictures: PreparedExam | None) -> Told:
         """What comes of exams whose pictures are given, in their order.
 
-        Pictures that were lost with their node were made again, and that may have come to something else.
+        Pictures that were lost with their node were made again, and that may have come to something else. Raises
+        DeviceLost where this scorer can score no more: the worker then has another one do it.
         """
         given = zip(jobs, pictures, strict=True)
         ready = [Ready(job, exam) for job, exam in given if exam is not None and exam.study_uid == job.study_uid]
-        outcomes = {one.job: one for one in self._scoring.scored(ready)} if ready else {}
+        try:
+            outcomes = {one.job: one for one in self._scoring.scored(ready)} if ready else {}
+        except DeviceLost as fault:
+            self.problem = _in_words(fault)
+            raise
         gone = ClusterFault("its pictures were lost with a node, and could not be made again; it is tried again")
         told = [outcomes.get(job) or Held.because_of(job, gone) for job in jobs]
         return Told(told, self._times.taken())
@@ -123,8 +133,9 @@ def _times() -> StageTimes:
 
 
 @cache
-def _preparation(model: str, scored_on_gpu: bool) -> Preparation:
+def _preparation(model: str, wanted: str, scored_on_gpu: bool) -> Preparation:
     """Once in each process of a node, which takes one exam at a time."""
+    _require_program(wanted)
     settings = _settings()
     card = usable_card(settings)
     _require(model, card.version.key)
@@ -145,6 +156,11 @@ def _settings() -> Settings:
     return settings
 
 
+def _require_program(wanted: str) -> None:
+    if program() != wanted:
+        raise ClusterNotUsable(f"it has {program()}, and the worker {wanted}; install the same on all")
+
+
 def _require(wanted: str, found: str) -> None:
     if found != wanted:
         raise ModelNotUsable("its settings name another model than the worker's; install the same on all")
@@ -152,6 +168,6 @@ def _require(wanted: str, found: str) -> None:
 
 def _in_words(fault: Exception) -> str:
     """What is wrong with this node. Only our own errors are quoted."""
-    ours = isinstance(fault, MammoTrendError | ModelError)
+    ours = isinstance(fault, MammoTrendError | ModelError | DeviceFault)
     said = str(fault) if ours else f"an unforeseen fault ({type(fault).__name__})"
     return f"the node {platform.node()!r} of the cluster cannot work: {said}"

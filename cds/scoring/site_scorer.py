@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from cds.errors import ModelNotUsable
 from cds.settings import Settings
 from model.errors import ModelError
@@ -9,9 +11,11 @@ from model.precision import Precision
 from model.scorer import Scorer
 from model.self_check import check
 
+log = logging.getLogger(__name__)
+
 
 def site_scorer(settings: Settings, precision: Precision | None = None) -> Scorer:
-    """The scorer that the settings ask for, after its self-check; raises ModelNotUsable.
+    """The scorer that the settings ask for, after its self-check; raises ModelNotUsable, and DeviceBusy.
 
     Every exam of a site is scored by one that was made here. A `precision` that is given goes over the site's.
     """
@@ -29,4 +33,6 @@ def site_scorer(settings: Settings, precision: Precision | None = None) -> Score
         check(scorer)
     except ModelError as e:
         raise ModelNotUsable(str(e)) from e
+    # Without a device in the settings a GPU that is not seen is not missed.
+    log.info("scoring on %s, up to %d exams together", scorer.processor, scorer.batch_exams)
     return scorer

@@ -25,16 +25,20 @@ class CodeSetError(ValueError):
 
 @dataclass(frozen=True)
 class CodeSet:
-    """Codes that mean one thing, each as (system, code); prefixes are of ICD-10 and ICD-10-CM codes."""
+    """Codes that mean one thing, each as (system, code); those of ICD-10 and ICD-10-CM, and prefixes, are of both."""
 
     codes: frozenset[Code] = frozenset()
     prefixes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, system: str, codes: Iterable[str], prefixes: Iterable[str] = ()) -> Self:
-        """Codes of one system under any of its names and in any of its forms, as `usual_code` knows them."""
+        """Codes of one system under any of its names and in any of its forms, as `usual_code` knows them.
+
+        ICD-10-CM adds digits to the codes of ICD-10: what both have means the same, and charts mix up the two names.
+        """
+        systems = _ICD_10 if usual_system(system) in _ICD_10 else (system,)
         usual_prefixes = tuple(usual_code(system, prefix)[1] for prefix in prefixes)
-        return cls(frozenset(usual_code(system, code) for code in codes), usual_prefixes)
+        return cls(frozenset(usual_code(one, code) for one in systems for code in codes), usual_prefixes)
 
     def __bool__(self) -> bool:
         return bool(self.codes or self.prefixes)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from io import StringIO
 
 import pytest
@@ -18,6 +20,7 @@ from cds.store.cards import CardRecords
 from cds.store.tables import Feedback, ShownCard
 from cds.worklist import Entry, as_table, worklist
 from fhir_mappings.access_events import AccessEvent, Action, WebCall
+from hooks.case import Comparator, MriPolicy
 from hooks.reasoning import Reasoning
 from tests.cds.builders import EHR, MODEL, NOW, conclusion
 
@@ -124,9 +127,9 @@ def test_whoever_had_an_mri_suggestion_accepted_since_her_exam_is_not_listed(eng
 ENTRY = Entry("main", "p1", "2026-05-03", 6.6, 4.5, 6.0, True, True, "m")
 
 
-def written(form: Form, *entries: Entry) -> str:
+def written(form: Form, *entries: Entry, policy: MriPolicy = MriPolicy()) -> str:  # noqa: B008 - frozen
     out = StringIO()
-    write(entries, Entry, form, out, as_table)
+    write(entries, Entry, form, out, partial(as_table, policy=policy))
     return out.getvalue()
 
 
@@ -153,7 +156,22 @@ def test_no_id_from_outside_becomes_a_formula_of_a_spreadsheet(patient_id: str) 
 def test_the_table_shows_score_change_and_remarks() -> None:
     shown = " ".join(written(Form.TABLE, ENTRY).split())
 
-    assert "6.60 %" in shown
-    assert "+4.5 in 6.0" in shown
+    assert "6.6 %" in shown
+    assert "+4.5 in 6.0 years" in shown
     assert "newly over" in shown
     assert "2026-05-03" in shown
+
+
+def test_the_table_has_the_words_of_the_cards() -> None:
+    minimum = MriPolicy(comparator=Comparator.AT_LEAST, minimum_detectable_change=0.005)
+    just_over = replace(ENTRY, five_year_percent=1.7004, change_points=-0.04)
+    by_default, by_minimum = (
+        " ".join(written(Form.TABLE, just_over, policy=one).split()) for one in (MriPolicy(), minimum)
+    )
+
+    assert "5-year score over 1.7 %, without an MRI suggestion acted on" in by_default
+    assert "5-year score at least 1.7 %, without an MRI suggestion acted on" in by_minimum
+    assert "1.7004 %" in by_default
+    assert "0.0 in 6.0 years" in by_default
+    assert "-0.0" not in by_default
+    assert "no measurable change in 6.0 years" in by_minimum

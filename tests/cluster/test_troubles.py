@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import ray
+import torch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from sqlalchemy import Engine, text
 
 from cds.demo.dicomweb_server import dicomweb_app
 from cds.demo.loopback import serve
-from cds.scoring.cluster import ClusterPreparation, ClusterScoring, Elsewhere, on_cluster
+from cds.scoring.cluster import TRIES, ClusterPreparation, ClusterScoring, Elsewhere, on_cluster
 from cds.scoring.outcomes import Done, Held, Ready
 from cds.scoring.pipeline import ScoringPipeline
 from cds.scoring.stages import StageTimes
@@ -32,6 +33,7 @@ from model.phantom import PhantomExam
 from tests.cds.builders import IDENTIFIER, new_exam
 from tests.cluster.nodes import archived, node_settings, phantoms
 from tests.cluster.ray_cluster import RayCluster, ray_cluster
+from tests.model.test_scorer import Fails
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -176,6 +178,24 @@ def test_an_exam_at_which_scorers_end_is_held_after_three_and_the_one_beside_it_
     assert isinstance(done, Done)
     assert isinstance(held, Held)
     assert held.fault == "ClusterFault"
+
+
+def test_a_scorer_whose_gpu_fails_is_replaced_and_no_exam_but_that_at_which_each_fails_is_held(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    scoring = ClusterScoring(place.model, scorers=1, cores=1, gpus=0, times=StageTimes(), rest_s=0.2)
+    good = preparation(place, 0.5).prepared(job(LAST[0]))
+    assert isinstance(good, Ready)
+    assert isinstance(good.exam, Elsewhere)
+    failing: Any = (Fails(torch.AcceleratorError("CUDA error: unspecified launch failure")),) * 4
+    bad = replace(ray.get(good.exam.pictures), study_uid=LAST[1].study_uid, pictures=failing)
+
+    done, held = scoring.scored([good, Ready(job(LAST[1]), Elsewhere(1, ray.put(bad)))])
+
+    assert isinstance(done, Done)
+    assert isinstance(held, Held)
+    assert held.problem == "the cluster lost it (RayTaskError(DeviceLost)); it is tried again"
+    assert caplog.text.count("a scorer of the cluster is lost (RayTaskError(DeviceLost))") == 2 * TRIES
 
 
 class EndsWhoeverReadsIt:

@@ -87,6 +87,9 @@ def test_the_question_of_an_observation_is_not_its_answer() -> None:
     ("key", "resource", "expected"),
     [
         ("conditions", condition("Z1501"), Circumstance.RAISED_RISK),
+        ("conditions", condition("Q85.81"), Circumstance.RAISED_RISK),
+        ("conditions", coded("Condition", SNOMED, "428850001"), Circumstance.RAISED_RISK),
+        ("conditions", coded("Condition", SNOMED, "58037000"), Circumstance.RAISED_RISK),
         ("conditions", condition("Z92.3"), Circumstance.IRRADIATION),
         ("conditions", condition("Z33.1"), Circumstance.PREGNANCY),
         ("conditions", condition("N18.5"), Circumstance.RENAL_DISEASE),
@@ -97,6 +100,7 @@ def test_the_question_of_an_observation_is_not_its_answer() -> None:
         ("allergies", coded("AllergyIntolerance", SNOMED, "385420005"), Circumstance.CONTRAST_ALLERGY),
         ("allergies", coded("AllergyIntolerance", SNOMED, "407976008"), Circumstance.CONTRAST_ALLERGY),
         ("conditions", coded("Condition", SNOMED, "293637006"), Circumstance.CONTRAST_ALLERGY),
+        ("conditions", condition("Z91.041"), Circumstance.CONTRAST_ALLERGY),
     ],
 )
 def test_what_is_on_record_is_present(key: str, resource: dict[str, Any], expected: Circumstance) -> None:

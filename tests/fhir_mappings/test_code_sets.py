@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from importlib.resources import files
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from fhir_mappings.code_sets import (
     modality_code_sets,
     order_code_sets,
 )
-from fhir_mappings.codes import CPT, HCPCS, ICD_9_CM, ICD_10_CM, SNOMED, usual_code
+from fhir_mappings.codes import CPT, HCPCS, ICD_9_CM, ICD_10, ICD_10_CM, SNOMED, usual_code
 
 OWN = """
 [[pregnancy]]
@@ -26,6 +27,10 @@ system = "urn:site"
 codes = ["PREG"]
 source = "our catalogue"
 """
+
+
+def shipped(file: str) -> dict[str, list[dict[str, Any]]]:
+    return tomllib.loads(files("fhir_mappings.code_sets").joinpath(file).read_text(encoding="utf-8"))
 
 
 def test_every_circumstance_has_its_set() -> None:
@@ -42,8 +47,7 @@ def test_every_shipped_set_but_two_holds_codes() -> None:
 
 @pytest.mark.parametrize("file", [*CHART, ORDERS, MODALITIES])
 def test_every_shipped_code_tells_its_source_and_whether_it_was_verified_and_no_words_of_cpt(file: str) -> None:
-    content = tomllib.loads(files("fhir_mappings.code_sets").joinpath(file).read_text(encoding="utf-8"))
-    blocks = [block for blocks in content.values() for block in blocks]
+    blocks = [block for blocks in shipped(file).values() for block in blocks]
     assert all(block["source"] and isinstance(block["verified"], bool) for block in blocks)
     assert [block["codes"] for block in blocks if ("display" in block) is (block["system"] in (CPT, HCPCS))] == []
 
@@ -73,7 +77,46 @@ def test_a_prefix_holds_every_icd_10_code_that_starts_so_and_no_other() -> None:
     assert pregnancy.holds_any([(ICD_10_CM, "O09.513")])
     assert not pregnancy.holds_any([(SNOMED, "O09.513")])
     assert not pregnancy.holds_any([(ICD_9_CM, "O09.513")])
-    assert not pregnancy.holds_any([(ICD_10_CM, "O10")])
+    assert not pregnancy.holds_any([(ICD_10_CM, "O80")])
+
+
+ICD_10_BLOCKS = [
+    pytest.param(name, code, id=f"{name} {code}")
+    for file in (*CHART, ORDERS)
+    for name, blocks in shipped(file).items()
+    for block in blocks
+    if block["system"] in (ICD_10, ICD_10_CM)
+    for code in (*block.get("codes", ()), *block.get("prefixes", ()))
+]
+
+
+@pytest.mark.parametrize("system", [ICD_10, ICD_10_CM])
+@pytest.mark.parametrize(("name", "code"), ICD_10_BLOCKS)
+def test_a_code_of_icd_10_is_known_under_both_of_its_systems(name: str, code: str, system: str) -> None:
+    assert {**code_sets(), **order_code_sets()}[name].holds_any([usual_code(system, code)])
+
+
+@pytest.mark.parametrize("system", [ICD_10, ICD_10_CM])
+def test_a_sites_own_code_of_icd_10_counts_under_both_of_its_systems_and_no_longer_one_does(system: str) -> None:
+    own = f'[[lifetime-risk]]\nsystem = "{system}"\ncodes = ["Z80.3"]\nsource = "x"'
+    lifetime_risk = code_sets((("own.toml", own),))["lifetime-risk"]
+    assert all(lifetime_risk.holds_any([(one, "Z80.3")]) for one in (ICD_10, ICD_10_CM))
+    assert not lifetime_risk.holds_any([(ICD_10, "Z80.31"), (ICD_9_CM, "Z80.3")])
+
+
+@pytest.mark.parametrize(("name", "code"), [("mastectomy", "Z90.1"), ("pregnancy", "Z33"), ("breast-cancer", "Z85.3")])
+def test_what_icd_10_writes_without_the_digits_of_icd_10_cm_is_known(name: str, code: str) -> None:
+    assert code_sets()[name].holds_any([(ICD_10, code)])
+
+
+@pytest.mark.parametrize("code", ["O24.410", "O26.899", "O48.0", "O99.012", "Z3A.20", "Z33.3", "Z36.3"])
+def test_a_pregnancy_with_a_complication_is_one_too(code: str) -> None:
+    assert code_sets()["pregnancy"].holds_any([(ICD_10_CM, code)])
+
+
+@pytest.mark.parametrize("code", ["O00.1", "O03.9", "O60.1", "O80", "O86.4", "Z33.2", "Z37.0", "Z39.0"])
+def test_birth_and_what_comes_after_it_or_in_place_of_it_is_no_pregnancy(code: str) -> None:
+    assert not code_sets()["pregnancy"].holds_any([(ICD_10_CM, code)])
 
 
 @pytest.mark.parametrize("written", ["N18.4", "N184"])

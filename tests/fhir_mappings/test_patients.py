@@ -34,6 +34,9 @@ def test_only_the_four_genders_of_r4_are_known(gender: object, sex: Sex) -> None
     assert read_patient(patient(gender=gender), PATIENT).sex is sex
 
 
+ABSENT = {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]}
+
+
 @pytest.mark.parametrize(
     ("deceased", "expected"),
     [
@@ -45,9 +48,19 @@ def test_only_the_four_genders_of_r4_are_known(gender: object, sex: Sex) -> None
         ({"deceasedBoolean": False}, False),
         ({"deceasedBoolean": "false"}, False),
         ({"deceasedBoolean": None, "deceasedDateTime": None}, False),
+        ({"_deceasedDateTime": ABSENT}, True),
+        ({"deceasedBoolean": False, "_deceasedDateTime": ABSENT}, True),
+        ({"_deceasedBoolean": ABSENT}, None),
+        ({"deceasedBoolean": None, "_deceasedBoolean": ABSENT}, None),
+        ({"deceasedBoolean": False, "_deceasedBoolean": {"id": "a"}}, False),
+        ({"deceasedBoolean": True, "_deceasedBoolean": {"id": "a"}}, True),
+        ({"_deceasedBoolean": ABSENT, "_deceasedDateTime": ABSENT}, True),
+        ({"_deceasedBoolean": None, "_deceasedDateTime": {}}, False),
     ],
 )
-def test_any_sign_of_death_counts(deceased: dict[str, Any], expected: bool) -> None:
+def test_any_sign_of_death_counts_and_what_is_not_told_is_not_known(
+    deceased: dict[str, Any], expected: bool | None
+) -> None:
     assert read_patient(patient(**deceased), PATIENT).deceased is expected
 
 

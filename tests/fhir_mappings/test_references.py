@@ -163,6 +163,14 @@ def test_an_accession_number_is_known_by_its_type(kind: dict[str, Any]) -> None:
     assert accession_number({"identifier": [{"type": kind, "value": " A123 "}, {"value": "B9"}]}) == "A123"
 
 
+def test_an_accession_number_that_no_archive_could_have_is_none() -> None:
+    longest, longer = ({"type": ACSN, "value": "A" * length} for length in (64, 65))
+
+    assert accession_number({"identifier": [longest]}) == "A" * 64
+    assert accession_number({"identifier": [longer]}) is None
+    assert accession_number({"identifier": [longer, {"type": ACSN, "value": "A1"}]}) is None
+
+
 def test_two_different_accession_numbers_are_ambiguous() -> None:
     one, other = {"type": ACSN, "value": "A1"}, {"type": ACSN, "value": "A2"}
     assert accession_number({"identifier": [one, one]}) == "A1"

@@ -52,7 +52,7 @@ def chart(
     *,
     birth: PartialDate | None = exact(date(1974, 2, 1)),  # noqa: B008 - frozen
     sex: Sex = Sex.FEMALE,
-    deceased: bool = False,
+    deceased: bool | None = False,
     replaced: bool = False,
     inactive: bool = False,
     history: BreastHistory | Unread = BreastHistory(False, False),  # noqa: B008 - frozen

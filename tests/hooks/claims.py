@@ -62,7 +62,7 @@ CLAIMS: Mapping[str, Mapping[str, str]] = {
 
 HARMLESS = (
     # What was looked for and not found on record is a fact about the record, not about the breast.
-    "No breast cancer, DCIS or bilateral mastectomy was found on record",
+    "No breast cancer, carcinoma in situ or bilateral mastectomy was found on record",
     # Says the opposite of what its words are looked for.
     "A low or flat score is no reason for less screening.",
     # About biopsies in general, and a reason to trust the score less.

@@ -14,26 +14,35 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fhir_mappings.chart import Chart
-from fhir_mappings.circumstances import Circumstances
+from fhir_mappings.circumstances import Circumstance, Circumstances
 from fhir_mappings.codes import Coding
-from fhir_mappings.orders import usual_order_codes
-from hooks.card_details import change_lines, change_note
+from fhir_mappings.histories import BreastHistory
+from fhir_mappings.imaging_studies import ImagingHistory
+from fhir_mappings.orders import Orders, usual_order_codes
+from fhir_mappings.patients import Sex
+from hooks.card_details import change_lines, change_note, contradictions
 from hooks.cards import CardKind, Occasion, card_kind, cards
 from hooks.contract import Card, Indicator, Link, cards_response
 from hooks.exams import latest_scored
 from hooks.json_rules import refuse_empty
-from hooks.policy import MriPolicy, recommend
+from hooks.markdown import escape
+from hooks.policy import Comparator, MriPolicy, recommend
 from hooks.site import Mode, Site
 from model.domain import AcquisitionDevice, Assessment, Trajectory
+from model.trajectory import trajectory
 from tests.hooks.builders import (
+    DIAGNOSTIC,
     RISING,
     SITE,
     TODAY,
     chart,
     draft,
+    exact,
+    exam_reference,
     history_of,
     numbered,
     one_exam,
+    order,
     pending,
     refused,
     scored,
@@ -44,9 +53,11 @@ from tests.hooks.cases import (
     EARLIER_UNDER,
     HALF_A_POINT,
     NEW_SOFTWARE,
+    YOUNG,
     of_another_model,
 )
 from tests.hooks.claims import claims_in
+from tests.hooks.every_card import noted
 
 ACTIVE = Site(mode=Mode.ACTIVE)
 everywhere = pytest.mark.parametrize("name", CASES)
@@ -173,11 +184,20 @@ def test_a_change_within_nine_months_is_in_the_detail_with_its_dates_and_not_in_
 
 
 def test_the_first_exam_over_the_threshold_is_named_where_there_are_several() -> None:
-    several, only = history_of({2024: 0.010, 2025: 0.02, 2026: 0.03}), history_of({2026: 0.03})
-    sentence = "First of these 3 exams over the threshold: exam of 2025-05-03."
+    several, only = history_of({2024: 0.010, 2025: 0.017001, 2026: 0.03}), history_of({2026: 0.03})
+    sentence = "First of these 3 exams whose score is over 1.7 %: exam of 2025-05-03."
     assert sentence in only_card(chart(), Assessment(several)).detail
     assert "First of" not in only_card(chart(), Assessment(only)).detail
     assert "First of" not in card_of("below").detail
+
+
+def test_a_score_that_is_at_the_threshold_and_no_more_is_never_called_over_it() -> None:
+    policy = MriPolicy(comparator=Comparator.AT_LEAST)
+    first, then = scored(0.017, date(2025, 5, 3)), scored()
+    line = trajectory([first, then], policy.is_crossed_by, line_of=first.comparability)
+    detail = only_card(chart(), Assessment(line), replace(SITE, policy=policy)).detail
+    assert "First of these 2 exams whose score is at least 1.7 %: exam of 2025-05-03." in detail
+    assert " over " not in detail
 
 
 def test_what_no_rule_looks_at_stands_below_the_rules() -> None:
@@ -192,7 +212,7 @@ def test_what_a_site_has_given_codes_for_is_not_called_unchecked() -> None:
     detail = only_card(asked, one_exam()).detail
     assert "- Not checked here: and what is not on record in codes." not in detail
     assert "- Not checked here: what is not on record in codes." in detail
-    assert "- met: Not found on record: lifetime risk of 20 % or more." in detail
+    assert "- met: Not found on record: lifetime risk of 20 % or more; observations looked at: " in detail
 
 
 @pytest.mark.parametrize("name", ["another patient's study", "exams nobody assessed"])
@@ -237,8 +257,8 @@ def test_a_card_of_which_no_suggestion_can_be_built_is_still_a_card() -> None:
     [
         ("34 years and 11 months", "; no MRI suggestion: under 35"),
         ("no birth date", "; no MRI suggestion: age not known"),
-        ("MRI ordered", "; no MRI suggestion: breast MRI ordered in the last 12 months"),
-        ("earlier cancer", "; no MRI suggestion: breast cancer or DCIS on record"),
+        ("MRI ordered", "; no MRI suggestion: breast MRI already ordered"),
+        ("earlier cancer", "; no MRI suggestion: breast cancer or carcinoma in situ on record"),
         ("a man", "; no MRI suggestion: model made for women"),
         ("an old score", "; no MRI suggestion: score older than 24 months"),
         ("below", "Research: 5-year image-based score 1.2 % (threshold 1.7 %), exam of 2026-05-03"),
@@ -290,6 +310,42 @@ def test_a_card_below_the_threshold_still_tells_what_makes_the_score_doubtful() 
     assert "more than 24 months ago" in detail
 
 
+DOUBTS = {
+    "breast cancer or carcinoma in situ on record": chart(history=BreastHistory(True, False)),
+    "bilateral mastectomy on record": chart(history=BreastHistory(False, True)),
+    "hereditary risk on record": noted(frozenset({Circumstance.RAISED_RISK})),
+    "raised lifetime risk on record": noted(frozenset({Circumstance.LIFETIME_RISK})),
+    "irradiation of the chest on record": noted(frozenset({Circumstance.CHEST_IRRADIATION})),
+    "BI-RADS category other than 1 or 2": noted(frozenset({Circumstance.OPEN_ASSESSMENT})),
+    "diagnostic mammogram on record": replace(
+        chart(), diagnostic_orders=Orders((order(DIAGNOSTIC, dated=exact(TODAY)),))
+    ),
+    "model made for women": chart(sex=Sex.MALE),
+    "recorded as deceased": chart(deceased=True),
+    "patient record was replaced": chart(replaced=True),
+}
+
+
+@pytest.mark.parametrize("reason", DOUBTS)
+def test_a_score_under_the_threshold_is_told_with_what_is_on_record_that_it_is_not_meant_for(reason: str) -> None:
+    card = only_card(DOUBTS[reason], one_exam(scored(0.012)))
+    (found,) = [one for one in occasion(DOUBTS[reason], one_exam()).recommendation.findings if one.reason == reason]
+    line = f"- **not met**: {escape(found.fact)}"
+    assert card.summary.endswith(f"score 1.2 % (threshold 1.7 %), exam of 2026-05-03; {reason}")
+    assert [one for one in card.detail.splitlines() if one.startswith("- **not met**")] == [
+        f"{line} {found.instead}" if found.instead else line
+    ]
+
+
+@pytest.mark.parametrize("reason", ["pregnancy on record", "allergy to contrast agent on record", "under 35"])
+def test_a_score_under_the_threshold_is_told_without_what_bears_on_an_mri_alone(reason: str) -> None:
+    young = YOUNG if reason == "under 35" else noted(frozenset({Circumstance.PREGNANCY, Circumstance.CONTRAST_ALLERGY}))
+    card = only_card(young, one_exam(scored(0.012)))
+    assert reason in {one.reason for one in occasion(young, one_exam()).recommendation.obstacles}
+    assert "not met" not in card.detail
+    assert card.summary.endswith("exam of 2026-05-03")
+
+
 @pytest.mark.parametrize("risk", [0.01, 0.066])
 def test_a_score_on_a_record_that_was_replaced_says_which_record_to_use(risk: float) -> None:
     detail = only_card(chart(replaced=True), one_exam(scored(risk))).detail
@@ -321,6 +377,12 @@ def test_change_slope_and_steepest_interval_are_in_percentage_points() -> None:
     assert "Change from 2020-05-03 to 2026-05-03: +4.5 percentage points in 6.0 years (+0.75 per year)." in detail
     assert "Slope over these 7 exams: +0.69 percentage points per year (least squares)." in detail
     assert "+2.0 percentage points between 2025-05-03 and 2026-05-03 (+2.00 per year)." in detail
+
+
+def test_what_rounds_to_no_change_is_not_called_a_rise() -> None:
+    hardly, barely = {2024: 0.02, 2025: 0.0200001, 2026: 0.0200002}, {2024: 0.02, 2025: 0.02, 2026: 0.0206}
+    assert "Steepest" not in only_card(chart(), Assessment(history_of(hardly))).detail
+    assert "Steepest recent interval: +0.1" in only_card(chart(), Assessment(history_of(barely))).detail
 
 
 def test_a_single_exam_has_no_change_and_is_not_called_flat() -> None:
@@ -390,8 +452,8 @@ def test_whatever_the_history_a_card_tells_noise_from_change_and_claims_nothing_
 @example(change=0.00499999, minimum=0.005)
 def test_what_is_not_measurable_never_looks_like_the_minimum_or_more(change: float, minimum: float) -> None:
     line = history_of({2025: 0.1, 2026: 0.1 + change}, minimum_detectable_change=minimum)
-    found = re.search(r"the scores are (\S+) percentage points apart", change_lines(line))
-    shown = re.search(r"Minimum detectable change at this site: (\S+) percentage", change_lines(line))
+    found = re.search(r"the scores are (\S+) percentage points apart", change_lines(line, MriPolicy()))
+    shown = re.search(r"Minimum detectable change at this site: (\S+) percentage", change_lines(line, MriPolicy()))
     assert (found is not None) is (line.change_is_measurable is False)
     assert shown is not None
     assert found is None or Decimal(found[1]) < Decimal(shown[1])
@@ -449,12 +511,12 @@ def test_an_exam_of_another_class_is_named_as_not_part_of_the_line() -> None:
 
 def test_a_study_that_another_model_has_scored_as_well_is_not_called_left_out() -> None:
     line = history_of(RISING, of_another_model(scored()))
-    assert "not part of the line" not in change_lines(line)
+    assert "not part of the line" not in change_lines(line, MriPolicy())
     assert len(line.apart) == 1
 
 
 def test_the_chart_is_told_of_the_change_without_its_yearly_rates() -> None:
-    note = " ".join(change_note(history_of()))
+    note = " ".join(change_note(history_of(), MriPolicy()))
     assert note.startswith(
         "Change from 2020-05-03 to 2026-05-03: +4.5 percentage points in 6.0 years. First of these 7"
     )
@@ -476,9 +538,44 @@ def test_what_could_not_be_read_is_stated_beside_the_suggestion(name: str) -> No
 
 def test_problems_of_the_chart_and_notes_of_the_assessment_are_stated() -> None:
     problem, note = "1 study of another patient was left out.", "The archive was slow."
-    for trajectory in (history_of(), EARLIER_UNDER):
-        detail = only_card(chart(problems=(problem,)), Assessment(trajectory, notes=(note,))).detail
+    for line in (history_of(), EARLIER_UNDER):
+        detail = only_card(chart(problems=(problem,)), Assessment(line, notes=(note,))).detail
         assert f"- {problem}\n- {note}" in detail
+
+
+@pytest.mark.parametrize(("risk", "by_ehr"), [(0.012, date(2024, 5, 3)), (0.066, date(2024, 5, 3)), (0.066, None)])
+def test_where_the_ehr_and_the_images_give_different_days_the_card_says_so(risk: float, by_ehr: date | None) -> None:
+    exam = scored(risk)
+    listed = replace(exam_reference(), study_uid=exam.study_uid, performed_on=by_ehr)
+    card = only_card(chart(exams=ImagingHistory((listed,))), one_exam(exam))
+    said = "The EHR dates an exam 2024-05-03, its images 2026-05-03: check whether they are the images of that exam."
+    assert (f"- {said}" in card.detail) is (said in card.reasoning.unknowns) is (by_ehr is not None)
+
+
+@pytest.mark.parametrize("by_ehr", [date(2026, 5, 2), date(2026, 5, 4)])
+@pytest.mark.parametrize("study_uid", [None, scored().study_uid])
+def test_a_day_that_differs_by_one_may_be_that_of_another_time_zone(by_ehr: date, study_uid: str | None) -> None:
+    listed = replace(exam_reference(), study_uid=study_uid, performed_on=by_ehr, resource=scored().imaging_study)
+    two = replace(listed, performed_on=date(2026, 5, 1))
+    assert contradictions([listed], [scored()]) == ()
+    assert len(contradictions([two], [scored()])) == 1
+
+
+def test_problems_are_told_as_sentences() -> None:
+    detail = only_card(chart(problems=("left out 1 order of another patient",)), one_exam(scored(0.012))).detail
+    assert "- Left out 1 order of another patient.\n" in detail
+
+
+def test_a_summary_has_one_sentence_also_where_a_problem_has_two() -> None:
+    held = pending(problem="The images name another patient. Check in the archive whose they are.")
+    card = only_card(chart(), Assessment(pending=(held,)))
+    assert card.summary.endswith("is not scored yet: The images name another patient")
+    assert "Check in the archive whose they are" in card.detail
+
+
+def test_a_score_beside_an_exam_without_a_date_is_not_called_earlier() -> None:
+    assessment = Assessment(EARLIER_UNDER, pending=(pending(None),))
+    assert "; other score 1.1 % of 2025-05-03" in only_card(chart(), assessment).summary
 
 
 def test_an_exam_on_record_that_nobody_assessed_is_stated() -> None:

@@ -145,7 +145,8 @@ def left_unsaid(told: Told) -> list[str]:
     unknown = [found.fact for found in told.recommendation.findings if found.met is None and found.reason != "no score"]
     warned = latest.warnings if latest else ()
     must = (*unknown, *chart_.problems, *chart_.exams.problems, *told.assessment.notes, *warned)
-    return [sentence for sentence in must if escape(sentence) not in told.card.detail]
+    # What is noted in a log's words is said as a sentence.
+    return [text for text in must if escape(text[1:].rstrip(".")) not in told.card.detail]
 
 
 def test_every_card_owns_up_to_what_was_not_known() -> None:

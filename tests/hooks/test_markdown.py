@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hooks.card_details import NOT_CLINICAL_BANNER
 from hooks.markdown import bullets, escape, link, paragraphs, plain, table
+from model.card import LONGEST_BANNER
 
 # GitHub Flavored Markdown 0.29, "Autolinks (extension)": what becomes a link without any markup.
 BARE_LINKS = re.compile(r"(?i)www\.|://|[a-z0-9._+-]@[a-z0-9_-]")
@@ -75,6 +77,13 @@ def test_plain_text_is_one_line_of_bounded_length_without_angle_brackets(text: s
 
 def test_a_long_text_ends_in_an_ellipsis() -> None:
     assert plain("x" * 500).endswith("x…")
+
+
+@pytest.mark.parametrize("opening", ["", "Whom to ask: https://www.example.com/a@b. " * 3])
+def test_no_banner_loses_its_end(opening: str) -> None:
+    banner = opening.ljust(LONGEST_BANNER - len(NOT_CLINICAL_BANNER), "x") + NOT_CLINICAL_BANNER
+    assert len(banner) == LONGEST_BANNER
+    assert plain(banner).endswith(NOT_CLINICAL_BANNER)
 
 
 def test_lone_surrogates_do_no_harm() -> None:

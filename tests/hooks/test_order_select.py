@@ -154,13 +154,13 @@ def test_a_draft_that_could_not_be_read_may_be_an_mri_and_the_card_says_so() -> 
     (card,) = answered(order_select(service_request(SCREENING), {}))
     assert "Whether a breast MRI of the last 12 months is on record is not known" in card.detail
     assert "Whether a diagnostic mammogram about the judged exam or since is on record is not known" in card.detail
-    assert card.detail.count("draft orders: 1 entry could not be read") == 1
+    assert card.detail.count("- Draft orders: 1 entry could not be read.") == 1
 
 
 def test_an_mri_among_the_drafts_is_not_suggested_again_whatever_draft_was_not_read() -> None:
     (card,) = answered(order_select(service_request(SCREENING), service_request(MRI, "d2"), {}))
     assert card.summary.endswith("breast MRI already in the draft orders")
-    assert "draft orders: 1 entry could not be read" in card.detail
+    assert "- Draft orders: 1 entry could not be read." in card.detail
 
 
 def test_a_patient_without_exams_gets_no_card() -> None:

@@ -25,7 +25,7 @@ SEEN_AT = datetime(2026, 5, 20, 9, tzinfo=UTC)
 def seen(assessment: Assessment) -> EarlierCard:
     """The record of the card that this assessment makes."""
     (card,) = SERVICE.answer(call(REQUEST, assessment))
-    return EarlierCard(card.kind, card.study_uid, SEEN_AT)
+    return EarlierCard(card.kind, card.study_uid, SEEN_AT, refusal=card.reasoning.refusal)
 
 
 def withheld(assessment: Assessment, wanted: PatientView, *earlier: EarlierCard) -> Withheld | None:
@@ -75,6 +75,12 @@ def test_each_exam_that_cannot_be_scored_is_told_of_once() -> None:
     judged = history_of({2024: 0.01})
     first = Assessment(judged, refused=(refused(),))
     then = Assessment(judged, refused=(refused(), replace(refused(TODAY, "Implant."), study_uid="1.2.100")))
+    assert withheld(first, PatientView.NEW, seen(first)) is Withheld.NOTHING_NEW
+    assert withheld(then, PatientView.NEW, seen(first)) is None
+
+
+def test_an_exam_that_cannot_be_scored_for_other_reasons_is_new() -> None:
+    first, then = Assessment(refused=(refused(),)), Assessment(refused=(refused(sentence="Implant."),))
     assert withheld(first, PatientView.NEW, seen(first)) is Withheld.NOTHING_NEW
     assert withheld(then, PatientView.NEW, seen(first)) is None
 

@@ -140,8 +140,15 @@ def test_a_site_may_admit_other_recorded_sexes(sex: Sex) -> None:
     assert decide(chart(sex=sex), sexes=frozenset(Sex)).suggest_mri is True
 
 
-def test_a_deceased_patient_gets_no_suggestion() -> None:
-    assert decide(chart(deceased=True)).suggest_mri is False
+@pytest.mark.parametrize(
+    ("deceased", "met", "reason"), [(True, False, "recorded as deceased"), (None, None, "may be deceased")]
+)
+def test_a_patient_who_is_or_may_be_deceased_gets_no_suggestion(
+    deceased: bool | None, met: bool | None, reason: str
+) -> None:
+    decided = decide(chart(deceased=deceased))
+    assert (finding(decided, Rule.LIVING).met, decided.suggest_mri) == (met, False)
+    assert [found.reason for found in decided.obstacles] == [reason]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +178,7 @@ def test_a_record_that_is_not_in_use_gets_its_score_and_no_suggestion_and_says_w
         (Unread("the EHR refused Condition"), None, True),
     ],
 )
-def test_cancer_dcis_and_mastectomy_stop_the_suggestion_and_an_unread_history_is_stated(
+def test_cancer_carcinoma_in_situ_and_mastectomy_stop_the_suggestion_and_an_unread_history_is_stated(
     history: BreastHistory | Unread, met: bool | None, suggested: bool
 ) -> None:
     decided = decide(chart(history=history))
@@ -184,19 +191,25 @@ LAST_YEAR = PartialDate(date(2025, 1, 1), date(2025, 12, 31))
 
 
 UNREAD = ("the EHR did not answer",)
+STILL_STANDS = "Find out whether that order still stands."
+
+
+def done(day: date) -> Order:
+    return order(dated=exact(day), status="completed")
 
 
 @pytest.mark.parametrize(
     ("orders", "met", "suggested"),
     [
         pytest.param((), True, True, id="none"),
-        pytest.param((order(dated=exact(date(2025, 5, 20))),), False, False, id="twelve months ago to the day"),
-        pytest.param((order(dated=exact(date(2025, 5, 19))),), True, True, id="a day more than twelve months ago"),
-        pytest.param((order(dated=exact(TODAY), status="completed"),), False, False, id="done today"),
-        pytest.param((order(dated=LAST_YEAR),), None, False, id="some day of last year"),
-        pytest.param((order(),), None, False, id="open, no date"),
+        pytest.param((done(date(2025, 5, 20)),), False, False, id="twelve months ago to the day"),
+        pytest.param((done(date(2025, 5, 19)),), True, True, id="a day more than twelve months ago"),
+        pytest.param((done(TODAY),), False, False, id="done today"),
+        pytest.param((done(date(2027, 3, 1)),), False, False, id="next year"),
+        pytest.param((order(dated=LAST_YEAR, status="completed"),), None, False, id="some day of last year"),
         pytest.param((order(status="completed"),), None, False, id="completed, no date"),
-        pytest.param((order(dated=LAST_YEAR), order(dated=exact(TODAY))), False, False, id="one of two is recent"),
+        pytest.param((order(dated=LAST_YEAR, status="completed"), done(TODAY)), False, False, id="one of two recent"),
+        pytest.param((done(date(2025, 5, 19)), order(dated=LAST_YEAR)), False, False, id="one of two is open"),
     ],
 )
 def test_a_breast_mri_of_the_last_twelve_months_stops_a_second_one_whatever_else_was_not_read(
@@ -207,17 +220,79 @@ def test_a_breast_mri_of_the_last_twelve_months_stops_a_second_one_whatever_else
     assert (finding(in_part, Rule.BREAST_MRI).met, in_part.suggest_mri) == (None if met else met, suggested)
 
 
+@pytest.mark.parametrize("status", ["active", "on-hold", "draft", "unknown", "", "of-no-standard"])
+@pytest.mark.parametrize(
+    ("dated", "told", "instead"),
+    [
+        pytest.param(exact(TODAY), "dated 2026-05-20", "", id="today"),
+        pytest.param(exact(date(2025, 5, 20)), "dated 2025-05-20", "", id="twelve months ago to the day"),
+        pytest.param(exact(date(2025, 5, 19)), "dated 2025-05-19", STILL_STANDS, id="a day more than twelve months"),
+        pytest.param(exact(date(2011, 1, 3)), "dated 2011-01-03", STILL_STANDS, id="long forgotten"),
+        pytest.param(LAST_YEAR, "dated 2025-01-01 to 2025-12-31", STILL_STANDS, id="some day of last year"),
+        pytest.param(exact(date(2028, 1, 1)), "for 2028-01-01", "", id="planned"),
+    ],
+)
+def test_a_breast_mri_order_that_is_still_open_counts_however_old_it_is_and_its_day_is_told(
+    dated: PartialDate, told: str, instead: str, status: str
+) -> None:
+    older, undated = order(dated=exact(date(2010, 1, 3))), order(status=status)
+    decided = decide(chart(mri_orders=Orders((older, order(dated=dated, status=status), undated))))
+    found = finding(decided, Rule.BREAST_MRI)
+    assert decided.suggest_mri is False
+    assert (found.met, found.reason, found.instead) == (False, "breast MRI already ordered", instead)
+    assert found.fact == f"A breast MRI is ordered already: an open order {told} is on record."
+
+
+def test_an_open_order_without_a_date_counts_and_says_so() -> None:
+    found = finding(decide(chart(mri_orders=Orders((order(),)))), Rule.BREAST_MRI)
+    assert (found.met, found.instead) == (False, STILL_STANDS)
+    assert found.fact == "A breast MRI is ordered already: an open order without a date is on record."
+
+
+@pytest.mark.parametrize(
+    ("day", "fact"),
+    [
+        (TODAY, "A breast MRI was ordered or done in the last 12 months."),
+        # Of this evening, where the EHR writes its moments in UTC.
+        (date(2026, 5, 21), "A breast MRI was ordered or done in the last 12 months."),
+        (date(2026, 5, 22), "A breast MRI is on record for 2026-05-22, which lies ahead."),
+        (date.max, "A breast MRI is on record for 9999-12-31, which lies ahead."),
+    ],
+)
+def test_an_mri_of_a_day_that_lies_ahead_was_not_done_lately(day: date, fact: str) -> None:
+    found = finding(decide(chart(mri_orders=Orders((done(day),)))), Rule.BREAST_MRI)
+    assert (found.met, found.fact) == (False, fact)
+
+
+def test_of_one_month_it_is_not_said_that_it_is_several() -> None:
+    decided = decide(mri_within_months=1, oldest_score_months=1)
+    facts = [finding(decided, rule).fact for rule in (Rule.BREAST_MRI, Rule.SCORE_AGE)]
+    assert all(" 1 month " in fact for fact in facts)
+
+
+def test_where_no_mri_is_found_it_is_said_what_was_looked_for() -> None:
+    fact = "No breast MRI order of the last 12 months was found, nor an older one that is open."
+    assert finding(decide(chart(mri_orders=Orders((done(date(2025, 5, 19)),)))), Rule.BREAST_MRI).fact == fact
+
+
 @pytest.mark.parametrize(
     "dated", [pytest.param(exact(date(2025, 5, 20)), id="lately"), LAST_YEAR, pytest.param(None, id="no date")]
 )
-def test_an_order_that_no_breast_mri_is_to_be_done_stops_the_suggestion_and_says_so(dated: PartialDate | None) -> None:
-    decided = decide(chart(mri_orders=Orders((order(dated=dated, do_not_perform=True),))))
+@pytest.mark.parametrize("status", ["active", "completed"])
+def test_an_order_that_no_breast_mri_is_to_be_done_stops_the_suggestion_and_says_so(
+    dated: PartialDate | None, status: str
+) -> None:
+    decided = decide(chart(mri_orders=Orders((order(dated=dated, status=status, do_not_perform=True),))))
     assert [found.reason for found in decided.obstacles] == ["breast MRI ordered not to be done"]
 
 
 def test_a_decision_against_a_breast_mri_ends_as_an_order_for_one_does() -> None:
-    past = order(dated=exact(date(2025, 5, 19)), do_not_perform=True)
+    day = exact(date(2025, 5, 19))
+    past, standing = (order(dated=day, status=status, do_not_perform=True) for status in ("completed", "active"))
     assert decide(chart(mri_orders=Orders((past,)))).suggest_mri is True
+    assert finding(decide(chart(mri_orders=Orders((past, standing)))), Rule.BREAST_MRI).fact == (
+        "An order on record or in draft, dated 2025-05-19, says that no breast MRI is to be done."
+    )
 
 
 def test_mri_orders_that_could_not_be_read_are_owned_up_to() -> None:
@@ -384,6 +459,14 @@ def test_what_is_on_record_stops_the_suggestion_says_what_to_do_instead_and_unre
     assert any("could not be looked up: " in said and said.endswith(" (no answer).") for said in unread.unknowns)
 
 
+@pytest.mark.parametrize("rule", [Rule.LIFETIME_RISK, Rule.PREGNANCY, Rule.WORK_UP, Rule.CONTRAST_ALLERGY])
+def test_what_was_not_found_among_observations_names_the_categories_that_were_looked_at(rule: Rule) -> None:
+    fact = finding(decide(replace(chart(), circumstances=Circumstances())), rule).fact
+    assert fact.startswith("Not found on record: ")
+    is_observed = rule is not Rule.CONTRAST_ALLERGY
+    assert fact.endswith("; observations looked at: imaging, exam, procedure, survey, social-history.") is is_observed
+
+
 @pytest.mark.parametrize(
     "circumstance",
     [
@@ -424,7 +507,7 @@ def test_a_diagnostic_mammogram_that_is_or_may_be_about_the_judged_exam_stops_th
 
 
 def test_that_a_date_is_not_known_is_said_and_not_guessed() -> None:
-    decided = decide(replace(diagnosed(order(DIAGNOSTIC)), mri_orders=Orders((order(),))))
+    decided = decide(replace(diagnosed(order(DIAGNOSTIC)), mri_orders=Orders((order(status="completed"),))))
     assert [found.reason for found in decided.obstacles] == [
         "breast MRI of uncertain date",
         "diagnostic mammogram of uncertain date",

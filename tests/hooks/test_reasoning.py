@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooks.ages import ages_by_day
-from hooks.exams import exams_newest_first
+from hooks.exams import exams_newest_first, newest_exam
 from hooks.reasoning import Answer, Reasoning
+from model.domain import RefusedExam
 from tests.hooks.every_card import every_card
 
 ANSWERS = st.builds(Answer, st.text(), st.sampled_from([True, False, None]), st.text(), st.text())
@@ -21,6 +22,7 @@ ANSWERS = st.builds(Answer, st.text(), st.sampled_from([True, False, None]), st.
         st.lists(ANSWERS).map(tuple),
         st.lists(st.text()).map(tuple),
         st.dictionaries(st.text(), st.text()),
+        st.none() | st.text(),
         st.none() | st.text(),
     )
 )
@@ -42,6 +44,14 @@ def test_every_card_keeps_every_answer_of_the_policy_and_everything_that_was_not
         assert set(said.unknowns) | set(told.assessment.notes) <= facts | set(kept.unknowns)
         assert kept.unknowns[-1].startswith("Not checked here: ")
         assert len(set(kept.unknowns)) == len(kept.unknowns)
+
+
+def test_only_a_card_of_an_exam_that_was_refused_keeps_why() -> None:
+    for told in every_card():
+        newest, kept = newest_exam(told.assessment), told.card.reasoning.refusal
+        reasons = newest.exclusions if isinstance(newest, RefusedExam) else ()
+        assert (kept is None) is (reasons == ())
+        assert [one.sentence for one in reasons if one.sentence not in (kept or "")] == []
 
 
 def test_every_card_keeps_her_age_at_each_exam_where_her_birth_date_tells_it() -> None:

@@ -14,6 +14,7 @@ from hooks.contract import Card, Withheld
 from hooks.earlier_cards import EarlierCard
 from hooks.order_select import SERVICE
 from hooks.site import Mode
+from hooks.withholding import DECIDE_LATER
 from model.domain import Assessment, Trajectory
 from tests.hooks.builders import SITE, TODAY, call, history_of, one_exam, order_select, pending, refused, scored
 
@@ -31,7 +32,8 @@ def overridden(days_ago: int, assessment: Assessment = KNOWN) -> EarlierCard:
     """The card of an assessment, shown and overridden with a reason some days ago."""
     card = card_after(assessment=assessment)
     day = TODAY - timedelta(days=days_ago)
-    return EarlierCard(card.kind, card.study_uid, datetime.combine(day, time(9), UTC), day)
+    shown_at, refusal = datetime.combine(day, time(9), UTC), card.reasoning.refusal
+    return EarlierCard(card.kind, card.study_uid, shown_at, day, refusal=refusal)
 
 
 @given(days=st.integers(0, 1000))
@@ -75,6 +77,41 @@ def test_another_exam_that_cannot_be_scored_is_told_of_also_where_the_judged_one
     before = overridden(0, first)
     assert card_after(before, assessment=first).withheld is Withheld.OVERRIDDEN
     assert card_after(before, assessment=then).withheld is None
+
+
+MIXED = "The images carry different patient IDs; check in the PACS whose exam this is."
+
+
+@pytest.mark.parametrize("judged", [None, history_of({2024: 0.02})])
+def test_other_reasons_why_an_exam_cannot_be_scored_are_told_again(judged: Trajectory | None) -> None:
+    first, then = Assessment(judged, (refused(),)), Assessment(judged, (refused(sentence=MIXED),))
+    before = overridden(0, first)
+    assert card_after(before, assessment=first).withheld is Withheld.OVERRIDDEN
+    assert card_after(before, assessment=then).withheld is None
+    # A card from before its reasons were kept.
+    assert card_after(replace(before, refusal=None), assessment=then).withheld is Withheld.OVERRIDDEN
+
+
+def test_the_same_reasons_in_another_order_are_no_others() -> None:
+    twice = (*refused().exclusions, *refused(sentence=MIXED).exclusions)
+    first, then = (Assessment(refused=(replace(refused(), exclusions=given),)) for given in (twice, twice[::-1] * 2))
+    assert card_after(overridden(0, first), assessment=then).withheld is Withheld.OVERRIDDEN
+
+
+@pytest.mark.parametrize(("days_ago", "expected"), [(0, Withheld.OVERRIDDEN), (1, None), (60, None)])
+def test_what_is_to_be_decided_later_rests_for_the_day(days_ago: int, expected: Withheld | None) -> None:
+    assert card_after(replace(overridden(days_ago), override_reason=DECIDE_LATER)).withheld is expected
+    assert card_after(replace(overridden(days_ago), override_reason="patient-declined")).withheld is not None
+
+
+def test_what_is_to_be_decided_later_does_not_rest_where_nothing_does() -> None:
+    site, before = replace(SITE, quiet_days_after_override=0), replace(overridden(0), override_reason=DECIDE_LATER)
+    (card,) = SERVICE.answer(call(order_select(), site=site, earlier=(before,)))
+    assert card.withheld is None
+
+
+def test_to_be_decided_later_is_one_of_the_reasons_that_are_offered() -> None:
+    assert DECIDE_LATER in {reason.code for reason in SITE.override_reasons}
 
 
 @pytest.mark.parametrize("problem", [None, "The images name another patient."])

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from model.accuracy import check_accuracy, noise_pictures
 from model.accuracy_records import FOLDER, LARGEST_SHIFT, AccuracyRecord, require_checked, subject_of, write_record
@@ -17,6 +20,7 @@ from model.card import read_card, write_card
 from model.checkpoint import load_network
 from model.domain import RefusedExam
 from model.errors import CheckpointBroken, PrecisionNotChecked
+from model.inference import FoldedEncoder
 from model.phantom import PhantomExam, dicom_images
 from model.precision import Precision
 from model.preprocessing import PictureFormat
@@ -130,10 +134,16 @@ def test_a_record_is_for_exactly_one_model(models: Path, other: Callable[[Any], 
 
 @pytest.mark.parametrize(
     "change",
-    [{"torch": "2.6.0"}, {"device": "cuda NVIDIA H100"}, {"precision": "tf32"}, {"weights_sha256": "0" * 64}],
+    [
+        {"software": "mammotrend 0.0.1, torch 2.6.0"},
+        {"pictures_at_once": 16},
+        {"device": "cuda NVIDIA H100"},
+        {"precision": "tf32"},
+        {"weights_sha256": "0" * 64},
+    ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_record_moved_to_the_place_of_another_is_not_believed(models: Path, change: dict[str, str]) -> None:
+def test_a_record_moved_to_the_place_of_another_is_not_believed(models: Path, change: dict[str, Any]) -> None:
     record = record_of(models, 0.0)
     write_record(replace(record, subject=replace(record.subject, **change)), models)
     with pytest.raises(PrecisionNotChecked):
@@ -177,6 +187,38 @@ def test_the_check_runs_in_the_size_of_the_models_pictures_and_leaves_the_model_
     check_accuracy(models / "tiny", BF16, models, at=AT)
     assert {file.name: file.read_bytes() for file in (models / "tiny").iterdir()} == before
     assert noise_pictures("input.small", 64, 52).shape == (1, 4, 1, 64, 52)
+
+
+@pytest.mark.parametrize(("memory_bytes", "checked"), [(0, {1}), (80 << 30, set(range(1, 9)))])
+def test_every_number_of_exams_that_may_be_scored_together_is_checked(
+    models: Path, memory_bytes: int, checked: set[int]
+) -> None:
+    with encoders() as seen:
+        check_accuracy(models / "tiny", replace(BF16, memory_bytes=memory_bytes), models, at=AT)
+    assert {together for together, kind in seen if kind is torch.bfloat16} == checked
+
+
+def test_a_precision_that_is_wrong_only_where_many_exams_go_together_fails(models: Path) -> None:
+    with encoders(wrong_from=8):
+        record = check_accuracy(models / "tiny", replace(BF16, memory_bytes=80 << 30), models, at=AT)
+    assert not record.passed
+    assert check_accuracy(models / "tiny", replace(BF16, memory_bytes=80 << 30), models, at=AT).passed
+
+
+@contextmanager
+def encoders(wrong_from: int = 99) -> Iterator[list[tuple[int, torch.dtype]]]:
+    """How many exams every encoder is given together, and its number format; features of so many are wrong in bf16."""
+    seen: list[tuple[int, torch.dtype]] = []
+
+    def look(module: nn.Module, pictures: tuple[Tensor], features: Tensor) -> Tensor | None:
+        if not isinstance(module, FoldedEncoder):
+            return None
+        seen.append((len(features) // 4, module.stem.weight.dtype))
+        return features * 9 if seen[-1][0] >= wrong_from and seen[-1][1] is torch.bfloat16 else None
+
+    hook = register_module_forward_hook(look)  # type: ignore[arg-type] # what it returns takes the place
+    yield seen
+    hook.remove()
 
 
 def test_a_broken_model_is_not_checked(models: Path) -> None:

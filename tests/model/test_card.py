@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from model.calibration import PUBLISHED_MIRAI, Calibration
-from model.card import CARD_NAME, read_card, write_card
+from model.card import CARD_NAME, LONGEST_BANNER, read_card, write_card
 from model.errors import CheckpointBroken
 from model.release.published import NAME, PUBLISHED
 from tests.model.tiny_model import tiny_card
@@ -51,6 +51,12 @@ def test_a_clinical_model_needs_no_banner_and_every_other_one_does(tmp_path: Pat
     assert read_card(altered(tmp_path, clinical=True, banner="")).version.clinical
     with pytest.raises(CheckpointBroken, match="banner"):
         read_card(altered(tmp_path, clinical=False, banner=""))
+
+
+def test_a_banner_that_would_lose_its_end_on_a_card_is_refused(tmp_path: Path) -> None:
+    assert read_card(altered(tmp_path, banner="x" * LONGEST_BANNER))
+    with pytest.raises(CheckpointBroken, match="longer than 200"):
+        read_card(altered(tmp_path, banner="x" * (LONGEST_BANNER + 1)))
 
 
 def test_a_folder_without_a_card_is_told_with_the_setting_to_check(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -11,9 +12,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from model.card import DEMO_MODEL
-from model.device_pictures import DevicePictures, finished_on
+from model.device_pictures import DevicePictures, _finished, _table, _words, finished_on
 from model.phantom import BOREALIS, PhantomExam, dicom_images
 from model.prepared import PreparedExam
 from model.preparer import Finish, Preparer, left_to_the_scorer
@@ -88,6 +90,43 @@ def test_pixels_that_may_not_be_written_to_are_read_all_the_same() -> None:
     frozen.setflags(write=False)
     view = windowed(frozen, header())
     assert np.array_equal(finished_on(CPU, view, SMALL).numpy(), finished(view, SMALL))
+
+
+def test_a_table_that_may_not_be_written_to_is_read_without_a_warning() -> None:
+    view = windowed(STORED, header())
+    view.table.setflags(write=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(finished_on(CPU, view, SMALL).numpy(), finished(view, SMALL))
+
+
+class CopiesToDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes every copy from the machine's memory to that of the device `meta`."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, arguments: tuple[Any, ...] = (), options: dict[str, Any] | None = None
+    ) -> Any:
+        made = operation(*arguments, **(options or {}))
+        given = {each.device.type for each in arguments if isinstance(each, torch.Tensor)}
+        from_a_number = operation is torch.ops.aten.detach_.default  # of `torch.tensor`, which hides its copy
+        if isinstance(made, torch.Tensor) and made.device.type == "meta" and ("cpu" in given or from_a_number):
+            self.seen.append(str(operation))
+        return made
+
+
+def test_once_the_sizes_of_a_site_are_known_a_picture_is_made_without_a_copy_that_would_wait() -> None:
+    view = windowed(STORED, header())
+    words, grey_levels = (there.to("meta") for there in (_words(view), _table(view)))
+    copies = []
+    for _ in range(2):
+        with CopiesToDevice() as to_device:
+            _finished(words, grey_levels, view, SMALL)
+        copies.append(len(to_device.seen))
+    assert copies == [4, 0]  # columns and weights of both passes
 
 
 @pytest.mark.parametrize("finish", [DevicePictures(CPU), left_to_the_scorer], ids=["on the device", "by the scorer"])

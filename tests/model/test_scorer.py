@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
+import torch
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -21,7 +24,7 @@ from pydicom.uid import (
 
 from model.card import DEMO_MODEL
 from model.domain import STANDARD_VIEWS, AcquisitionDevice, ExclusionReason, ImageType, RefusedExam, ScoredExam
-from model.errors import CheckpointBroken
+from model.errors import CheckpointBroken, DeviceBusy, DeviceLost
 from model.phantom import AURORA, BOREALIS, PhantomExam, dicom_images, file_bytes
 from model.prepared import PreparedExam
 from model.provenance import pixel_digest, software
@@ -152,6 +155,38 @@ def prepared(scorer: Scorer, images: Exam) -> PreparedExam:
     exam = scorer.prepare(images, at=AT)
     assert isinstance(exam, PreparedExam), exam
     return exam
+
+
+class Fails:
+    """A picture, or the images of an exam, at which torch says this."""
+
+    nbytes = 0
+
+    def __init__(self, said: Exception) -> None:
+        self._said = said
+
+    def __array__(self, dtype: object = None, copy: object = None) -> None:
+        raise self._said
+
+    def __iter__(self) -> Iterator[pydicom.Dataset]:
+        raise self._said
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        (torch.AcceleratorError("CUDA error: unspecified launch failure"), DeviceLost),
+        (torch.OutOfMemoryError("CUDA out of memory."), DeviceBusy),
+        (RuntimeError("shapes differ"), RuntimeError),
+    ],
+)
+def test_a_fault_of_the_device_is_none_of_the_exam(scorer: Scorer, said: Exception, fault: type[Exception]) -> None:
+    pictures: Any = (Fails(said),) * 4
+    with pytest.raises(fault):
+        scorer.score([replace(prepared(scorer, images_of()), pictures=pictures)])
+    images: Any = Fails(said)
+    with pytest.raises(fault):
+        scorer.prepare(images, at=AT)
 
 
 def test_a_score_names_its_four_images_in_the_standard_order_and_what_computed_it(scorer: Scorer) -> None:

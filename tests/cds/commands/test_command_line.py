@@ -6,6 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from typer import Exit
+
+from cds.commands.command_line import TRY_AGAIN, plain_errors
+from model.errors import DeviceBusy, DeviceFault, DeviceLost
 
 LOGS = """
 import logging
@@ -20,6 +24,17 @@ from cds.commands.command_line import set_up_logging
 set_up_logging("DEBUG")
 warnings.warn_explicit("'Test Ada' is no name", UserWarning, "valuerep.py", 55, module={module!r})
 """
+
+
+@pytest.mark.parametrize("fault", [DeviceLost("the GPU has failed"), DeviceBusy("the GPU is full")])
+def test_a_gpu_that_fails_ends_in_one_line_and_a_status_after_which_it_is_tried_again(
+    capsys: pytest.CaptureFixture[str], fault: DeviceFault
+) -> None:
+    with pytest.raises(Exit) as ended, plain_errors():
+        raise fault
+
+    assert ended.value.exit_code == TRY_AGAIN
+    assert capsys.readouterr().err == f"mammotrend: {fault}\n"
 
 
 def written(program: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,10 +23,12 @@ from cds.store.store import ScoringJob
 from cds.store.tables import Stage
 from model.card import read_card
 from model.domain import ExclusionReason, RefusedExam, ScoredExam
+from model.errors import DeviceLost
 from model.phantom import PhantomExam, dicom_images
 from model.prepared import PreparedExam
 from model.preprocessing import Windowed
 from tests.cds.scoring.test_site_scorer import install_checked_model
+from tests.model.test_scorer import Fails
 
 pytestmark = pytest.mark.usefixtures("logging_as_found", "_a_process_of_its_own")
 
@@ -95,7 +98,7 @@ def job(exam: PhantomExam) -> ScoringJob:
 
 
 def ready(exam: PhantomExam, model: str) -> PreparedExam:
-    _, pictures = prepare(model, False, job(exam))
+    _, pictures = prepare(model, program(), False, job(exam))
     assert isinstance(pictures, PreparedExam)
     return pictures
 
@@ -103,7 +106,7 @@ def ready(exam: PhantomExam, model: str) -> PreparedExam:
 def test_an_exam_that_is_ready_comes_with_its_pictures_what_they_take_and_how_long_it_was(
     node: Node, model: str
 ) -> None:
-    told, pictures = prepare(model, False, job(WHOLE))
+    told, pictures = prepare(model, program(), False, job(WHOLE))
 
     assert isinstance(pictures, PreparedExam)
     assert (told.ready, told.outcomes, told.problem) == (job(WHOLE), (), "")
@@ -113,20 +116,20 @@ def test_an_exam_that_is_ready_comes_with_its_pictures_what_they_take_and_how_lo
 
 
 def test_where_a_gpu_scores_the_views_are_only_decoded(node: Node, model: str) -> None:
-    _, pictures = prepare(model, True, job(WHOLE))
+    _, pictures = prepare(model, program(), True, job(WHOLE))
 
     assert isinstance(pictures, PreparedExam)
     assert all(isinstance(picture, Windowed) for picture in pictures.pictures)
 
 
 def test_each_exam_tells_only_its_own_time(node: Node, model: str) -> None:
-    spent = [prepare(model, False, job(exam))[0].spent for exam in (WHOLE, OTHER)]
+    spent = [prepare(model, program(), False, job(exam))[0].spent for exam in (WHOLE, OTHER)]
 
     assert [one[Stage.FETCH].exams for one in spent] == [1, 1]
 
 
 def test_a_refused_exam_has_its_reasons_and_no_pictures(node: Node, model: str) -> None:
-    told, pictures = prepare(model, False, job(BROKEN))
+    told, pictures = prepare(model, program(), False, job(BROKEN))
 
     (outcome,) = told.outcomes
     assert isinstance(outcome, Done)
@@ -138,7 +141,7 @@ def test_a_refused_exam_has_its_reasons_and_no_pictures(node: Node, model: str) 
 def test_an_archive_that_is_silent_holds_the_exam_and_is_not_the_nodes_fault(node: Node, model: str) -> None:
     node.write("http://127.0.0.1:9/dicom-web")
 
-    told, pictures = prepare(model, False, job(WHOLE))
+    told, pictures = prepare(model, program(), False, job(WHOLE))
 
     (outcome,) = told.outcomes
     assert isinstance(outcome, Held)
@@ -175,7 +178,7 @@ def test_a_node_that_is_not_set_up_says_so_and_looks_at_no_exam(
 ) -> None:
     unfit(node, monkeypatch, why)
 
-    told, pictures = prepare(model, False, job(WHOLE))
+    told, pictures = prepare(model, program(), False, job(WHOLE))
 
     assert said in told.problem
     assert f"the node {os.uname().nodename!r} of the cluster cannot work" in told.problem
@@ -185,22 +188,54 @@ def test_a_node_that_is_not_set_up_says_so_and_looks_at_no_exam(
 
 def test_a_node_that_is_set_up_meanwhile_works(node: Node, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MAMMOTREND_CONFIG")
-    assert prepare(model, False, job(WHOLE))[0].problem
+    assert prepare(model, program(), False, job(WHOLE))[0].problem
     monkeypatch.setenv("MAMMOTREND_CONFIG", str(node.file))
 
-    assert prepare(model, False, job(WHOLE))[0].ready == job(WHOLE)
+    assert prepare(model, program(), False, job(WHOLE))[0].ready == job(WHOLE)
 
 
 def test_a_node_with_another_model_prepares_and_scores_nothing(node: Node) -> None:
-    told, _ = prepare("another", False, job(WHOLE))
-    scorer = NodeScorer("another", 1)
+    told, _ = prepare("another", program(), False, job(WHOLE))
+    scorer = NodeScorer("another", program(), 1)
 
     for said in (told.problem, problem("another", program()), scorer.problem):
         assert said.endswith("its settings name another model than the worker's; install the same on all")
 
 
-def test_a_node_with_another_version_of_the_program_says_which(node: Node, model: str) -> None:
-    assert f"it has {program()}, and the worker mammotrend 9.9" in problem(model, "mammotrend 9.9")
+def test_a_node_with_another_version_of_the_program_says_which_and_does_nothing_whenever_it_came(
+    node: Node, model: str
+) -> None:
+    told, _ = prepare(model, "mammotrend 9.9", False, job(WHOLE))
+    scorer = NodeScorer(model, "mammotrend 9.9", 1)
+
+    for said in (told.problem, problem(model, "mammotrend 9.9"), scorer.problem):
+        assert f"it has {program()}, and the worker mammotrend 9.9" in said
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="its GPU can be used")
+def test_a_scorer_that_was_given_a_gpu_scores_on_no_core_unless_the_settings_of_the_node_say_so(
+    node: Node, model: str
+) -> None:
+    assert NodeScorer(model, program(), 1, on_gpu=True).batch_exams() == 1
+
+    node.file.write_text(node.file.read_text().replace('device = "cpu"', 'device = ""'))
+
+    with pytest.raises(ClusterNotUsable, match="was given a GPU there which torch cannot use"):
+        NodeScorer(model, program(), 1, on_gpu=True).batch_exams()
+    assert NodeScorer(model, program(), 1).batch_exams() == 1
+
+
+def test_a_scorer_whose_gpu_fails_holds_no_exam_and_says_from_then_on_that_it_cannot_work(
+    node: Node, model: str
+) -> None:
+    scorer = NodeScorer(model, program(), 1)
+    pictures: Any = (Fails(torch.AcceleratorError("CUDA error: unspecified launch failure")),) * 4
+
+    with pytest.raises(DeviceLost):
+        scorer.score([job(OTHER), job(WHOLE)], ready(OTHER, model), replace(ready(WHOLE, model), pictures=pictures))
+
+    with pytest.raises(ClusterNotUsable, match="the GPU has failed"):
+        scorer.batch_exams()
 
 
 def test_a_fault_that_nobody_foresaw_is_the_nodes_and_its_words_are_not_passed_on(
@@ -210,7 +245,7 @@ def test_a_fault_that_nobody_foresaw_is_the_nodes_and_its_words_are_not_passed_o
     secret = f'username = "x"\npassword_file = "{tmp_path}/MRN-1\\u0000"'
     node.file.write_text(node.file.read_text().replace('name = "main"', f'name = "main"\n{secret}'))
 
-    told, pictures = prepare(model, False, job(WHOLE))
+    told, pictures = prepare(model, program(), False, job(WHOLE))
 
     assert told.problem.endswith("cannot work: an unforeseen fault (ValueError)")
     assert pictures is None
@@ -221,14 +256,14 @@ def test_a_scorer_on_a_node_that_is_not_set_up_is_made_and_tells_why_it_cannot_s
 ) -> None:
     monkeypatch.delenv("MAMMOTREND_CONFIG")
 
-    scorer = NodeScorer(model, 1)
+    scorer = NodeScorer(model, program(), 1)
 
     with pytest.raises(ClusterNotUsable, match="MAMMOTREND_CONFIG was not set"):
         scorer.batch_exams()
 
 
 def test_a_scorer_scores_what_was_prepared_and_says_how_long_it_took(node: Node, model: str) -> None:
-    scorer = NodeScorer(model, 1)
+    scorer = NodeScorer(model, program(), 1)
 
     told = scorer.score([job(WHOLE), job(OTHER)], ready(WHOLE, model), ready(OTHER, model))
 
@@ -240,7 +275,7 @@ def test_a_scorer_scores_what_was_prepared_and_says_how_long_it_took(node: Node,
 
 
 def test_pictures_that_could_not_be_made_again_hold_their_exam_and_no_other(node: Node, model: str) -> None:
-    told = NodeScorer(model, 1).score([job(WHOLE), job(OTHER)], None, ready(OTHER, model))
+    told = NodeScorer(model, program(), 1).score([job(WHOLE), job(OTHER)], None, ready(OTHER, model))
 
     held, done = told.outcomes
     assert isinstance(held, Held)
@@ -252,7 +287,7 @@ def test_pictures_that_could_not_be_made_again_hold_their_exam_and_no_other(node
 def test_pictures_of_another_study_are_never_scored_as_hers(node: Node, model: str) -> None:
     wrong = replace(job(WHOLE), study_uid=OTHER.study_uid)
 
-    (outcome,) = NodeScorer(model, 1).score([wrong], ready(WHOLE, model)).outcomes
+    (outcome,) = NodeScorer(model, program(), 1).score([wrong], ready(WHOLE, model)).outcomes
 
     assert isinstance(outcome, Held)
 

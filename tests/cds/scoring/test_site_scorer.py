@@ -40,6 +40,13 @@ def test_the_site_decides_how_many_exams_are_scored_together(tmp_path: Path) -> 
     assert site_scorer(site(tmp_path, ScoringSettings(device="cpu", batch_exams=6))).batch_exams == 6
 
 
+def test_what_it_scores_on_is_told_at_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    install_checked_model(tmp_path)
+    with caplog.at_level("INFO", "cds.scoring.site_scorer"):
+        site_scorer(site(tmp_path))
+    assert caplog.messages == ["scoring on cpu, up to 1 exams together"]
+
+
 @pytest.mark.parametrize(
     ("promised", "said"), [((0.1, 0.2, 0.3, 0.4, 0.5), "no patient is scored here"), ((), "promises no self-check")]
 )
