@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
@@ -20,8 +21,14 @@ Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Iterable[str]]
 """From a host and a port to its numeric addresses; raises OSError where it has none."""
 
-METADATA = (ip_address("fd00:ec2::254"), ip_address("100.100.100.200"))
-"""Where clouds keep a machine's credentials and which is not link-local: Amazon by IPv6, and Alibaba."""
+METADATA = tuple(map(ip_address, ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16")))
+"""Where clouds keep a machine's credentials and which is not link-local: Amazon and Google by IPv6, Alibaba, Oracle,
+and Azure."""
+# A firewall forgets a connection on which nothing is said, and tells neither end: the next request on it would wait for
+# an answer in vain. Not every system lets us choose after how many seconds something is said.
+_KEPT_ALIVE = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+if hasattr(socket, "TCP_KEEPIDLE"):
+    _KEPT_ALIVE.append((socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60))
 _TRANSLATED = ip_network("64:ff9b::/96")
 """The IPv4 address that a gateway makes of these is in the last 32 bits (RFC 6052, section 2.1)."""
 
@@ -47,7 +54,7 @@ class Destinations:
     def of(self, host: str, port: int) -> list[str]:
         """The addresses of a host that may be connected to; UntrustedServer if it has none but others."""
         found = list(self.resolve(host, port))
-        allowed = [address for address in found if self._allows(_meant(address), host)]
+        allowed = [address for address in found if self._allows(meant(address), host)]
         if found and not allowed:
             raise UntrustedServer(
                 f"the host {host!r} stands for an address of this machine, or one that is link-local, multicast or "
@@ -64,7 +71,7 @@ class Destinations:
         return not is_odd and address not in METADATA
 
 
-def _meant(written: str) -> Address:
+def meant(written: str) -> Address:
     """The address, and of an IPv6 one that is only the dress of an IPv4 address, that one."""
     address = ip_address(written)
     if isinstance(address, IPv6Address):
@@ -120,14 +127,29 @@ def _connected(connection: HTTPConnection, destinations: Destinations) -> socket
 
 def _first_answer(connection: HTTPConnection, addresses: list[str]) -> socket.socket:
     problem = OSError("it has no address")
-    for address in addresses:
+    for address, timeout_s in turns(addresses, connection.timeout):
         try:
-            return create_connection(
+            opened = create_connection(
                 (address, connection.port),
-                connection.timeout,
+                timeout_s,
                 source_address=connection.source_address,
-                socket_options=connection.socket_options,
+                socket_options=[*(connection.socket_options or ()), *_KEPT_ALIVE],
             )
         except OSError as error:
             problem = error
+        else:
+            opened.settimeout(connection.timeout)
+            return opened
     raise problem
+
+
+def turns(
+    addresses: Sequence[str], timeout_s: float | None, clock_s: Callable[[], float] = time.monotonic
+) -> Iterator[tuple[str, float | None]]:
+    """Each address and how long it may take to answer: all of them together take no longer than `timeout_s`."""
+    ends_s = None if timeout_s is None else clock_s() + timeout_s
+    for number, address in enumerate(addresses):
+        left_s = None if ends_s is None else ends_s - clock_s()
+        if left_s is not None and left_s <= 0:
+            return
+        yield address, None if left_s is None else left_s / (len(addresses) - number)

@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event
@@ -163,10 +164,10 @@ def worklist(
     with plain_errors():
         settings = read_settings(config)
         engine = open_database(settings.database_url, must_exist=True)
-        is_over, model = mri_policy(settings).is_crossed_by, usable_card(settings).version.key
-        entries = listed(AssessmentRecords(engine), CardRecords(engine), model, is_over)
+        policy, model = mri_policy(settings), usable_card(settings).version.key
+        entries = listed(AssessmentRecords(engine), CardRecords(engine), model, policy.is_crossed_by)
     wanted = [one for one in entries if (one.newly_over or not newly_over) and (one.rising or not rising)]
-    write(wanted, Entry, form, sys.stdout, as_table)
+    write(wanted, Entry, form, sys.stdout, partial(as_table, policy=policy))
 
 
 @app.command()

@@ -8,6 +8,12 @@ from io import BufferedReader, RawIOBase
 from typing import Any
 
 from requests.adapters import HTTPAdapter
+from urllib3 import Timeout
+
+
+def in_all(timeout_s: float) -> Any:
+    """What requests takes for its timeout so that to connect and to wait for the first byte have one time together."""
+    return Timeout(total=timeout_s)
 
 
 class InTimeAdapter(HTTPAdapter):

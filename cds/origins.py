@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import IPv6Address
+from threading import Lock
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 from weakref import WeakSet
@@ -52,6 +53,7 @@ class SameOriginSession(requests.Session):
         self.trust_env = False
         self.verify = verify
         self._answers: WeakSet[requests.Response] = WeakSet()
+        self._lock = Lock()
         # A cookie would carry what one clinician may see into the next one's call.
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
@@ -64,12 +66,15 @@ class SameOriginSession(requests.Session):
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         """The answer, as requests gives it; what is not read of it is let go at the session's end."""
         answer = super().send(request, **options)
-        self._answers.add(answer)
+        with self._lock:
+            self._answers.add(answer)
         return answer
 
     def close(self) -> None:
         """End the connections; one whose answer is still held would stay open until the garbage is collected."""
-        for answer in list(self._answers):
+        with self._lock:
+            answers = list(self._answers)
+        for answer in answers:
             answer.close()
         super().close()
 

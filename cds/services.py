@@ -6,7 +6,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -74,7 +74,7 @@ def utc_now() -> datetime:
 class CallingEhr:
     """An EHR that may call: what its cards say, and how its FHIR server is read with a call's access token.
 
-    `open` gives a connection for one call; leaving it closes it. Reading may take `reading_budget_s` in all. `smart` is
+    `open` gives the EHR for one call, with its token. Reading may take `reading_budget_s` in all. `smart` is
     for an EHR that opens pages by itself.
     """
 
@@ -275,12 +275,13 @@ def _codings(codes: Iterable[CodeSettings]) -> list[Coding]:
 
 
 def _calling_ehr(ehr: EhrSettings, settings: Settings, card: ModelCard) -> CallingEhr:
-    # One session for all calls keeps connections open; the token goes with each request, never with the session.
+    # One session for all calls keeps connections open, so no call closes it; the token goes with each request, never
+    # with the session.
     destinations = Destinations(settings.private_networks)
     session = SameOriginSession(verify(ehr.ca_file), destinations)
 
     def open_ehr(access_token: str | None) -> AbstractContextManager[Ehr]:
-        return FhirEhr(ehr.fhir_server, access_token, ehr.timeout_s, session)
+        return nullcontext(FhirEhr(ehr.fhir_server, access_token, ehr.timeout_s, session))
 
     zone = ZoneInfo(ehr.time_zone)
     smart = smart_client(ehr, settings)

@@ -20,7 +20,8 @@ def serve_site(settings: Settings, stop: Event) -> None:
     """Answer until `stop` is set; raises SettingsError for what is not safe or cannot be."""
     service = settings.service
     limits = FrontLimits(calls_per_minute=service.calls_per_minute, calls_at_work=service.threads)
-    front = Front(service.allowed_origins, limits, _monitors(settings))
+    is_demonstration = service.trust == "demo"
+    front = Front(service.allowed_origins, limits, _monitors(settings), service.trusted_proxies, is_demonstration)
     each = ConnectionLimits(
         threads=limits.threads,
         largest_request_bytes=limits.largest_request_bytes,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -12,7 +15,7 @@ import typer
 from cds.commands.command_line import Config, plain_errors, set_up_logging
 from cds.errors import MammoTrendError
 from cds.settings import Settings, read_settings
-from cds.store.audit import AuditTrail, Entry, EntryUnreadable
+from cds.store.audit import AuditTrail, Entry, EntryUnreadable, Verified
 from cds.store.audit_chain import EMPTY, Head
 from cds.store.database import open_database
 from fhir_mappings.audit_events import AuditSource, ChainLink, audit_event
@@ -46,15 +49,23 @@ def verify(
 ) -> None:
     """Check every entry and print the head to note down elsewhere. Ends with status 1 where the trail is broken."""
     set_up_logging("WARNING")
-    with plain_errors():
+    with plain_errors(), _whole_output():
         verified = _trail(read_settings(config)).verify(expect or EMPTY)
+        _say(_found(verified))
     if verified.fault:
-        _say(f"the audit trail is broken at entry {verified.fault.number}: {verified.fault.why}")
         raise typer.Exit(1)
+
+
+def _found(verified: Verified) -> str:
+    if verified.fault:
+        return f"the audit trail is broken at entry {verified.fault.number}: {verified.fault.why}"
     if verified.head == EMPTY:
-        _say("the audit trail is empty")
-    else:
-        _say(f"entries 1 to {verified.head.number} are as they were written; note down elsewhere: {verified.head}")
+        return "the audit trail is empty"
+    return f"entries 1 to {verified.head.number} are as they were written; note down elsewhere: {verified.head}"
+
+
+class OutputNotWritten(MammoTrendError):
+    """What a command found could not be written: the disk is full, or whoever should read it has gone."""
 
 
 class NoSuchEntry(MammoTrendError):
@@ -79,7 +90,7 @@ def export(
 ) -> None:
     """Write the entries as FHIR AuditEvents, one JSON object a line, to standard output."""
     set_up_logging("WARNING")
-    with plain_errors():
+    with plain_errors(), _whole_output():
         settings = read_settings(config)
         source = AuditSource(settings.service.label, settings.service.public_url)
         moment = since.replace(tzinfo=UTC) if since else None
@@ -108,6 +119,18 @@ def _line(entry: Entry, source: AuditSource) -> str:
 
 def _trail(settings: Settings) -> AuditTrail:
     return AuditTrail(open_database(settings.database_url, must_exist=True))
+
+
+@contextmanager
+def _whole_output() -> Iterator[None]:
+    """What the block says is written when it ends; raises OutputNotWritten. Else a full disk were a broken trail."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        # Or the interpreter would try once more at its end, and end with a status of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputNotWritten(f"standard output does not take all that was found: {error.strerror}") from None
 
 
 def _say(line: str) -> None:

@@ -78,7 +78,9 @@ def list_outbox(
 
 @outbox_app.command("retry")
 def retry_outbox(
-    numbers: Annotated[list[int] | None, typer.Argument(help="Which ones; without numbers all.")] = None,
+    numbers: Annotated[
+        list[int] | None, typer.Argument(min=1, max=2**31 - 1, help="Which ones; without numbers all.")
+    ] = None,
     config: Config = None,
 ) -> None:
     """Have the worker try again at once what was given up or waits for its next attempt."""

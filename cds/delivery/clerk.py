@@ -23,7 +23,7 @@ class Clerk:
         self._reporter, self._outbox = reporter, outbox
 
     def catch_up(self) -> None:
-        """Queue what was concluded before the site wanted it written."""
+        """Have concluded anew what was concluded before the site wanted it written."""
         self._reporter.catch_up()
 
     def work_next(self) -> bool:

@@ -89,5 +89,6 @@ class ChartDelivery:
         open_ehr = self._ehrs.get(delivery.ehr)
         if open_ehr is None:
             raise SettingsError(NO_DESTINATION)
+        known = [before.reference for before in delivery.arrived if before.reference]
         with open_ehr() as ehr:
-            return put(ehr, delivery.resource).reference
+            return put(ehr, delivery.resource, known[-1] if known else None).reference

@@ -56,10 +56,10 @@ class Reporter:
         self._ehrs, self._now, self._priors = ehrs, now, priors
 
     def catch_up(self) -> None:
-        """Queue what was concluded before the site wanted it written."""
+        """Have concluded anew what was concluded before the site wanted it written."""
         for ehr, told in self._ehrs.items():
             for destination in sorted(told.destinations):
-                self._records.catch_up(ehr, self._model.key, destination, self._now())
+                self._records.catch_up(ehr, self._model.key, destination)
 
     def has_work(self) -> bool:
         """Whether there is a patient with news."""

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import requests
 
+from cds.deadline import in_all
 from cds.errors import (
     EhrAnswerBroken,
     EhrConflict,
@@ -153,7 +154,7 @@ class Exchange:
 
         hooks = {"response": partial(bound_body, in_time)}
         try:
-            return self._session.request(method, url, timeout=self._timeout_s, hooks=hooks, **how)
+            return self._session.request(method, url, timeout=in_all(self._timeout_s), hooks=hooks, **how)
         except requests.ConnectionError:
             return None
         except requests.Timeout:

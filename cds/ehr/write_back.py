@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from cds.ehr.client import WritableEhr
 from cds.ehr.stored import version_of
-from cds.errors import EhrAnswerBroken, EhrChartUnclear, EhrConflict, EhrRejected
+from cds.errors import EhrAnswerBroken, EhrChartUnclear, EhrConflict, EhrNotFound, EhrRejected
 from fhir_mappings.bundles import bundle_resources
 from fhir_mappings.comparison import same_content
 from fhir_mappings.elements import Json, objects, text
@@ -29,15 +29,15 @@ class Written:
     changed: bool
 
 
-def put(ehr: WritableEhr, resource: Json) -> Written:
+def put(ehr: WritableEhr, resource: Json, reference: str | None = None) -> Written:
     """Make the chart hold this RiskAssessment once, under its identifier; what says the same already is left alone.
 
-    After an error it may be called again: what an earlier try wrote is found. Raises EhrError, of which EhrUnreachable
-    and EhrConflict may pass, and EhrChartUnclear needs the site; UntrustedServer; ResourceProblem for an assessment
-    that must not leave.
+    `reference` is where an earlier revision was written, such as `RiskAssessment/123`. After an error it may be called
+    again: what an earlier try wrote is found. Raises EhrError, of which EhrUnreachable and EhrConflict may pass, and
+    EhrChartUnclear needs the site; UntrustedServer; ResourceProblem for an assessment that must not leave.
     """
     check_risk_assessment(resource)
-    held = _held(ehr, resource)
+    held = _held(ehr, resource) or _written_before(ehr, resource, reference)
     if held is not None:
         return _brought_up_to_date(ehr, held, resource)
     if resource["status"] == VOID:
@@ -68,12 +68,30 @@ def _confirmed(ehr: WritableEhr, stored: Json, resource: Json) -> Written:
 
 def _brought_up_to_date(ehr: WritableEhr, held: Json, resource: Json) -> Written:
     if subject_id(held) != subject_id(resource):
-        raise EhrChartUnclear(
-            "the EHR holds this assessment under another patient; correct its subject there, or delete it"
-        )
+        if resource["status"] != VOID or subject_id(held) is None:
+            raise EhrChartUnclear(
+                "the EHR holds this assessment under another patient; correct its subject there, or delete it"
+            )
+        # Two records of a patient became one: what was concluded under the first is void under the second, too.
+        resource = {**resource, "subject": held["subject"]}
     if same_content(held, resource):
         return _written(held, changed=False)
     return _written(ehr.update({**resource, "id": held["id"]}, if_match=version_of(held)), changed=True)
+
+
+def _written_before(ehr: WritableEhr, resource: Json, reference: str | None) -> Json | None:
+    """What stands where it was written, though a search does not find it: an index may be behind, or be filtered."""
+    if reference is None:
+        return None
+    try:
+        held = ehr.read(reference)
+    except EhrNotFound:
+        return None  # deleted there
+    if own_reference(held) != reference or not _has_identifier_of(held, resource):
+        raise EhrChartUnclear(
+            "the EHR holds something else where it took this assessment, or has taken its identifier; look at the chart"
+        )
+    return held
 
 
 def _held(ehr: WritableEhr, resource: Json) -> Json | None:

@@ -110,9 +110,10 @@ class StoreMetrics(Collector):
         return alarm
 
     def _cards(self) -> Iterable[Metric]:
-        cards = CounterMetricFamily("mammotrend_cards", "Cards, by kind and why withheld", labels=["kind", "withheld"])
-        accepted = CounterMetricFamily("mammotrend_cards_accepted", "Cards that were accepted", labels=["kind"])
-        overridden = CounterMetricFamily(
+        """As gauges: the store clears cards away, and a counter that falls would be counted anew by Prometheus."""
+        cards = GaugeMetricFamily("mammotrend_cards", "Cards, by kind and why withheld", labels=["kind", "withheld"])
+        accepted = GaugeMetricFamily("mammotrend_cards_accepted", "Cards that were accepted", labels=["kind"])
+        overridden = GaugeMetricFamily(
             "mammotrend_cards_overridden", "Cards that were overridden, by reason", labels=["kind", "reason"]
         )
         missed = 0
@@ -127,7 +128,7 @@ class StoreMetrics(Collector):
                 # A silent EHR's call waits for nothing, so it cannot wait in vain.
                 missed = count.shown + count.withheld.total() - count.withheld[Withheld.SILENT]
         told = "Answers that said 'under way' after waiting for the score as long as answer_budget_s allows"
-        return cards, accepted, overridden, CounterMetricFamily("mammotrend_budget_misses", told, missed)
+        return cards, accepted, overridden, GaugeMetricFamily("mammotrend_budget_misses", told, missed)
 
 
 def _moment(name: str, said: str, moment: datetime | None) -> Iterable[Metric]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from highdicom import sr
@@ -37,24 +38,42 @@ _MAY_BE_EMPTY = (
 )
 
 
+@dataclass(frozen=True)
+class ReportName:
+    """What makes a report another object than all others: the assessment that it tells of, and its revision from 1."""
+
+    assessment: str
+    revision: int
+
+    def uid(self, kind: str) -> str:
+        """A UID made from a UUID of what it names (PS3.5 B.2, RFC 4122 version 5)."""
+        return f"2.25.{uuid.uuid5(_NAMESPACE, f'{kind}/{self.assessment}/{self.revision}').int}"
+
+
 def score_report(
-    exam: ScoredExam, headers: Sequence[Dataset], *, revision: int, banner: str = RESEARCH_BANNER
+    exam: ScoredExam,
+    headers: Sequence[Dataset],
+    name: ReportName,
+    *,
+    replaces: ReportName | None = None,
+    banner: str = RESEARCH_BANNER,
 ) -> Dataset:
     """The report of a score, made from the headers of its study; PS3.16 TID 1500, risks in percent (UCUM).
 
-    `revision` counts from 1, a later one names the one before. `banner` may be empty for a clinical model only.
-    Raises ReportRejected or StudyIncomplete where the scored images are not known or not there, and PatientUnclear.
+    `replaces` is the report of an earlier revision that the archive has. `banner` may be empty for a clinical model
+    only. Raises ReportRejected or StudyIncomplete where the scored images are not known or not there, and
+    PatientUnclear.
     """
     sources = [_with_all_attributes(image) for image in _sources(exam, headers)]
     moment = exam.scored_at.astimezone(_zone(sources[0]))
     report = sr.Comprehensive3DSR(
         evidence=sources,
         content=_content(exam, sources, banner),
-        series_instance_uid=_uid("series", exam, revision),
+        series_instance_uid=name.uid("series"),
         series_number=SERIES_NUMBER,
         series_description=f"Breast cancer risk, {exam.score.model.name}"[:_LONG_STRING],
-        sop_instance_uid=_uid("report", exam, revision),
-        instance_number=revision,
+        sop_instance_uid=name.uid("report"),
+        instance_number=name.revision,
         manufacturer="MammoTrend",
         manufacturer_model_name=exam.score.model.name[:_LONG_STRING],
         software_versions=exam.provenance.software[:_LONG_STRING] or None,
@@ -62,7 +81,7 @@ def score_report(
         is_final=True,
         content_date=moment.date(),
         content_time=moment.time(),
-        previous_versions=[_reference(exam, revision - 1)] if revision > 1 else None,
+        previous_versions=[_reference(exam, replaces)] if replaces else None,
         specific_character_set="ISO_IR 192",
         coding_schemes=[CodingSchemeIdentificationItem(SCHEME, name="MammoTrend")],
     )
@@ -115,17 +134,11 @@ def _set_times(report: Dataset, moment: datetime, header: Dataset) -> None:
         report.TimezoneOffsetFromUTC = f"{moment:%z}"
 
 
-def _uid(kind: str, exam: ScoredExam, revision: int) -> str:
-    """A UID made from a UUID of what it names (PS3.5 B.2, RFC 4122 version 5)."""
-    named = uuid.uuid5(_NAMESPACE, f"{kind}/{exam.study_uid}/{exam.score.model.key}/{revision}")
-    return f"2.25.{named.int}"
-
-
-def _reference(exam: ScoredExam, revision: int) -> Dataset:
+def _reference(exam: ScoredExam, name: ReportName) -> Dataset:
     earlier = Dataset()
     earlier.SOPClassUID = Comprehensive3DSRStorage
-    earlier.SOPInstanceUID = _uid("report", exam, revision)
-    earlier.StudyInstanceUID, earlier.SeriesInstanceUID = exam.study_uid, _uid("series", exam, revision)
+    earlier.SOPInstanceUID = name.uid("report")
+    earlier.StudyInstanceUID, earlier.SeriesInstanceUID = exam.study_uid, name.uid("series")
     return earlier
 
 

@@ -8,6 +8,7 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, make_response, render_template, request
 from markupsafe import Markup
+from werkzeug.exceptions import MethodNotAllowed
 
 from cds.assessment import assessment
 from cds.errors import LaunchRefused, LinkExpired, LinkRefused
@@ -28,7 +29,7 @@ from model.domain import Assessment, Trajectory
 
 NAME = "trajectory"
 POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "
-MADE_AT_ONCE = SPARE_THREADS // 4
+MADE_AT_ONCE = SPARE_THREADS // 6
 """As many again wait: whoever opens a page again and again must not keep the threads that answer hooks."""
 LONGEST_WAIT_S = 2.0
 NoteRefusal = Callable[[WebCall, str], object]
@@ -45,6 +46,7 @@ class CardPage:
     def dress(self, routes: Blueprint) -> None:
         """Have everything on these routes sent as a page: what goes wrong is said to a person, not in JSON."""
         errors.register(routes, _problem)
+        routes.before_request(_refuse_heads)
         routes.after_request(self._guarded)
 
     @contextmanager
@@ -150,6 +152,12 @@ def _drawings(line: Trajectory | None, ehr: CallingEhr) -> dict[str, Markup]:
     sizes = (WIDE, NARROW)
     # Our own drawing, whose texts the library has escaped.
     return {size.name: Markup(scores_svg(line, ehr.site.policy.threshold, size)) for size in sizes}  # noqa: S704
+
+
+def _refuse_heads() -> None:
+    # Programs that preview the links of a mail ask so: nothing is shown, and the trail would say that it was seen.
+    if request.method == "HEAD":
+        raise MethodNotAllowed(["GET"])
 
 
 def _call(ehr: CallingEhr | None = None, reads: tuple[Read, ...] = ()) -> WebCall:

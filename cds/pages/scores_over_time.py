@@ -100,7 +100,7 @@ def scores_over_time(
         index=_index(latest, site) if latest else None,
         scored=scored,
         unscored=tuple(_unscored_rows(assessment)),
-        changes=details.change_note(judged, rates=True) if judged and judged.points else (),
+        changes=details.change_note(judged, policy, rates=True) if judged and judged.points else (),
         reasoning=reasoning,
         threshold=details.threshold_words(policy),
         rule=f"age {policy.minimum_age_years} or older, 5-year score {policy.rule_words}",

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from cds.scoring.outcomes import Done, Held
 from cds.scoring.stages import StageTimes
+from cds.store.queueing import LEASE
 from cds.store.store import EVERYTHING, ScoringJob, Selection, Store
 from cds.store.tables import Stage
 from model.domain import ScoredExam
 
-log = logging.getLogger(__name__)
+__all__ = ["LEASE", "Books"]
 
-LEASE = timedelta(minutes=3)
-"""How long a claimed exam stays with a worker that gives no sign of life."""
+log = logging.getLogger(__name__)
 
 
 class Books:

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 IDLE_S = 0.2
 READY_POLL_S = 0.02
 STUDY_BYTES = 256 << 20
-"""What an exam may take until it is prepared: four pictures as they came, and as they were decoded."""
+"""What an exam is thought to take until it is prepared: four pictures as they came, and as they were decoded."""
 BATCHES_READY = 2
 """How many batches may wait for the network: an urgent exam waits behind them."""
 FETCHERS = 6
@@ -37,8 +37,11 @@ FETCHERS = 6
 class Preparing(Protocol):
     """What makes exams ready: `cds.scoring.preparation.Preparation`, or a cluster."""
 
-    def prepared(self, job: ScoringJob) -> Ready | Done | Held:
-        """The exam ready for the network, refused, or held for whatever reason. For any thread."""
+    def prepared(self, job: ScoringJob, on_fetched: Callable[[int], None], /) -> Ready | Done | Held:
+        """The exam ready for the network, refused, or held for whatever reason. For any thread.
+
+        `on_fetched` is told how many bytes its images take in this process, once they are there.
+        """
         ...
 
 
@@ -165,19 +168,26 @@ class ScoringPipeline:
         """Claim and prepare one exam; False where there was none."""
         if not self._budget.reserve(STUDY_BYTES, shift.is_over):
             return False
-        held = 0
+        taken, held = STUDY_BYTES, 0
+
+        def weigh(fetched: int) -> None:
+            nonlocal taken
+            if fetched > taken:
+                self._budget.change(taken, fetched)
+                taken = fetched
+
         try:
             job = self._claimed(shift)
             if job is None:
                 return False
-            outcome = self._preparing.prepared(job)
+            outcome = self._preparing.prepared(job, weigh)
             if isinstance(outcome, Ready):
                 held = outcome.exam.bytes_held
                 shift.ready.put(outcome)
             else:
                 shift.outcomes.put(outcome)
         finally:
-            self._budget.change(STUDY_BYTES, held)
+            self._budget.change(taken, held)
         return True
 
     def _claimed(self, shift: _Shift) -> ScoringJob | None:

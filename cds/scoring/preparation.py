@@ -14,15 +14,18 @@ from cds.errors import MammoTrendError, StudyIncomplete
 from cds.pacs.archive import ImageArchive
 from cds.scoring.outcomes import Done, Held, Ready
 from cds.scoring.stages import StageTimes
+from cds.store.assessments import IMAGES_OF_ANOTHER
+from cds.store.queueing import MOST_LOST
 from cds.store.store import ScoringJob
 from cds.store.tables import Stage
 from model.domain import STANDARD_VIEWS, RefusedExam
+from model.errors import DeviceBusy, DeviceLost
+from model.exam_days import exam_date
 from model.views import view_of
 
-MOST_LOST = 3
 SETTLED = timedelta(days=2)
 A_DAY_AHEAD = timedelta(days=1)
-"""As far as a clinic's date may be ahead of UTC; a date beyond it is wrong, and no reason to wait."""
+"""As far as a clinic's date may be ahead of UTC; beyond it the date is wrong, or our clock."""
 
 
 class ExamPreparer(Protocol):
@@ -54,8 +57,11 @@ class Preparation:
         self._check_patient_id = check_patient_id
         self._fetchers, self._preparers, self._place = fetchers, preparers, Semaphore(preparers)
 
-    def prepared(self, job: ScoringJob) -> Ready | Done | Held:
-        """The exam ready for the network, refused, or held for whatever reason."""
+    def prepared(self, job: ScoringJob, on_fetched: Callable[[int], None] = lambda _: None, /) -> Ready | Done | Held:
+        """The exam ready for the network, refused, or held for whatever reason; raises DeviceLost, which is not its.
+
+        `on_fetched` is told how many bytes its images take.
+        """
         found = job
         try:
             if job.lost >= MOST_LOST:
@@ -63,12 +69,19 @@ class Preparation:
             with self._times.of(Stage.FETCH, lanes=self._fetchers):
                 found = self._located(job)
                 images = self._fetched(found)
+            on_fetched(sum(len(image.get("PixelData") or b"") for image in images))
             with self._place, self._times.of(Stage.PREPARE, lanes=self._preparers):
                 exam = self._preparer.prepare(images, at=self._now(), performed_on=found.performed_on)
             if not isinstance(exam, RefusedExam):
                 return Ready(found, exam)
+            if _is_ahead(exam_date(images) or found.performed_on, self._now()):
+                raise DateAhead("its date lies in the future by this machine's clock; correct the one or the other")
             if _may_still_arrive(exam, images, self._now()):
                 raise StillArriving("not all four standard views have reached the archive yet; it is tried again")
+        except DeviceLost:
+            raise
+        except DeviceBusy as fault:
+            return Held(found, str(fault), type(fault).__name__)
         except Exception as fault:  # noqa: BLE001 # an exam's unforeseen fault must not stop the others
             return Held.because_of(found, fault)
         return Done(found, exam)
@@ -93,8 +106,16 @@ class WorkersLost(MammoTrendError):
     """An exam at which workers end, one after the other; it is tried again more seldom."""
 
 
+class DateAhead(MammoTrendError):
+    """An exam is of a day that is still to come. A refusal would be final, and our clock may be behind."""
+
+
 class StillArriving(MammoTrendError):
     """A view is missing from an exam so recent that it may be on its way."""
+
+
+def _is_ahead(day: date | None, now: datetime) -> bool:
+    return day is not None and day > now.date() + A_DAY_AHEAD
 
 
 def _may_still_arrive(exam: RefusedExam, images: Sequence[Dataset], now: datetime) -> bool:
@@ -116,10 +137,7 @@ def _check_patient(images: Sequence[Dataset], identifiers: Sequence[str]) -> Non
     """Images that name another patient are held. Where either side names nobody, there is nothing to compare."""
     named = {str(image.PatientID).strip() for image in images if image.get("PatientID")}
     if identifiers and named - set(identifiers):
-        raise WrongPatient(
-            "its images carry a patient ID that the EHR does not list for this patient; correct the PACS or the EHR, "
-            "or set imaging.check_patient_id = false where the two number their patients differently"
-        )
+        raise WrongPatient(IMAGES_OF_ANOTHER)
 
 
 def _check_study(images: Sequence[Dataset], study_uid: str) -> None:

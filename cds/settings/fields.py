@@ -40,6 +40,13 @@ def _server_root(value: str) -> str:
     return _server_address(value).rstrip("/")
 
 
+def _origin(value: str) -> str:
+    # Of a path browsers say nothing when they name an origin, and a quote would end a policy that names one.
+    if not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+", root := _server_root(value)):
+        raise ValueError("must be an origin, such as https://ehr.example.org, without a path")
+    return root
+
+
 def is_among(server: str, others: Sequence[str]) -> bool:
     """Whether a server is one of the others, however its address is written."""
     try:
@@ -113,6 +120,7 @@ def _ca_bundle(file: Path) -> Path:
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 ServerAddress = Annotated[str, AfterValidator(_server_address)]
 ServerRoot = Annotated[str, AfterValidator(_server_root)]
+Origin = Annotated[str, AfterValidator(_origin)]
 Uri = Annotated[str, AfterValidator(_absolute_uri)]
 Text = Annotated[str, AfterValidator(_said)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]

@@ -56,4 +56,7 @@ class CardsSettings(Section):
     patient_view: PatientView = PatientView.NEW_OR_OVER
     """What patient-view speaks of; that something could not be looked at is always said."""
     quiet_days_after_override: int = Field(default=90, ge=0)
-    """How long a card that was overridden with a reason is not shown again for the same patient and exam."""
+    """How long a card that was overridden with a reason is not shown again for the same patient and exam.
+
+    One that is to be decided later is shown again the next day.
+    """

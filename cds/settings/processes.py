@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from cds.settings.fields import Cron, Device, HttpUrl, Section, ServerRoot, Text, TimeZone
+from cds.addresses import Network
+from cds.settings.fields import Cron, Device, HttpUrl, Origin, Section, ServerAddress, Text, TimeZone
 from model.precision import Precision
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -17,7 +18,7 @@ class ServiceSettings(Section):
     """Where the service listens, and whom it answers. Loopback unless a TLS proxy stands before it."""
 
     host: str = "127.0.0.1"
-    public_url: HttpUrl | None = None
+    public_url: ServerAddress | None = None
     """The address that EHRs call, without `/cds-services`: their tokens name it in `aud`."""
     trust: Literal["jwt", "demo"] = "jwt"
     """`jwt`: a call is answered only with a token of its EHR. `demo`: with none, on loopback, for trying out."""
@@ -25,8 +26,11 @@ class ServiceSettings(Section):
     """How far the clocks of an EHR and of this machine may differ."""
     token_lifetime_s: int = Field(default=3600, ge=60, le=86_400)
     """How long ahead of now a token may expire at most."""
-    allowed_origins: tuple[ServerRoot, ...] = ()
+    allowed_origins: tuple[Origin, ...] = ()
     """The origins of web pages whose scripts may call the service, such as `https://ehr.example.org`."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """The site's own proxies, such as `127.0.0.1/32`: whom one of them names last in `X-Forwarded-For` is taken for the
+    caller, in the audit trail and by `calls_per_minute`."""
     port: int = Field(default=8410, ge=0, le=65535)
     threads: int = Field(default=16, ge=1)
     answer_budget_s: float = Field(default=2.0, ge=0)
@@ -39,6 +43,13 @@ class ServiceSettings(Section):
     """How many calls of one EHR a process takes in a minute; more are answered 429."""
     label: Text = "MammoTrend"
     url: HttpUrl | None = None
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_not_everybody(cls, proxies: tuple[Network, ...]) -> tuple[Network, ...]:
+        if any(network.prefixlen == 0 for network in proxies):
+            raise ValueError("a network of all addresses would have anybody say who calls: list the proxies meant")
+        return proxies
 
     @model_validator(mode="after")
     def _is_open_only_to_this_machine(self) -> Self:

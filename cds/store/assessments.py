@@ -7,21 +7,27 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Engine, update
+from sqlalchemy import ColumnElement, Engine, update
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from cds.store import outcomes
 from cds.store.audit import AccessEvent, Action, note
-from cds.store.database import insert_into, lock_before_reading
+from cds.store.database import lock_before_reading
 from cds.store.known_exams import StoredErrand
 from cds.store.outcomes import Outcome
+from cds.store.queueing import assess_again, in_order
 from cds.store.tables import Assessment, Destination, Exam, Outbox, OutboxState, Scoring, ScoringState
 from fhir_mappings.risk_assessments import retracted
 from model.domain import RefusedExam, ScoredExam
 
 RETRACTED = "entered-in-error"
 AT_A_TIME = 1000
+IMAGES_OF_ANOTHER = (
+    "its images carry a patient ID that the EHR does not list for this patient; correct the PACS or the EHR, "
+    "or set imaging.check_patient_id = false where the two number their patients differently"
+)
+"""Why an exam is held whose assessment does not stand meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -120,34 +126,28 @@ class AssessmentRecords:
             session.commit()
             return is_new
 
-    def catch_up(self, ehr: str, model: str, destination: Destination, now: datetime) -> int:
-        """Queue the current assessments of an EHR's patients that were never on their way to a destination; how many.
+    def catch_up(self, ehr: str, model: str, destination: Destination) -> int:
+        """Have the patients of an EHR assessed again of whose current assessment a destination was not told; how many.
 
-        They were made while the site wrote nothing there, or for a model that was not the site's yet.
+        It was made while the site wrote nothing there, or for a model that was not the site's yet. As it is it may
+        lack what must be said beside it now, such as the research banner.
         """
-        any_revision = aliased(Assessment)
-        queued = (
-            select(Outbox.id)
-            .join(any_revision, col(any_revision.id) == Outbox.assessment_id)
-            .where(
-                any_revision.ehr == Assessment.ehr,
-                any_revision.identifier == Assessment.identifier,
-                Outbox.destination == destination,
-            )
+        its_exam = (
+            (col(Exam.ehr) == Assessment.ehr)
+            & (col(Exam.patient_id) == Assessment.patient_id)
+            & (col(Exam.study_uid) == Assessment.study_uid)
         )
-        these = select(Assessment.id).where(
-            Assessment.ehr == ehr,
-            Assessment.model == model,
-            col(Assessment.current),
-            ~queued.correlate(Assessment).exists(),
+        untold = select(Assessment.id).where(
+            Assessment.ehr == ehr, Assessment.model == model, col(Assessment.current), ~_is_told(destination)
         )
         with Session(self._engine) as session:
-            ids = session.exec(these).all()
-            for assessment_id in ids:
-                letter = {"assessment_id": assessment_id, "destination": destination, "due_at": now, "queued_at": now}
-                waiting = {"state": OutboxState.QUEUED, "attempts": 0}
-                session.execute(insert_into(session, Outbox).values(**letter, **waiting).on_conflict_do_nothing())
-            session.commit()
+            ids = session.exec(untold).all()
+            for first in range(0, len(ids), AT_A_TIME):
+                some = col(Assessment.id).in_(ids[first : first + AT_A_TIME])
+                exams = select(Exam.id).join(Assessment, its_exam).where(some)
+                these = col(Scoring.exam_id).in_(exams) & (col(Scoring.model) == model)
+                session.execute(update(Scoring).where(in_order(these)).values(assessed_at=None))
+                session.commit()
             return len(ids)
 
     def leave(self, ehr: str, patient_id: str, model: str, now: datetime) -> None:
@@ -191,7 +191,8 @@ def _written(session: Session, ehr: str, patient_id: str) -> list[Written]:
     query = (
         select(Assessment, Outbox.reference)
         .join(Outbox, col(Outbox.assessment_id) == Assessment.id)
-        .where(Assessment.ehr == ehr, Assessment.patient_id == patient_id, col(Outbox.reference).is_not(None))
+        .where(Assessment.ehr == ehr, Assessment.patient_id == patient_id, Outbox.destination == Destination.CHART)
+        .where(col(Outbox.reference).is_not(None))
         .order_by(col(Assessment.id))
     )
     last = {kept.identifier: (kept, reference) for kept, reference in session.exec(query).all()}
@@ -216,6 +217,7 @@ def _conclude(
     if conclusion and last and last.status != RETRACTED and _says_the_same(last, conclusion):
         session.execute(update(Assessment).where(hers, col(Assessment.id) != last.id).values(current=False))
         last.current = True
+        _queue(session, last, destinations, now)  # the site may not have wanted it there when it was made
         return False
     session.execute(update(Assessment).where(hers).values(current=False))
     if conclusion is None:
@@ -234,7 +236,7 @@ def _conclude(
     session.add(kept)
     said = f"revision {kept.revision}"
     note(session, AccessEvent(Action.ASSESSED, now, ehr, patient_id, conclusion.study_uid, said))
-    _queue(session, kept, last, destinations, now)
+    _queue(session, kept, destinations, now)
     return True
 
 
@@ -251,25 +253,65 @@ def _last_revision(session: Session, ehr: str, identifier: str) -> Assessment | 
     return session.exec(query.order_by(col(Assessment.revision).desc()).limit(1)).first()
 
 
-def _queue(
-    session: Session, kept: Assessment, last: Assessment | None, destinations: Collection[Destination], now: datetime
-) -> None:
-    """Queue the deliveries of a revision; those of earlier ones that are not out yet are overtaken by it."""
+def _queue(session: Session, kept: Assessment, destinations: Collection[Destination], now: datetime) -> None:
+    """Queue a revision for those who were not told of it; earlier ones that are not out yet are overtaken by it."""
     session.flush()
+    for destination in sorted(destinations):
+        told = select(Assessment.id).where(Assessment.id == kept.id, _is_told(destination))
+        if session.exec(told).first() is None:
+            _overtake(session, kept, destination)
+            session.add(Outbox(assessment_id=kept.id or 0, destination=destination, due_at=now, queued_at=now))
+
+
+def _is_told(destination: Destination) -> ColumnElement[bool]:
+    """Whether the last revision of an assessment that went to a destination says there what this one would."""
+    sent = aliased(Assessment)
+    went = (col(Outbox.state) != OutboxState.OVERTAKEN) | col(Outbox.reference).is_not(None)
+    last = (
+        select(_what_counts(sent, destination))
+        .join(Outbox, col(Outbox.assessment_id) == sent.id)
+        .where(sent.ehr == Assessment.ehr, sent.identifier == Assessment.identifier)
+        .where(Outbox.destination == destination, went)
+        .order_by(col(sent.revision).desc())
+        .limit(1)
+        .correlate(Assessment)
+    )
+    return last.scalar_subquery().is_not_distinct_from(_what_counts(Assessment, destination))
+
+
+def _what_counts(revision: type[Assessment], destination: Destination) -> Any:
+    """A chart is told of every revision; a report of the images is only made anew where its numbers are others."""
+    return revision.id if destination is Destination.CHART else col(revision.resource)["prediction"].as_string()
+
+
+def _overtake(session: Session, kept: Assessment, destination: Destination) -> None:
+    """Have no earlier revision go to a destination any more."""
     earlier = select(Assessment.id).where(
         Assessment.ehr == kept.ehr, Assessment.identifier == kept.identifier, Assessment.id != kept.id
     )
-    for destination in sorted(destinations):
-        # A report of the images is only made anew where its numbers are others.
-        if destination is Destination.REPORT and last and last.resource["prediction"] == kept.resource["prediction"]:
-            continue
-        waiting = col(Outbox.assessment_id).in_(earlier) & (col(Outbox.destination) == destination)
-        session.execute(
-            update(Outbox)
-            .where(waiting, col(Outbox.state).in_([OutboxState.QUEUED, OutboxState.DEAD]))
-            .values(state=OutboxState.OVERTAKEN)
-        )
-        session.add(Outbox(assessment_id=kept.id or 0, destination=destination, due_at=now, queued_at=now))
+    waiting = col(Outbox.assessment_id).in_(earlier) & (col(Outbox.destination) == destination)
+    session.execute(
+        update(Outbox)
+        .where(waiting, col(Outbox.state).in_([OutboxState.QUEUED, OutboxState.DEAD]))
+        .values(state=OutboxState.OVERTAKEN)
+    )
+
+
+def take_back(session: Session, ehr: str, patient_id: str, errand: ColumnElement[bool], now: datetime) -> None:
+    """Retract what was concluded of a patient's exam, by its errand, that had a score and whose images are another's.
+
+    Her other exams are concluded from anew. Not committed; to be called before the errand is written.
+    """
+    lock_before_reading(session)
+    hers = select(Exam).where(Exam.ehr == ehr, Exam.patient_id == patient_id).order_by(col(Exam.id))
+    exams = {exam.id: exam for exam in session.exec(hers.with_for_update(key_share=True)).all()}
+    had_score = select(Scoring.exam_id).where(errand, col(Scoring.score_id).is_not(None))
+    exam = exams.get(session.exec(had_score).first())
+    if exam is None or exam.study_uid is None:
+        return
+    assess_again(session, ehr, patient_id)  # before the one errand is written: it locks all of hers, in their order
+    session.execute(update(Scoring).where(errand).values(score_id=None))
+    retract(session, ehr, patient_id, exam.study_uid, now)
 
 
 def retract(
@@ -290,7 +332,8 @@ def retract(
         gone = Assessment(**values | {"revision": last.revision + 1, "current": False, "made_at": now})
         session.add(gone)
         note(session, AccessEvent(Action.RETRACTED, now, ehr, patient_id, study_uid))
-        _queue(session, gone, last, _destinations(session, ehr, identifier), now)
+        _queue(session, gone, _destinations(session, ehr, identifier), now)
+        _overtake(session, gone, Destination.REPORT)
 
 
 def _destinations(session: Session, ehr: str, identifier: str) -> set[Destination]:

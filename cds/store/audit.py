@@ -132,7 +132,7 @@ class AuditTrail:
             for row in self._rows(wanted):
                 yield Entry(row["number"], row["digest"], canonical(row), _event(row))
                 last = row["number"]
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, RecursionError):
             raise EntryUnreadable(
                 f"what comes after entry {last} of the audit trail cannot be read; run `mammotrend audit verify`"
             ) from None
@@ -140,9 +140,11 @@ class AuditTrail:
     def verify(self, expected: Head = EMPTY) -> Verified:
         """Go through the whole trail, of any length: it must lead to its head, by way of the `expected` entry."""
         # The head is read first: entries that are added meanwhile are behind it, and not looked at.
-        head = self._head()
-        if head is None:
-            return Verified(EMPTY, Fault(1, "the trail has lost its head, which says how far it goes"))
+        heads = self._heads()
+        if len(heads) != 1:
+            wrong = "has several heads, of which one says" if heads else "has lost its head, which says"
+            return Verified(EMPTY, Fault(1, f"the trail {wrong} how far it goes"))
+        (head,) = heads
         walked = self._walk(head, expected)
         return walked if walked.fault else replace(walked, fault=self._fault_at_end(walked.head, head, expected))
 
@@ -154,7 +156,7 @@ class AuditTrail:
                 if fault:
                     return Verified(last, fault)
                 last = Head(row["number"], row["digest"])
-        except (ValueError, TypeError):  # a moment or a JSON text that is none
+        except (ValueError, TypeError, RecursionError):  # a moment or a JSON text that is none
             return Verified(last, Fault(last.number + 1, "it cannot be read"))
         return Verified(last)
 
@@ -166,10 +168,9 @@ class AuditTrail:
         stray = self._first_behind_head()
         return None if stray is None else Fault(stray, "it was put in: the head of the trail does not know it")
 
-    def _head(self) -> Head | None:
+    def _heads(self) -> list[Head]:
         with self._engine.connect() as connection:
-            found = connection.execute(sa.select(_HEAD.c.number, _HEAD.c.digest)).one_or_none()
-            return Head(*found) if found else None
+            return [Head(*found) for found in connection.execute(sa.select(_HEAD.c.number, _HEAD.c.digest))]
 
     def _first_behind_head(self) -> int | None:
         # One statement, because entries are being added.

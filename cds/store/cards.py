@@ -32,17 +32,29 @@ _KEEP = SQLModel.metadata.tables[str(ShownCard.__tablename__)].insert()
 _OVERRIDDEN = (
     (col(Feedback.card) == ShownCard.uuid)
     & (col(Feedback.outcome) == "overridden")
-    & (col(Feedback.override_reason).is_not(None) | col(Feedback.comment).is_not(None))
+    # As none counts what an EHR's form sends whose fields were left empty.
+    & ((func.trim(col(Feedback.override_reason)) != "") | (func.trim(col(Feedback.comment)) != ""))
 )
+_REFUSAL = "refusal"
 _EARLIER = (
-    select(ShownCard.kind, ShownCard.study_uid, func.max(ShownCard.made_at), func.max(Feedback.received_at))
+    select_columns(
+        col(ShownCard.kind),
+        col(ShownCard.study_uid),
+        func.max(ShownCard.made_at),
+        func.max(Feedback.received_at),
+        col(Feedback.override_reason),
+        col(ShownCard.reasoning)[_REFUSAL].as_string().label(_REFUSAL),
+    )
     .join(Feedback, _OVERRIDDEN, isouter=True)
     .where(
         col(ShownCard.ehr) == bindparam("ehr"),
         col(ShownCard.patient_id) == bindparam("patient_id"),
         col(ShownCard.withheld).is_(None),
     )
-    .group_by(col(ShownCard.kind), col(ShownCard.study_uid), col(Feedback.card))
+    # By the label: PostgreSQL takes what is asked of JSON twice, with a parameter each, for two things.
+    .group_by(
+        col(ShownCard.kind), col(ShownCard.study_uid), _REFUSAL, col(Feedback.card), col(Feedback.override_reason)
+    )
 )
 
 
@@ -77,40 +89,38 @@ class CardRecords:
     def earlier(self, ehr: str, patient_id: str, local_day: Callable[[datetime], date]) -> tuple[EarlierCard, ...]:
         """What was shown for a patient before, with the clinic's days of overrides.
 
-        Each card that was overridden is an entry, and of the others the last of each kind and exam. An override counts
-        from when it was received, and only with a reason, in a code or in words.
+        Each card that was overridden is an entry for each reason given, and of the others the last of each kind and
+        exam, and of why that cannot be scored. An override counts from when it was received, and only with a reason, in
+        a code or in words.
         """
         with self._engine.connect() as connection:
             rows = connection.execute(_EARLIER, {"ehr": ehr, "patient_id": patient_id}).all()
         return tuple(
-            EarlierCard(kind, study_uid, shown_at, local_day(answered_at) if answered_at else None)
-            for kind, study_uid, shown_at, answered_at in rows
+            EarlierCard(kind, study_uid, shown_at, local_day(answered_at) if answered_at else None, reason, refusal)
+            for kind, study_uid, shown_at, answered_at, reason, refusal in rows
         )
 
     def save_feedback(self, given: Sequence[Feedback], ehr: str | None, call: WebCall) -> int:
         """Keep what was done with cards; what is there already, or names a card that is not, changes nothing.
 
         A second report of one moment adds to the first what it tells beyond it. A card of another EHR than `ehr` is
-        not known either. Returns how many of the cards are known.
+        not known either. Each card of which something is new is one entry of the audit trail. Returns how many of the
+        cards are known.
         """
         with Session(self._engine) as session:
             named = select(ShownCard).where(col(ShownCard.uuid).in_({one.card for one in given}))
             hers = named if ehr is None else named.where(ShownCard.ehr == ehr)
             known = {card.uuid: card for card in session.exec(hers)}
             # In one order: of two that report the same at once each would wait for what the other has written.
+            told_at: dict[str, datetime] = {}
             for one in sorted(given, key=lambda one: (one.card, one.outcome, one.outcome_at)):
-                if one.card in known:
-                    self._keep(session, one, known[one.card], call)
+                if one.card in known and _is_new(session, one):
+                    told_at[one.card] = one.received_at
+            for uuid, at in told_at.items():
+                card = known[uuid]
+                note(session, AccessEvent(Action.FEEDBACK, at, card.ehr, card.patient_id, card.study_uid, call=call))
             session.commit()
             return len(known)
-
-    @staticmethod
-    def _keep(session: Session, one: Feedback, card: ShownCard, call: WebCall) -> None:
-        values = one.model_dump(exclude={"id"})
-        new = insert_into(session, Feedback).values(values).on_conflict_do_nothing().returning(col(Feedback.id))
-        if session.execute(new).first() is not None or _is_added(session, one):
-            about = AccessEvent(Action.FEEDBACK, one.received_at, card.ehr, card.patient_id, card.study_uid, call=call)
-            note(session, about)
 
     def acted_on(self, resource_type: str) -> dict[tuple[str, str], Accepted]:
         """The patients, by EHR and id, for whom a suggestion of this resource was accepted, and which was the last."""
@@ -134,6 +144,13 @@ class CardRecords:
                 for ehr, patient_id, study_uid, reasoning, suggestions, accepted, when in session.execute(query)
                 if any(one["uuid"] in accepted and one["resource"] == resource_type for one in suggestions)
             }
+
+
+def _is_new(session: Session, one: Feedback) -> bool:
+    """Keep a report; whether anything of it was not there already."""
+    values = one.model_dump(exclude={"id"})
+    new = insert_into(session, Feedback).values(values).on_conflict_do_nothing().returning(col(Feedback.id))
+    return session.execute(new).first() is not None or _is_added(session, one)
 
 
 def _is_added(session: Session, one: Feedback) -> bool:

@@ -9,7 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Engine
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+    StatementError,
+)
 
 from cds.errors import DatabaseUnreachable, SettingsError
 
@@ -17,6 +25,8 @@ NO_FILE = (None, "", ":memory:")
 """Of the names in an address of SQLite."""
 _PASSING_CODES = ("57P0", "53300")
 """Of PostgreSQL (appendix A of its manual): it ends, has crashed, is starting; too many connections."""
+_VALUES_CODES = ("22", "23", "54")
+"""Classes of the same list: of what is to be kept something cannot be, or may not, or is too large."""
 _MEND: Mapping[str, str] = {
     "28000": "its server does not let in the user of the address: make the role, or see pg_hba.conf, which "
     "by `peer` lets in only the system's user of that name",
@@ -52,8 +62,18 @@ def is_busy(error: sqlite3.OperationalError | OperationalError) -> bool:
 
 
 def concerns_all(fault: Exception) -> bool:
-    """Whether the store fails whoever asks, and not for what it is to keep of one patient or exam."""
-    return isinstance(fault, OperationalError) or (isinstance(fault, SQLAlchemyError) and may_pass(fault))
+    """Whether the store fails whoever asks, and not for a value that it is to keep of one patient or exam.
+
+    What is not known to be of a value is tried again: a full disk must lose nobody.
+    """
+    if not isinstance(fault, SQLAlchemyError):
+        return False
+    if code := _postgresql_code(fault):
+        return not code.startswith(_VALUES_CODES)
+    if not isinstance(fault, DBAPIError):
+        return not isinstance(fault, StatementError)  # which SQLAlchemy could not put into words
+    is_unwritable = any(isinstance(cause, UnicodeError) for cause in _causes(fault))
+    return not (is_unwritable or isinstance(fault, (DataError, IntegrityError)))
 
 
 def not_opened(error: SQLAlchemyError, url: URL | None = None) -> SettingsError:
@@ -88,13 +108,15 @@ def _postgresql_code(error: SQLAlchemyError) -> str:
 
     It hangs up on whom it refuses. That nobody hears pg8000's goodbye then is an error in the place of what it said.
     """
+    told = (cause.args[0] for cause in _causes(error) if cause.args)
+    return next((str(one.get("C", "")) for one in told if isinstance(one, dict)), "")
+
+
+def _causes(error: SQLAlchemyError) -> Iterator[BaseException]:
     cause: BaseException | None = error.orig if isinstance(error, DBAPIError) else None
     while cause is not None:
-        told = cause.args[0] if cause.args else None
-        if isinstance(told, dict):
-            return str(told.get("C", ""))
+        yield cause
         cause = cause.__cause__ or cause.__context__
-    return ""
 
 
 def _is_file_refused(error: SQLAlchemyError) -> bool:

@@ -37,6 +37,7 @@ class StoredErrand(NamedTuple):
     priority: int
     due_at: datetime
     claimed_until: datetime | None
+    lost: int
     problem: str | None
     finished_at: datetime | None
     exclusions: list[dict[str, Any]]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, or_, update
+from sqlalchemy import ColumnElement, Engine, and_, or_, update
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
@@ -20,8 +20,16 @@ MOST_ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
+class Arrived:
+    """A revision of an assessment that reached its destination, and its reference there; None where that has none."""
+
+    revision: int
+    reference: str | None = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Delivery:
-    """One claimed delivery: what is to be written, and where to."""
+    """One claimed delivery: what is to be written, and where to. `arrived` is what did so before, oldest first."""
 
     id: int
     destination: Destination
@@ -30,8 +38,10 @@ class Delivery:
     patient_id: str = field(repr=False)
     study_uid: str = field(repr=False)
     model: str
+    identifier: str = field(repr=False)
     revision: int
     resource: dict[str, Any] = field(repr=False)
+    arrived: tuple[Arrived, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,8 +102,11 @@ class OutboxRecords:
             return _delivery(session, letter_id) if letter_id is not None else None
 
     def delivered(self, delivery: Delivery, reference: str | None, now: datetime) -> None:
-        """Close a delivery; `reference` is the resource that the EHR made of it."""
+        """Close a delivery; `reference` is the resource that the EHR made of it, or the report's UID."""
+        self._repeat_last(delivery, now)
         with Session(self._engine) as session:
+            if reference:  # also of what was overtaken meanwhile: it is there now
+                session.execute(update(Outbox).where(_is_mine(delivery)).values(reference=reference))
             _change(session, delivery, state=OutboxState.DELIVERED, reference=reference, problem=None, finished_at=now)
             note(session, _brought(delivery, now))
             session.commit()
@@ -105,8 +118,34 @@ class OutboxRecords:
         doubled = wait_after(delivery.attempts)
         gives_up = final or delivery.attempts >= MOST_ATTEMPTS
         values: dict[str, Any] = {"state": OutboxState.DEAD, "finished_at": now} if gives_up else {}
+        self._repeat_last(delivery, now)
         with Session(self._engine) as session:
             _change(session, delivery, problem=problem, due_at=now + max(doubled, wait or doubled), **values)
+            session.commit()
+
+    def _repeat_last(self, delivery: Delivery, now: datetime) -> None:
+        """Deliver the newest revision once more, where another sender had it while this one was still writing.
+
+        A sender that was slower than its lease may have written after the other one looked. Counted as an attempt,
+        which takes it from a sender that has it now; not due before that one's lease ends. In a transaction of its
+        own, and before the delivery is closed: no two letters are locked at once, and nobody who is ended between the
+        two leaves it out.
+        """
+        its = and_(_of_same(delivery), col(Outbox.state) != OutboxState.OVERTAKEN)
+        newest = select(Outbox.id).join(Assessment, col(Assessment.id) == Outbox.assessment_id).where(its)
+        was_taken = (col(Outbox.state) == OutboxState.DELIVERED) | (
+            (col(Outbox.state) == OutboxState.QUEUED) & col(Outbox.claimed_until).is_not(None)
+        )
+        again = {
+            "state": OutboxState.QUEUED,
+            "due_at": func.coalesce(col(Outbox.claimed_until), now),
+            "attempts": col(Outbox.attempts) + 1,
+            "finished_at": None,
+        }
+        with Session(self._engine) as session:
+            if session.exec(select(Outbox.id).where(_is_held(delivery))).first() is None:
+                last = newest.order_by(col(Assessment.revision).desc()).limit(1).scalar_subquery()
+                session.execute(update(Outbox).where(col(Outbox.id) == last, was_taken).values(again))
             session.commit()
 
     def put_off(self, delivery: Delivery, until: datetime) -> None:
@@ -164,7 +203,7 @@ class OutboxRecords:
 def _delivery(session: Session, letter_id: int) -> Delivery:
     query = select(Outbox, Assessment).join(Assessment, col(Assessment.id) == Outbox.assessment_id)
     letter, kept = session.exec(query.where(Outbox.id == letter_id)).one()
-    return Delivery(
+    delivery = Delivery(
         letter_id,
         Destination(letter.destination),
         letter.attempts,
@@ -172,9 +211,28 @@ def _delivery(session: Session, letter_id: int) -> Delivery:
         kept.patient_id,
         kept.study_uid,
         kept.model,
+        kept.identifier,
         kept.revision,
         kept.resource,
     )
+    return replace(delivery, arrived=tuple(_arrived(session, delivery)))
+
+
+def _arrived(session: Session, delivery: Delivery) -> Iterator[Arrived]:
+    is_there = (col(Outbox.state) == OutboxState.DELIVERED) | col(Outbox.reference).is_not(None)
+    query = (
+        select(Assessment.revision, Outbox.reference)
+        .join(Outbox, col(Outbox.assessment_id) == Assessment.id)
+        .where(_of_same(delivery), is_there)
+    )
+    for revision, reference in session.exec(query.order_by(col(Assessment.revision))).all():
+        yield Arrived(revision, reference)
+
+
+def _of_same(delivery: Delivery) -> ColumnElement[bool]:
+    """The letters of all revisions of an assessment to the same destination."""
+    same = (col(Assessment.ehr) == delivery.ehr) & (col(Assessment.identifier) == delivery.identifier)
+    return same & (col(Outbox.destination) == delivery.destination)
 
 
 def _brought(delivery: Delivery, now: datetime) -> AccessEvent:
@@ -198,6 +256,15 @@ def _letter(row: Outbox, ehr: str) -> Letter:
 
 def _change(session: Session, delivery: Delivery, **values: Any) -> None:
     """Close a claim. What was overtaken meanwhile, or claimed by another once the lease ended, stays as it is."""
-    mine = (col(Outbox.id) == delivery.id) & (col(Outbox.attempts) == delivery.attempts)
-    session.execute(update(Outbox).where(mine).values(claimed_until=None))
-    session.execute(update(Outbox).where(mine, col(Outbox.state) == OutboxState.QUEUED).values(values))
+    session.execute(update(Outbox).where(_is_mine(delivery)).values(claimed_until=None))
+    session.execute(update(Outbox).where(_is_held(delivery)).values(values))
+
+
+def _is_mine(delivery: Delivery) -> ColumnElement[bool]:
+    """The delivery's letter, unless another sender has claimed it since."""
+    return (col(Outbox.id) == delivery.id) & (col(Outbox.attempts) == delivery.attempts)
+
+
+def _is_held(delivery: Delivery) -> ColumnElement[bool]:
+    """The delivery's letter, unless it was overtaken since, or another sender has claimed it."""
+    return _is_mine(delivery) & (col(Outbox.state) == OutboxState.QUEUED)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 
 from sqlalchemy import Connection, bindparam
 from sqlmodel import col
 
-from cds.store.known_exams import NOT_OF_MODEL, KnownExam, query, read
+from cds.store.known_exams import NOT_OF_MODEL, KnownExam, StoredExam, StoredScore, query, read
 from cds.store.records import pending_exam, refused_exam, scored_exam
 from cds.store.tables import Exam, ExamSource, Scoring, ScoringState
 from model.domain import PendingExam, RefusedExam, ScoredExam
+
+log = logging.getLogger(__name__)
 
 Outcome = ScoredExam | RefusedExam | PendingExam
 
@@ -18,6 +21,7 @@ BELONGS_TO_ANOTHER = (
     "the same study is on record for another patient of this EHR; "
     "the next nightly run clears it if the EHR moved the study"
 )
+DAMAGED_SCORE = "its stored score is damaged and is not used"
 
 _IN_EHR = col(Exam.ehr) == bindparam("ehr")
 _HERS = _IN_EHR & (col(Exam.patient_id) == bindparam("patient_id")) & col(Exam.listed)
@@ -56,5 +60,14 @@ def outcome(known: KnownExam, patient_id: str) -> Outcome:
         return PendingExam(exam.study_uid, exam.performed_on, None, exam.imaging_study)
     # Only an errand that is closed shows its score: another EHR's says nothing about this EHR's patient.
     if errand.state == ScoringState.SCORED and score is not None:
-        return scored_exam(score, exam)
+        return _as_stored(score, exam)
     return refused_exam(errand, exam) if errand.state == ScoringState.REFUSED else pending_exam(errand, exam)
+
+
+def _as_stored(score: StoredScore, exam: StoredExam) -> Outcome:
+    """A score, or that what is stored is none: only a damaged or altered database has that, of one exam or of many."""
+    try:
+        return scored_exam(score, exam)
+    except (KeyError, TypeError, ValueError) as fault:
+        log.error("a stored score is damaged, its exam is held: %s", type(fault).__name__)
+        return PendingExam(exam.study_uid, exam.performed_on, DAMAGED_SCORE, exam.imaging_study)

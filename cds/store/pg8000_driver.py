@@ -22,6 +22,17 @@ from cds.errors import SettingsError
 LOST = "network error"
 """In pg8000's words, by which SQLAlchemy's dialect knows that the connection cannot be used again."""
 
+CONNECT_S = 30.0
+"""As long a server may take until it has let us in."""
+ANSWER_S = 300.0
+"""As long it may take for an answer: what is asked of a million exams takes it seconds. Then it is taken for lost."""
+_ALIVE = {
+    socket.TCP_KEEPIDLE: 30,
+    socket.TCP_KEEPINTVL: 10,
+    socket.TCP_KEEPCNT: 3,
+    socket.TCP_USER_TIMEOUT: 60_000,
+}
+"""A machine that is gone without a word is noticed within a minute (seconds, but for the last: milliseconds)."""
 _PORT = 5432
 """PostgreSQL's own (IANA)."""
 _UNNAMED = b"\0"
@@ -54,12 +65,12 @@ def _numbered(operation: str) -> str:
 
 
 class _Connection(Connection):  # type: ignore[misc] # pg8000 publishes no types
-    """pg8000 1.31, but for four faults of it, and quicker.
+    """pg8000 1.31, but for five faults of it, and quicker.
 
-    It lets the socket's error through where a killed server resets the connection under a read. A value that it
-    cannot write leaves half a question behind, which the next one's on this connection would follow; one that it
-    cannot read leaves half an answer, which the next question would get. And where the server is gone it leaves the
-    socket open until the garbage is collected.
+    It waits for ever for a server that is silent, and lets the socket's error through where a killed server resets
+    the connection under a read. A value that it cannot write leaves half a question behind, which the next one's on
+    this connection would follow; one that it cannot read leaves half an answer, which the next question would get. And
+    where the server is gone it leaves the socket open until the garbage is collected.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -72,8 +83,13 @@ class _Connection(Connection):  # type: ignore[misc] # pg8000 publishes no types
                     self.close()
             stream.close()
             raise
+        self.answer_within(ANSWER_S)
         self.register_in_adapter(DATE, partial(_read, date.fromisoformat, date_in))
         self.register_in_adapter(TIMESTAMP, partial(_read, datetime.fromisoformat, timestamp_in))
+
+    def answer_within(self, seconds: float | None) -> None:
+        """As long as the server may be silent under a question; None for ever."""
+        self._usock.settimeout(seconds)
 
     def cursor(self) -> _Cursor:
         return _Cursor(self)
@@ -125,12 +141,16 @@ def _reach(options: dict[str, Any]) -> socket.socket:
 
     pg8000 loses its own where the server hangs up before they have agreed on TLS. Raises OSError.
     """
-    path = options.pop("unix_sock", None)
+    path, within_s = options.pop("unix_sock", None), float(options.get("timeout", CONNECT_S))
     if path is None:
-        stream = socket.create_connection((options.get("host", "localhost"), options.get("port", _PORT)))
+        place = (options.get("host", "localhost"), options.get("port", _PORT))
+        stream = socket.create_connection(place, within_s)
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _ALIVE.items():
+            stream.setsockopt(socket.IPPROTO_TCP, option, value)
         return stream
     stream = socket.socket(socket.AF_UNIX)
+    stream.settimeout(within_s)
     try:
         stream.connect(path)
     except BaseException:

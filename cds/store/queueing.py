@@ -12,12 +12,17 @@ from sqlalchemy import ColumnElement, Engine, case, update
 from sqlmodel import Session, col, select
 
 from cds.store.database import insert_into
+from cds.store.known_exams import StoredErrand
 from cds.store.tables import Exam, Priority, Scoring, ScoringState
 
 AT_A_TIME = 1000
 PATIENTS_AT_A_TIME = 100
 SHORTEST_WAIT = timedelta(minutes=1)
 """An exam whose last attempt failed is not tried again before this, however often it is asked for."""
+LEASE = timedelta(minutes=3)
+"""How long a claimed exam stays with a worker that gives no sign of life."""
+MOST_LOST = 3
+"""An exam at which so many workers ended in a row is not tried again sooner because somebody asks for it."""
 
 
 def queue(session: Session, exam_ids: Sequence[int], model: str, now: datetime, priority: Priority) -> int:
@@ -42,8 +47,7 @@ def queue(session: Session, exam_ids: Sequence[int], model: str, now: datetime, 
         these = col(Scoring.exam_id).in_(exam_ids) & (col(Scoring.model) == model)
         session.execute(update(Scoring).where(these).values(priority=priority))
         # Somebody asks for it, and its fault may be repaired by now.
-        rested = these & is_backing_off(now) & (col(Scoring.finished_at) <= now - SHORTEST_WAIT)
-        session.execute(update(Scoring).where(rested).values(due_at=now))
+        session.execute(update(Scoring).where(these & is_waiting(now) & _is_rested(now)).values(due_at=now))
     return int(queued.rowcount)  # type: ignore[attr-defined] # an INSERT's result is a CursorResult
 
 
@@ -143,7 +147,23 @@ def in_order(which: ColumnElement[bool]) -> ColumnElement[bool]:
     return col(Scoring.id).in_(these.with_for_update())
 
 
-def is_backing_off(now: datetime) -> ColumnElement[bool]:
-    """An exam whose last attempt failed and whose next one is still to come."""
-    failed = col(Scoring.finished_at).is_not(None) & (col(Scoring.state) == ScoringState.QUEUED)
-    return failed & col(Scoring.claimed_until).is_(None) & (col(Scoring.due_at) > now)
+def is_waiting(now: datetime) -> ColumnElement[bool]:
+    """An exam whose next attempt is still to come, and that nobody is at.
+
+    One that was never tried, or is claimed for more than two leases, waits by a clock that has since been put back.
+    """
+    is_nobodys = col(Scoring.claimed_until).is_(None) | (col(Scoring.claimed_until) > now + 2 * LEASE)
+    return is_nobodys & (col(Scoring.state) == ScoringState.QUEUED) & (col(Scoring.due_at) > now)
+
+
+def _is_rested(now: datetime) -> ColumnElement[bool]:
+    ended = col(Scoring.finished_at)
+    is_long_ago = (ended <= now - SHORTEST_WAIT) | (ended >= now + SHORTEST_WAIT)
+    return (ended.is_(None) | is_long_ago) & (col(Scoring.lost) < MOST_LOST)
+
+
+def comes_forward(errand: StoredErrand, now: datetime) -> bool:
+    """Whether `queue` has a queued exam tried at once that is asked for: the same as it asks of the rows."""
+    is_nobodys = errand.claimed_until is None or errand.claimed_until > now + 2 * LEASE
+    is_rested = errand.finished_at is None or abs(now - errand.finished_at) >= SHORTEST_WAIT
+    return is_nobodys and is_rested and errand.due_at > now and errand.lost < MOST_LOST

@@ -14,6 +14,7 @@ from cds.store.assessments import retract
 from cds.store.audit import AccessEvent, Action, note
 from cds.store.database import insert_into, lock_before_reading
 from cds.store.known_exams import KnownExam, StoredExam, by_key, query, read
+from cds.store.one_study import as_on_record, is_same, names
 from cds.store.queueing import assess_again, bring_forward, comes_forward, queue, reopen
 from cds.store.tables import Exam, ExamSource, Priority, Scoring, ScoringState
 from fhir_mappings.references import is_dicom_uid
@@ -59,6 +60,10 @@ def register(engine: Engine, exams: Sequence[NewExam], model: str, now: datetime
         return 0
     # A look before the write: the usual call finds everything there and takes no lock.
     known = _known(engine, exams, model)
+    unknown = [exam for exam in exams if (exam.ehr, exam.key) not in known]
+    if unknown and (others := as_on_record(engine, unknown, now)):
+        exams = [others.get(exam, exam) for exam in exams]
+        known = _known(engine, exams, model)
     news = [exam for exam in exams if is_news(exam, known, now, urgent)]
     if news:
         with Session(engine) as session:
@@ -207,24 +212,28 @@ def unlist(
         lock_before_reading(session)
         known = session.exec(hers.with_for_update(key_share=True)).all()
         rows = [row for row in known if row.listed and _is_gone(row, listed, gone)]
+        brought = [row for row in known if row.listed and row.source == ExamSource.PACS and row not in rows]
+        rows += [row for row in brought if any(is_same(row, one) for one in rows)]
         if rows:
             assess_again(session, ehr, patient_id)  # before one is deleted: it locks all of them, in their order
+        standing = {row.study_uid for row in known if row.listed and row not in rows}
         for row in rows:
             row.listed = False
             # Nobody waits for it any more; where it is listed again, it is queued again.
             waiting = (col(Scoring.exam_id) == row.id) & (col(Scoring.state) == ScoringState.QUEUED)
             session.execute(delete(Scoring).where(waiting))
             note(session, AccessEvent(Action.UNLISTED, now, ehr, patient_id, row.study_uid))
-            if row.study_uid:
+            if row.study_uid and row.study_uid not in standing:
                 retract(session, ehr, patient_id, row.study_uid, now)
         session.commit()
         return len(rows)
 
 
 def _is_gone(row: Exam, listed: Collection[str] | None, gone: Collection[str]) -> bool:
-    """What an archive brought need not be in the EHR's list."""
-    is_missing = listed is not None and row.source == ExamSource.EHR and row.key not in listed
-    return row.key in gone or is_missing
+    """What an archive brought need not be in the EHR's list; it may be gone under whatever it is known by."""
+    if row.source == ExamSource.PACS:
+        return not names(row).isdisjoint(gone)
+    return row.key in gone or (listed is not None and row.key not in listed)
 
 
 def withdraw(engine: Engine, ehr: str, patient_id: str, keys: Collection[str], now: datetime) -> None:

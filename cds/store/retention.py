@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,8 +18,12 @@ from cds.store.audit import AccessEvent, Action, note
 from cds.store.database import lock_before_reading
 from cds.store.tables import Arrival, Assessment, Feedback, Outbox, OutboxState, Run, ShownCard
 
+log = logging.getLogger(__name__)
+
 AT_A_TIME = 1000
 """As many rows go in one transaction: hooks wait for it on SQLite."""
+LONGEST_PAUSE = timedelta(days=8)
+"""Between two runs, of a site that has one a week. After more of it the clock may be ahead, and all looks old."""
 
 
 class Kind(StrEnum):
@@ -47,9 +52,21 @@ class Retention:
         self._engine, self._kept, self._now = engine, kept, now
 
     def clear(self, stop: Event) -> dict[str, int]:
-        """Delete what was kept long enough, until `stop` is set; how many rows of each kind that has some."""
+        """Delete what was kept long enough, until `stop` is set; how many rows of each kind that has some.
+
+        None of any where the last run that ended was too long ago: the next one deletes them, if the clock was right.
+        """
+        last = self._last_run_ended_at()
+        if last and self._now() - last > LONGEST_PAUSE:
+            log.warning("nothing is cleared away: by this clock the last run ended on %s; see NTP", f"{last:%Y-%m-%d}")
+            return {}
         counts = {kind: self._clear(kind, self._now() - kept, stop) for kind, kept in self._kept.items()}
         return {kind.value: count for kind, count in counts.items() if count}
+
+    def _last_run_ended_at(self) -> datetime | None:
+        ended = select(Run.finished_at).where(col(Run.finished_at).is_not(None))
+        with Session(self._engine) as session:
+            return session.exec(ended.order_by(col(Run.id).desc()).limit(1)).first()
 
     def _clear(self, kind: Kind, before: datetime, stop: Event) -> int:
         cleared, after = 0, None

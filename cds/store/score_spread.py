@@ -8,7 +8,7 @@ from datetime import date
 from sqlalchemy import ColumnElement, Engine, Integer, case, cast, extract, func, select
 from sqlmodel import col
 
-from cds.store.tables import Score
+from cds.store.tables import Exam, Score, Scoring, ScoringState
 from model.domain import YEARS
 
 FEWEST = 10
@@ -37,8 +37,14 @@ class ScoreSpread:
 def spread_of_scores(engine: Engine, model: str, since: date) -> list[ScoreSpread]:
     """The scores of a model for exams of a day and later, by unit and month; worked out by the database.
 
-    A million scores take some seconds: keep what it gives.
+    Of an exam whose images were replaced only the last one counts, of one that no EHR lists any more none. A million
+    scores take some seconds: keep what it gives.
     """
+    standing = (
+        select(col(Scoring.score_id))
+        .join(Exam, col(Exam.id) == col(Scoring.exam_id))
+        .where(col(Scoring.model) == model, col(Scoring.state) == ScoringState.SCORED, col(Exam.listed))
+    )
     year, month = (cast(extract(part, col(Score.performed_on)), Integer) for part in ("year", "month"))
     single = select(
         # As one text, as it is told: two units of one name would else be told twice.
@@ -46,7 +52,7 @@ def spread_of_scores(engine: Engine, model: str, since: date) -> list[ScoreSprea
         year.label("year"),
         month.label("month"),
         col(Score.calibrated)[_FIVE_YEAR].as_float().label("risk"),
-    ).where(col(Score.model) == model, col(Score.performed_on) >= since)
+    ).where(col(Score.model) == model, col(Score.performed_on) >= since, col(Score.id).in_(standing))
     of_unit = single.subquery()
     group = (of_unit.c.device, of_unit.c.year, of_unit.c.month)
     ranked = select(

@@ -10,11 +10,12 @@ from sqlalchemy import ColumnElement, Engine, and_, case, literal, update
 from sqlmodel import Session, col, func, select
 
 from cds.store import outcomes, queueing, registration, stage_times
+from cds.store.assessments import IMAGES_OF_ANOTHER, take_back
 from cds.store.audit import AccessEvent, Action, note
 from cds.store.database import insert_into
 from cds.store.known_exams import KnownExam, by_key
 from cds.store.outcomes import BELONGS_TO_ANOTHER, Outcome
-from cds.store.queueing import in_order, is_backing_off
+from cds.store.queueing import MOST_LOST, in_order, is_waiting
 from cds.store.records import exclusion_rows, images_digest, score_values
 from cds.store.registration import NewExam
 from cds.store.stage_times import Spent
@@ -197,8 +198,10 @@ class Store:
                 select(Scoring.id).where(waits, Scoring.priority == priority), Scoring, latest, now
             )
         ]
-        # A claim that is still there is of a worker that has ended without a word.
-        lost = case((col(Scoring.claimed_until).is_not(None), col(Scoring.lost) + 1), else_=0)
+        # A claim that is still there is of a worker that has ended without a word. At an exam that was held because
+        # of too many, one more is enough.
+        is_lost, was_held = col(Scoring.claimed_until).is_not(None), col(Scoring.lost) >= MOST_LOST
+        lost = case((is_lost, col(Scoring.lost) + 1), (was_held, MOST_LOST - 1), else_=0)
         claim = (
             update(Scoring)
             .where(col(Scoring.id) == func.coalesce(*due))
@@ -243,9 +246,14 @@ class Store:
             _close(session, job, Action.REFUSED, now, state=ScoringState.REFUSED, exclusions=exclusion_rows(exam))
 
     def save_failure(self, job: ScoringJob, problem: str, now: datetime) -> None:
-        """Leave the exam queued with the reason, to be tried again after a wait that doubles up to six hours."""
+        """Leave the exam queued with the reason, to be tried again after a wait that doubles up to six hours.
+
+        What was concluded of it stands meanwhile, unless its images are another patient's.
+        """
         due_at = now + wait_after(job.attempts)
         with Session(self._engine) as session:
+            if problem == IMAGES_OF_ANOTHER:
+                take_back(session, job.ehr, job.patient_id, _still_held(job), now)
             ended = {"problem": problem, "finished_at": now, "claimed_until": None, "due_at": due_at}
             _change(session, _still_held(job), **ended)
 
@@ -254,8 +262,8 @@ class Store:
         stage_times.add_times(self._engine, model, now, spent)
 
     def make_due(self, model: str, now: datetime, selection: Selection = EVERYTHING) -> None:
-        """Have every exam whose last attempt failed tried again now. One that a worker has is left to it."""
-        which = and_(col(Scoring.model) == model, is_backing_off(now), *_of(selection))
+        """Have every exam tried now whose next attempt is still to come. One that a worker has is left to it."""
+        which = and_(col(Scoring.model) == model, is_waiting(now), *_of(selection))
         with Session(self._engine) as session:
             _change(session, in_order(which), due_at=now)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -42,6 +43,11 @@ def upgrade_database(engine: Engine) -> str | None:
         if connection.dialect.name == "sqlite":
             # Steps that make a table anew would else trip over the rows that refer to it; a transaction is too late.
             connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        if connection.dialect.driver == "pg8000":
+            # A step may take longer than any question. This connection goes back to nobody.
+            connection.detach()
+            driver: Any = connection.connection.dbapi_connection
+            driver.answer_within(None)
         connection.exec_driver_sql(_ONE_AT_A_TIME[connection.dialect.name])
         before = _revision(connection)
         if before is not None:

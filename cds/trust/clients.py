@@ -63,16 +63,18 @@ class Client:
 
 @dataclass(frozen=True)
 class VerifiedCall:
-    """Whose call it is; `subject` and `tenant` as its token says."""
+    """Whose call it is; `subject` and `tenant` as its token says, which is `jti` and would be accepted `until` then."""
 
     ehr: str
     issuer: str
+    jti: str = field(repr=False)
+    until: datetime
     subject: str | None = field(default=None, repr=False)
     tenant: str | None = None
 
 
 class ClientTrust:
-    """Tells the callers of a site by their tokens, each of which it accepts once. Safe for several threads."""
+    """Tells the callers of a site by their tokens, each of which is good once. Safe for several threads."""
 
     def __init__(
         self,
@@ -92,16 +94,22 @@ class ClientTrust:
     def verify(self, authorization: str | None, audience: str, now: datetime) -> VerifiedCall:
         """Whose call it is, by its Authorization header; `audience` is the public address of what was called.
 
-        Raises CallerNotTrusted, or CallerKeysUnread where that cannot be told.
+        The token is good for one call, which `use_up` is for. Raises CallerNotTrusted, or CallerKeysUnread where it
+        cannot be told whose the call is.
         """
         token = read_token(authorization)
         client = self._named(token)
         problem = next(self._problems(token, client, audience, now.timestamp()), None)
-        if problem is None and not self._is_new(token, client, now):
-            problem = Distrust.REPLAYED
         if problem is not None:
             raise CallerNotTrusted(problem, client.issuer)
-        return VerifiedCall(client.ehr, client.issuer, token.claims.get("sub"), token.claims.get("tenant"))
+        claims = token.claims
+        until = datetime.fromtimestamp(claims["exp"] + self._skew_s, UTC)
+        return VerifiedCall(client.ehr, client.issuer, claims["jti"], until, claims.get("sub"), claims.get("tenant"))
+
+    def use_up(self, call: VerifiedCall, now: datetime) -> None:
+        """Remember its token as long as it would be accepted; raises CallerNotTrusted where it came before."""
+        if not self._seen.remember(call.issuer, call.jti, call.until, now):
+            raise CallerNotTrusted(Distrust.REPLAYED, call.issuer)
 
     def _named(self, token: Token) -> Client:
         issuer = token.claims.get("iss")
@@ -136,11 +144,6 @@ class ClientTrust:
             yield Distrust.ISSUED_AT
         if "nbf" in claims and not _seconds(claims["nbf"]) <= now_s + self._skew_s:
             yield Distrust.NOT_BEFORE
-
-    def _is_new(self, token: Token, client: Client, now: datetime) -> bool:
-        """Whether it comes for the first time; it is remembered as long as it would be accepted."""
-        until = datetime.fromtimestamp(token.claims["exp"] + self._skew_s, UTC)
-        return self._seen.remember(client.issuer, token.claims["jti"], until, now)
 
 
 def _forged(token: Token, client: Client) -> Iterator[Distrust]:

@@ -24,7 +24,7 @@ _NOT_A_KEY = (JoseError, UnsupportedAlgorithm, ValueError, TypeError, KeyError)
 
 
 def public_keys(written: bytes) -> dict[str, PublicKey]:
-    """The keys of a JWK Set by their `kid`; raises ValueError where it is none.
+    """The keys of a JWK Set by their `kid`, or by their thumbprint (RFC 7638); raises ValueError where it is none.
 
     Left out: symmetric and private keys, keys for encryption, short RSA keys, and a `kid` that two keys have, because
     which of them is meant would be a guess.
@@ -42,12 +42,16 @@ def public_keys(written: bytes) -> dict[str, PublicKey]:
 
 def _usable(jwks: list[dict[str, Any]]) -> Iterator[tuple[str, PublicKey]]:
     for jwk in jwks:
-        key_id = jwk.get("kid")
-        if isinstance(key_id, str) and key_id and _is_to_verify_with(jwk):
-            try:
-                yield key_id, _KINDS[jwk["kty"]].import_key({name: jwk[name] for name in _MEMBERS if name in jwk})
-            except _NOT_A_KEY:
-                continue
+        if not _is_to_verify_with(jwk):
+            continue
+        try:
+            key = _KINDS[jwk["kty"]].import_key({name: jwk[name] for name in _MEMBERS if name in jwk})
+            # RFC 7517, section 4.5: a set of one key need not name it.
+            key_id = jwk.get("kid", key.thumbprint())
+        except _NOT_A_KEY:
+            continue
+        if isinstance(key_id, str) and key_id:
+            yield key_id, key
 
 
 def _is_to_verify_with(jwk: dict[str, Any]) -> bool:

@@ -10,7 +10,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from cds.addresses import Destinations
-from cds.deadline import InTimeAdapter
+from cds.deadline import InTimeAdapter, in_all
 from cds.errors import CallerKeysUnread, UntrustedServer
 from cds.origins import SameOriginSession, origin
 from cds.trust.key_set import PublicKey, public_keys
@@ -59,7 +59,7 @@ def _body(session: requests.Session, url: str, timeout_s: float) -> bytes:
     # Not packed: a few bytes could unpack to any size.
     headers = {"Accept": "application/jwk-set+json, application/json", "Accept-Encoding": "identity"}
     # A redirect is not followed: the site has named this address and no other.
-    with session.get(url, headers=headers, timeout=timeout_s, stream=True, allow_redirects=False) as response:
+    with session.get(url, headers=headers, timeout=in_all(timeout_s), stream=True, allow_redirects=False) as response:
         if response.status_code != 200:
             raise CallerKeysUnread(f"the key set at {origin(url)} was answered with {response.status_code}")
         body: bytes = response.raw.read(LARGEST_SET_BYTES + 1, decode_content=False)

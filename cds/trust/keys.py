@@ -14,6 +14,9 @@ from cds.trust.key_set import PublicKey
 
 log = logging.getLogger(__name__)
 
+MOST_WAITING = 8
+"""Calls that wait for one reading of the keys; each keeps a thread, and a forged call may name any key."""
+
 
 @dataclass(frozen=True)
 class Freshness:
@@ -46,14 +49,14 @@ class CallerKeys:
         self._freshness = freshness or Freshness()
         self._clock_s = clock_s
         self._lock = threading.Lock()
+        self._waiting = threading.BoundedSemaphore(MOST_WAITING)
         self._held = _Held({}, -math.inf)
         self._tried_at_s = -math.inf
         self._could_read = True
 
     def key(self, key_id: str) -> PublicKey | None:
         """The key of this `kid`, or None if the caller has no such key; CallerKeysUnread where that cannot be told."""
-        # Who has the key goes on with it while another thread renews the set; who has not waits for that.
-        if self._is_due(key_id) and self._lock.acquire(blocking=self._known(key_id) is None):
+        if self._is_due(key_id) and self._has_turn(key_id):
             try:
                 if self._is_due(key_id):
                     self._renew()
@@ -63,6 +66,22 @@ class CallerKeys:
         if key is None and not self._could_read:
             raise CallerKeysUnread("the caller's public keys could not be read; the log says why, it is tried again")
         return key
+
+    def _has_turn(self, key_id: str) -> bool:
+        """Whether this thread may renew the set. Who has the key goes on with it while another thread does.
+
+        Of those who have not a few wait for that; the others are told to come again (CallerKeysUnread).
+        """
+        if self._lock.acquire(blocking=False):
+            return True
+        if self._known(key_id) is not None:
+            return False
+        if not self._waiting.acquire(blocking=False):
+            raise CallerKeysUnread("the caller's public keys are being read, and enough calls wait for them")
+        try:
+            return self._lock.acquire()
+        finally:
+            self._waiting.release()
 
     def _is_due(self, key_id: str) -> bool:
         now_s, held = self._clock_s(), self._held

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from flask import Blueprint, abort, current_app, request
 
 from cds.errors import HookRequestError, UntrustedServer
@@ -9,12 +11,18 @@ from cds.hook_answer import answer_call
 from cds.origins import listed
 from cds.services import CallingEhr, WebServices
 from cds.web.bodies import json_body
-from cds.web.trust import verified_ehr
+from cds.web.refused_callers import RefusedCallers
+from cds.web.trust import refused_call, verified_ehr
 from hooks.contract import cards_response
 from hooks.request import ContractError, HookRequest
 from hooks.service import Service, discovery
 
+log = logging.getLogger(__name__)
+
 routes = Blueprint("cds_hooks", __name__)
+
+ANOTHER_EHR = "another-ehr"
+"""Why a call is refused whose caller is known and asks for the patients of another."""
 
 
 @routes.get("/cds-services")
@@ -40,6 +48,11 @@ def services() -> WebServices:
     return parts
 
 
+def _refused() -> RefusedCallers:
+    callers: RefusedCallers = current_app.extensions["mammotrend.refused"]
+    return callers
+
+
 def asked_service(service_id: str) -> Service:
     """The service of this id; a call for another one is answered 404."""
     return next((service for service in services().services if service.id == service_id), None) or abort(404)
@@ -49,6 +62,8 @@ def _calling_ehr(call: HookRequest, parts: WebServices) -> CallingEhr:
     """The EHR whose call this is, by its token and its fhirServer. One that the site has not listed gets no answer."""
     ehr = _named_ehr(call, parts)
     if verified_ehr() not in (None, ehr.name):
+        log.warning("a call was refused: %s, of %s for %s", ANOTHER_EHR, verified_ehr(), ehr.name)
+        _refused().note(refused_call(), ANOTHER_EHR, verified_ehr())
         raise UntrustedServer("the call is of one EHR and names the fhirServer of another")
     if len(call.patient_id) > ehr.site.longest_id:
         raise ContractError(f"context.patientId is longer than the {ehr.site.longest_id} characters of this EHR's ids")

@@ -165,6 +165,8 @@ class _Server(TcpWSGIServer):  # type: ignore[misc] # waitress publishes no type
             ident=None,
             connection_limit=limits.connections,
             channel_timeout=IDLE_S,
+            # The application itself knows whose word on the caller's address to take.
+            clear_untrusted_proxy_headers=False,
             # What is only a little too large the application refuses: it tells a browser's script why.
             max_request_body_size=2 * limits.largest_request_bytes,
             max_request_header_size=LARGEST_HEADERS_BYTES,

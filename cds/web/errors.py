@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from cds.errors import MammoTrendError
+from cds.store.database_faults import concerns_all
 from hooks.contract import ContractError
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,9 @@ def _http_error(answer: Answer, error: HTTPException) -> Response:
 def _store_error(answer: Answer, error: SQLAlchemyError) -> Response:
     # The message would quote the statement with its values.
     log.error("the store failed: %s", type(error).__name__)
-    return answer(HTTPStatus.SERVICE_UNAVAILABLE, "the service's database does not answer; try again later")
+    if concerns_all(error):
+        return answer(HTTPStatus.SERVICE_UNAVAILABLE, "the service's database does not answer; try again later")
+    return answer(HTTPStatus.INTERNAL_SERVER_ERROR, "the service's database does not take a value of this call")
 
 
 def _fault(answer: Answer, error: Exception) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import BoundedSemaphore, Lock
@@ -17,8 +17,8 @@ from cds.web.trust import verified_ehr
 
 MOST_CALLERS = 10_000
 """Kept in memory; beyond, who has not called for longest is forgotten."""
-SPARE_THREADS = 8
-"""Answer who asks for little while all others are at work: health, discovery, refusals, pages."""
+SPARE_THREADS = 12
+"""Answer who asks for little while all others are at work: health, discovery, refusals, pages, launches."""
 
 
 @dataclass(frozen=True)
@@ -65,36 +65,48 @@ class CallRate:
 
 
 class Places:
-    """Room for so many calls at work, and for as many that wait for a place, but not for long."""
+    """Room for so many calls at work, and for as many that wait for a place, but not for long.
 
-    def __init__(self, at_work: int, longest_wait_s: float) -> None:
+    Of several `ehrs` none has more than half of it: one that keeps its calls waiting leaves the others theirs.
+    """
+
+    def __init__(self, at_work: int, longest_wait_s: float, ehrs: Sequence[str] = ()) -> None:
         self._longest_wait_s = longest_wait_s
         self._inside = BoundedSemaphore(2 * at_work)
         self._at_work = BoundedSemaphore(at_work)
+        half = math.ceil(at_work / 2)
+        self._of_each = {ehr: Places(half, longest_wait_s) for ehr in ehrs} if len(ehrs) > 1 else {}
 
-    def take(self) -> bool:
-        """Whether there is a place; who has taken one must leave it."""
+    def take(self, ehr: str | None = None) -> bool:
+        """Whether there is a place, for a call of this EHR where that is known; who has taken one must leave it."""
         if not self._inside.acquire(blocking=False):
             return False
-        if self._at_work.acquire(timeout=self._longest_wait_s):
-            return True
+        own = self._of_each.get(ehr or "")
+        if own is None or own.take():
+            if self._at_work.acquire(timeout=self._longest_wait_s):
+                return True
+            if own is not None:
+                own.leave()
         self._inside.release()
         return False
 
-    def leave(self) -> None:
+    def leave(self, ehr: str | None = None) -> None:
         """Make room for the next."""
         self._at_work.release()
+        own = self._of_each.get(ehr or "")
+        if own is not None:
+            own.leave()
         self._inside.release()
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
+    def taken(self, ehr: str | None = None) -> Iterator[None]:
         """A place, as long as it is needed; raises ServiceUnavailable where none gets free in time."""
-        if not self.take():
+        if not self.take(ehr):
             raise ServiceUnavailable(retry_after=1)
         try:
             yield
         finally:
-            self.leave()
+            self.leave(ehr)
 
 
 def register_size(app: Flask, limits: FrontLimits) -> None:
@@ -107,10 +119,10 @@ def register_size(app: Flask, limits: FrontLimits) -> None:
             abort(413)
 
 
-def register_pace(app: Flask, limits: FrontLimits, clock_s: Callable[[], float]) -> None:
+def register_pace(app: Flask, limits: FrontLimits, clock_s: Callable[[], float], ehrs: Sequence[str] = ()) -> None:
     """Refuse callers that ask too often, and calls for which there is no place; after the caller is known."""
     rate = CallRate(limits.calls_per_minute, clock_s)
-    places = Places(limits.calls_at_work, limits.longest_wait_s)
+    places = Places(limits.calls_at_work, limits.longest_wait_s, ehrs)
 
     @app.before_request
     def count() -> None:
@@ -123,11 +135,11 @@ def register_pace(app: Flask, limits: FrontLimits, clock_s: Callable[[], float])
     @app.before_request
     def find_a_place() -> None:
         if request.method == "POST":
-            if not places.take():
+            if not places.take(verified_ehr()):
                 raise ServiceUnavailable(retry_after=1)
             g.has_place = True
 
     @app.teardown_request
     def make_room(_error: BaseException | None) -> None:
         if g.pop("has_place", False):
-            places.leave()
+            places.leave(verified_ehr())

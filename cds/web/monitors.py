@@ -28,5 +28,5 @@ class Monitors:
 
 
 def _is_same(told: str, expected: str) -> bool:
-    # In the same time however much of it is right.
-    return hmac.compare_digest(told.encode(), expected.encode())
+    # In the same time however much of it is right. WSGI tells each byte of a header as the character of that number.
+    return hmac.compare_digest(told.encode("latin-1", "replace"), expected.encode())

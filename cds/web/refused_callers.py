@@ -26,12 +26,12 @@ class RefusedCallers:
         self._trail, self._now = trail, now
         self._rate = CallRate(MOST_PER_MINUTE, monotonic_s)
 
-    def note(self, call: WebCall, why: str) -> None:
-        """Add an entry; the refusal stands whether or not the store takes it."""
+    def note(self, call: WebCall, why: str, ehr: str | None = None) -> None:
+        """Add an entry, with the EHR whose call it is where that is proved; the refusal stands whether it is taken."""
         if self._rate.wait_s(ALL_CALLERS):
             return
         refused = AccessOutcome.REFUSED
-        event = AccessEvent(Action.CALLER_REFUSED, self._now(), None, None, detail=why, outcome=refused, call=call)
+        event = AccessEvent(Action.CALLER_REFUSED, self._now(), ehr, None, detail=why, outcome=refused, call=call)
         try:
             self._trail.record(event)
         except SQLAlchemyError as fault:

@@ -13,7 +13,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds.addresses import Destinations, Network, resolved
+from cds.addresses import Destinations, Network, pools, resolved, turns
 from cds.deadline import InTimeAdapter
 from cds.demo.loopback import serve
 from cds.errors import UntrustedServer
@@ -59,7 +59,10 @@ NEVER = [
     "240.0.0.1",
     "255.255.255.255",
     "fd00:ec2::254",
+    "fd20:ce::254",
     "100.100.100.200",
+    "192.0.0.192",
+    "168.63.129.16",
     "127.0.0.1",
     "127.8.9.10",
     "::1",
@@ -188,6 +191,35 @@ def test_the_next_address_is_tried_where_one_does_not_answer() -> None:
         port = url.rpartition(":")[2]
 
         assert session.get(f"http://ehr.example:{port}/", timeout=5).ok
+
+
+@given(took_s=st.lists(st.floats(0, 4), min_size=8, max_size=8))
+def test_all_addresses_of_a_host_have_one_time_together(took_s: list[float]) -> None:
+    moments_s = [1000.0]
+    for address, allowed_s in turns([str(number) for number in range(8)], 5, lambda: moments_s[-1]):
+        assert address == str(len(moments_s) - 1)
+        assert allowed_s is not None
+        assert allowed_s > 0
+        moments_s.append(moments_s[-1] + min(took_s[len(moments_s) - 1], allowed_s))
+    assert moments_s[-1] <= 1000.0 + 5 + 1e-6
+
+
+def test_addresses_that_answer_nothing_share_the_time_evenly_and_no_limit_is_none() -> None:
+    clock_s = iter([0.0, 0.0, 2.5, 3.75, 5.0]).__next__
+
+    assert list(turns(["a", "b", "c", "d"], 5, clock_s)) == [("a", 1.25), ("b", 2.5 / 3), ("c", 0.625)]
+    assert list(turns(["a", "b"], None)) == [("a", None), ("b", None)]
+
+
+def test_a_connection_has_its_whole_time_again_for_what_comes_after_it_is_made_and_is_kept_alive() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        destinations = name_server("127.0.0.9", "127.0.0.1", networks=[LOOPBACK])
+        connection = pools(destinations)["http"].ConnectionCls("ehr.example", server.getsockname()[1], timeout=5)
+        connection.connect()
+
+        assert connection.sock.gettimeout() == 5
+        assert connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        connection.close()
 
 
 def no_such_name(_host: str, _port: int) -> list[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from flask import Flask, request
@@ -13,7 +16,7 @@ from pydantic import SecretStr
 from cds.demo.loopback import serve
 from cds.ehr.client import FhirEhr
 from cds.errors import EhrUnreachable, ModelNotUsable, StudyNotFound, UntrustedServer
-from cds.services import archives, card_links, mri_policy, night_client, usable_card, web_services
+from cds.services import CallingEhr, archives, card_links, mri_policy, night_client, usable_card, web_services
 from cds.settings import (
     CallerSettings,
     EhrSettings,
@@ -126,7 +129,71 @@ def test_the_day_is_the_clinics_own(tmp_path: Path) -> None:
     assert ehr.local_day(datetime(2026, 5, 20, 23, 30, tzinfo=UTC)) == date(2026, 5, 21)
 
 
-def test_an_ehr_is_opened_for_one_call_and_closed_after_it(tmp_path: Path) -> None:
+class KeepingAlive(BaseHTTPRequestHandler):
+    """A FHIR server that keeps its connections, and notes for each request which it came by and with which token."""
+
+    protocol_version = "HTTP/1.1"
+    seen: ClassVar[list[tuple[int, str | None]]] = []
+    ends: ClassVar[bool] = False
+
+    def do_GET(self) -> None:
+        self.seen.append((self.client_address[1], self.headers["Authorization"]))
+        body = b'{"resourceType": "Patient", "id": "p1"}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        self.close_connection = self.ends
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def kept_alive(tmp_path: Path) -> Iterator[CallingEhr]:
+    """An EHR whose server keeps its connections."""
+    KeepingAlive.seen.clear()
+    KeepingAlive.ends = False
+    with ThreadingHTTPServer(("127.0.0.1", 0), KeepingAlive) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        ehr = EhrSettings(name="main", fhir_server=f"http://127.0.0.1:{server.server_port}/fhir")
+        (calling,) = web_services(settings(tmp_path, ehrs=(ehr,))).ehrs
+        yield calling
+        server.shutdown()
+        thread.join()
+
+
+def test_the_connection_to_an_ehr_is_kept_from_call_to_call_and_no_token_with_it(kept_alive: CallingEhr) -> None:
+    for token in ("a", "b", None):
+        with kept_alive.open(token) as client:
+            client.read("Patient/p1")
+
+    assert [told for _, told in KeepingAlive.seen] == ["Bearer a", "Bearer b", None]
+    assert len({port for port, _ in KeepingAlive.seen}) == 1
+
+
+def test_a_connection_that_the_ehr_has_ended_is_made_anew(kept_alive: CallingEhr) -> None:
+    KeepingAlive.ends = True
+    for _ in range(3):
+        with kept_alive.open("a") as client:
+            client.read("Patient/p1")
+
+    assert len({port for port, _ in KeepingAlive.seen}) == 3
+
+
+def test_a_call_that_ends_leaves_the_connections_of_those_beside_it(kept_alive: CallingEhr) -> None:
+    with kept_alive.open("a") as first:
+        first.read("Patient/p1")
+        with kept_alive.open("b") as second:
+            second.read("Patient/p1")
+        first.read("Patient/p1")
+
+    assert len({port for port, _ in KeepingAlive.seen}) == 1
+
+
+def test_an_ehr_is_opened_for_one_call(tmp_path: Path) -> None:
     (ehr,) = web_services(settings(tmp_path, Mode.SILENT)).ehrs
 
     with ehr.open("a-token") as client:
@@ -247,9 +314,9 @@ def test_a_study_may_name_any_listed_archive_and_a_password_goes_to_its_own_alon
         with pytest.raises(UntrustedServer):
             both.retrieve_study("1.2.3", f"{other}/third")
 
-    assert len(here) == len(elsewhere) == 1
-    assert here != [None]
-    assert elsewhere == [None]
+    assert here
+    assert None not in here
+    assert set(elsewhere) == {None}
 
 
 def test_an_archive_knows_its_password_and_does_not_show_it(tmp_path: Path) -> None:

@@ -386,6 +386,27 @@ def test_networks_that_may_be_called_nevertheless_are_named_as_networks(file: Pa
         read_settings(file, environment=False)
 
 
+def test_the_proxies_whose_word_is_taken_are_named_as_networks_and_are_not_everybody(file: Path) -> None:
+    assert settings_of(file, "").service.trusted_proxies == ()
+    named = '[service]\ntrusted_proxies = ["127.0.0.1", "fd00::/8"]\n'
+    assert [str(one) for one in settings_of(file, named).service.trusted_proxies] == ["127.0.0.1/32", "fd00::/8"]
+    for everybody in ("0.0.0.0/0", "::/0", "*"):
+        assert "service.trusted_proxies" in refusal(file, f'[service]\ntrusted_proxies = ["{everybody}"]\n')
+
+
+@pytest.mark.parametrize("told", ["/app", "?a=1", "#a", "/a b"])
+def test_the_origins_of_scripts_have_no_path_because_browsers_name_none(file: Path, told: str) -> None:
+    origins = settings_of(file, '[service]\nallowed_origins = ["https://ehr.example:8443/"]\n').service.allowed_origins
+    assert origins == ("https://ehr.example:8443",)
+    wrong = f'[service]\nallowed_origins = ["https://ehr.example{told}"]\n'
+    assert "service.allowed_origins.0" in refusal(file, wrong)
+
+
+@pytest.mark.parametrize("address", ["https://cds.example/?a=1", "https://cds.example#a", "https://u:p@cds.example"])
+def test_an_address_that_no_token_could_name_is_refused(file: Path, address: str) -> None:
+    assert "service.public_url" in refusal(file, f'[service]\npublic_url = "{address}"\n')
+
+
 @pytest.mark.parametrize("block", ["operations", "pages"])
 def test_a_secret_is_kept_in_a_file_or_a_variable_and_not_in_both(
     file: Path, block: str, monkeypatch: pytest.MonkeyPatch
@@ -440,7 +461,7 @@ def test_an_ehr_that_launches_is_asked_for_the_least_that_the_page_needs(file: P
             LAUNCHING.replace('public_url = "https://cds.example"', ""),
             "the settings cannot be used: ehrs.smart opens pages: it needs service.public_url",
         ),
-        ('[pages]\nframe_ancestors = ["https://ehr.example/path"]\n', "must be origins"),
+        ('[pages]\nframe_ancestors = ["https://ehr.example/path"]\n', "must be an origin"),
         ('[pages]\nframe_ancestors = ["https://ehr.example; script-src *"]\n', "pages.frame_ancestors"),
         ('[pages]\nframe_ancestors = ["*"]\n', "pages.frame_ancestors"),
     ],

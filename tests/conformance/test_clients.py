@@ -19,7 +19,17 @@ from cds.trust.clients import ClientTrust
 from cds.web.app import Front, create_app
 from fhir_mappings.codes import Coding
 from tests.builders import imaging_study, operation_outcome, searchset
-from tests.cds.builders import NOW, Json, fhir_patient, order_select, service_request
+from tests.cds.builders import (
+    MODEL,
+    NOW,
+    Json,
+    claimed,
+    fhir_patient,
+    new_exam,
+    order_select,
+    scored,
+    service_request,
+)
 from tests.cds.model_card import model_folder
 from tests.cds.trust.callers import EC, ISSUER, PUBLIC_URL, RSA, bearer, claims, client, header, signed
 from tests.cds.web.conftest import FHIR_SERVER, Service
@@ -139,12 +149,17 @@ def of_patient(patient_id: str) -> Json:
     return body
 
 
-def test_E7_long_ids_and_a_practitioner_role_are_taken(epic: FlaskClient) -> None:
+def test_E7_long_ids_and_a_practitioner_role_are_taken(epic: FlaskClient, service: Service) -> None:
+    service.store.register([new_exam("1.2.9", LONG_ID)], MODEL.key, NOW)
+    service.store.save_score(claimed(service.store), scored("1.2.9", 0.066))
     body = of_patient(LONG_ID)
-    body["context"]["userId"] = "PractitionerRole/eXyZ"
+    body["context"]["userId"] = f"PractitionerRole/{LONG_ID}"
+
+    (action,) = actions(only_card(epic, body))
 
     assert len(LONG_ID) > 64
-    assert "under way" in only_card(epic, body)["summary"]
+    assert action["resource"]["subject"] == {"reference": f"Patient/{LONG_ID}"}
+    assert action["resource"]["requester"] == {"reference": f"PractitionerRole/{LONG_ID}"}
 
 
 def test_E8_medications_among_the_drafts_do_no_harm(epic: FlaskClient) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
+from sqlmodel import SQLModel
 
 from cds.web.app import create_app
 from tests.cds.builders import Json
@@ -24,8 +25,7 @@ def announced(service: Service) -> list[Json]:
 
 
 def test_D1_D6_discovery_is_answered_with_200_also_while_the_database_is_not(service: Service, engine: Engine) -> None:
-    with engine.begin() as connection:
-        connection.execute(text("DROP TABLE scoring"))
+    SQLModel.metadata.drop_all(engine)
 
     answer = service.client().get("/cds-services")
 

@@ -67,11 +67,17 @@ def test_B1_B6_feedback_is_taken_in_for_every_service_with_200_and_an_empty_obje
 def test_B2_what_was_accepted_and_why_it_was_not_is_kept(service: Service, service_id: str, engine: Engine) -> None:
     card = shown(service, service_id)
     why = {"overrideReason": {"reason": DECLINED, "userComment": "later"}}
+    later = f"{AT[:-1]}.5Z"
 
-    for report in (accepted(card, card["suggestions"][0]), overridden(card, **why, outcomeTimestamp=f"{AT[:-1]}.5Z")):
+    for report in (accepted(card, *card["suggestions"]), overridden(card, **why, outcomeTimestamp=later)):
         assert tell(service, service_id, report).status_code == 200
 
-    assert kept(engine) == [(card["uuid"], "accepted", None), (card["uuid"], "overridden", "patient-declined")]
+    with Session(engine) as session:
+        taken, declined = session.exec(select(Feedback)).all()
+    assert (taken.card, taken.outcome, taken.outcome_at) == (card["uuid"], "accepted", AT)
+    assert taken.accepted == [suggestion["uuid"] for suggestion in card["suggestions"]]
+    assert (declined.card, declined.outcome, declined.outcome_at) == (card["uuid"], "overridden", later)
+    assert (declined.override_reason, declined.comment) == ("patient-declined", "later")
 
 
 @every_service

@@ -4,14 +4,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask, Response, request
 
+from cds.demo.loopback import serve
+from cds.ehr.client import FhirEhr
 from cds.errors import EhrUnreachable
-from tests.cds.builders import PATIENT, fhir_patient, prefetch
+from cds.web.app import create_app
+from tests.cds.builders import PATIENT, Json, fhir_patient, prefetch
 from tests.cds.web.calls import LEAVE, diagnostics
 from tests.cds.web.conftest import FHIR_SERVER, TOKEN, Service
 from tests.conformance.calls import CALLS, address, whole
@@ -49,9 +55,47 @@ def test_F2_the_token_is_neither_stored_nor_logged_nor_answered(
     answer = call(service, service_id, "patient")
 
     assert answer.status_code == (412 if is_down else 200)
-    kept = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert_token_is_nowhere(answer, tmp_path, caplog)
+
+
+def patient_server(status: int, resource: Json) -> Flask:
+    """A FHIR server that gives this one answer, and remembers the Authorization headers that it was sent."""
+    app = Flask("patient server")
+    app.config["sent"] = []
+
+    @app.get("/<path:path>")
+    def answer(path: str) -> Response:
+        app.config["sent"].append(request.headers.get("Authorization"))
+        return Response(json.dumps(resource), status, content_type="application/fhir+json")
+
+    return app
+
+
+@every_service
+@pytest.mark.parametrize(("status", "answered"), [(200, 200), (401, 412), (503, 412)])
+def test_F2_a_real_fhir_server_gets_the_token_and_no_log_does(
+    service: Service, service_id: str, status: int, answered: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    body = whole(service_id)
+    del body["prefetch"]["patient"]
+    hospital, parts = patient_server(status, fhir_patient()), service.parts()
+    with serve(hospital) as url:
+        (ehr,) = parts.ehrs
+        reached = replace(ehr, open=lambda token: FhirEhr(url, token, wait=lambda seconds: None))
+        answer = create_app(replace(parts, ehrs=(reached,))).test_client().post(address(service_id), json=body)
+
+    assert answer.status_code == answered, answer.text
+    assert set(hospital.config["sent"]) == {f"Bearer {TOKEN}"}
+    assert caplog.records
+    assert_token_is_nowhere(answer, tmp_path, caplog)
+
+
+def assert_token_is_nowhere(answer: Any, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    kept = b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+    logged = caplog.text + "".join(str(vars(record)) for record in caplog.records)
     assert b"audit" in kept
-    assert TOKEN.encode() not in kept + answer.data + caplog.text.encode()
+    assert TOKEN.encode() not in kept + answer.data + logged.encode()
 
 
 @every_service
@@ -86,10 +130,12 @@ def test_F3_a_token_that_is_for_another_patient_or_none_is_a_bad_request(
 
 
 @every_service
+@pytest.mark.parametrize("server", ["http://ehr.example/r4", "http://ehr.example:443/r4"])
 def test_F4_the_http_address_of_an_https_server_gets_neither_token_nor_answer(
-    service: Service, service_id: str
+    service: Service, service_id: str, server: str
 ) -> None:
-    diagnostics(call(service, service_id, fhirServer=FHIR_SERVER.replace("https", "http")), 403)
+    assert FHIR_SERVER == "https://ehr.example/r4"
+    diagnostics(call(service, service_id, fhirServer=server), 403)
 
     assert service.ehr.tokens == []
 

@@ -4,9 +4,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from fhir.resources.R4B.operationoutcome import OperationOutcome
+from sqlalchemy import Engine, text
 
+from cds.web.app import Front, create_app
+from cds.web.limits import FrontLimits
 from tests.builders import searchset
 from tests.cds.builders import PATIENT
 from tests.cds.web.conftest import TOKEN, Service
@@ -57,10 +63,50 @@ def test_H3_H4_a_failure_has_its_status_and_an_operation_outcome(
     OperationOutcome.model_validate(answer.get_json())
 
 
-def test_H3_H4_a_service_that_is_not_there_is_not_found(service: Service) -> None:
-    answer = service.client().post(address("no-such-service"), json=whole("breast-risk-order-select"))
+@pytest.mark.parametrize("end", ["", "/feedback"])
+def test_H3_H4_a_service_that_is_not_there_is_not_found(service: Service, end: str) -> None:
+    answer = service.client().post(address("no-such-service") + end, json=whole("breast-risk-order-select"))
 
     assert answer.status_code == 404
+    OperationOutcome.model_validate(answer.get_json())
+
+
+@every_service
+@pytest.mark.parametrize("end", ["", "/feedback"])
+def test_H3_H4_what_is_too_large_is_told_so(service: Service, service_id: str, end: str) -> None:
+    client = create_app(service.parts(), Front(limits=FrontLimits(largest_request_bytes=100))).test_client()
+
+    answer = client.post(address(service_id) + end, json=whole(service_id))
+
+    assert answer.status_code == 413
+    OperationOutcome.model_validate(answer.get_json())
+
+
+@every_service
+def test_H3_H4_without_its_database_the_service_is_unavailable(
+    service: Service, service_id: str, engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE scoring"))
+
+    answer = service.client().post(address(service_id), json=whole(service_id))
+
+    assert answer.status_code == 503
+    OperationOutcome.model_validate(answer.get_json())
+
+
+@every_service
+def test_H3_H4_an_unforeseen_fault_is_an_error_of_the_server(service: Service, service_id: str) -> None:
+    class Broken:
+        def __getattr__(self, name: str) -> Any:
+            raise ValueError(name)
+
+    broken: Any = Broken()
+    client = create_app(replace(service.parts(), cards=broken)).test_client()
+
+    answer = client.post(address(service_id), json=whole(service_id))
+
+    assert answer.status_code == 500
     OperationOutcome.model_validate(answer.get_json())
 
 

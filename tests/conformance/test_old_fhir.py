@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fhir_mappings.codes import ICD_10_CM, SNOMED
 from tests.builders import searchset
-from tests.cds.builders import Json, service_request
+from tests.cds.builders import PATIENT, Json, service_request
 from tests.cds.web.calls import diagnostics
 from tests.cds.web.conftest import Service
 from tests.conformance.calls import CALLS, ORDER_SELECT, ORDER_SIGN, PATIENT_VIEW, address
@@ -178,6 +179,47 @@ def test_Q15_a_pregnancy_is_as_old_as_stu3_says(service: Service, asserted: str,
     pregnancy = stu3_condition("77386006", assertedDate=asserted)
 
     assert offers_an_mri(only_card(service, "STU3", conditions=searchset(pregnancy))) == is_offered
+
+
+@pytest.mark.parametrize(("status", "is_said"), [("active", True), ("resolved", False), ("inactive", False)])
+def test_Q15_a_lactation_that_is_over_by_its_older_status_is_not_said(
+    service: Service, status: str, is_said: bool
+) -> None:
+    service.score()
+    lactation = stu3_condition(clinicalStatus=status) | {"code": {"coding": [{"system": ICD_10_CM, "code": "Z39.1"}]}}
+
+    card = only_card(service, "STU3", conditions=searchset(lactation))
+
+    assert ("Lactation is on record" in card["detail"]) == is_said
+
+
+@pytest.mark.parametrize(
+    ("suspicious_on", "benign_on", "is_offered"),
+    [("2026-05-01", "2026-05-10", True), ("2026-05-10", "2026-05-01", False)],
+)
+def test_Q15_a_category_that_was_only_issued_is_as_old_as_that(
+    service: Service, suspicious_on: str, benign_on: str, is_offered: bool
+) -> None:
+    service.score()
+    categories = [
+        old_category("397144001", f"{suspicious_on}T10:00:00Z"),
+        old_category("397141009", f"{benign_on}T10:00:00Z"),
+    ]
+
+    assert offers_an_mri(only_card(service, "STU3", observations=searchset(*categories))) == is_offered
+
+
+def old_category(code: str, issued: str) -> Json:
+    """A BI-RADS category with nothing but the moment of its report."""
+    return {
+        "resourceType": "Observation",
+        "id": f"b{code}",
+        "status": "final",
+        "subject": {"reference": f"Patient/{PATIENT}"},
+        "code": {"text": "BI-RADS category"},
+        "issued": issued,
+        "valueCodeableConcept": {"coding": [{"system": SNOMED, "code": code}]},
+    }
 
 
 @every_version

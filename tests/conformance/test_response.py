@@ -126,7 +126,8 @@ def test_C10_every_override_reason_has_code_system_and_display(cards: list[Json]
 def test_C11_a_suggestion_has_label_uuid_and_at_most_a_word_that_it_is_recommended(cards: list[Json]) -> None:
     offered = [suggestion for card in cards for suggestion in suggestions(card)]
 
-    assert all(set(one) <= OF_A_SUGGESTION and isinstance(one["label"], str) for one in offered)
+    assert all(set(one) <= OF_A_SUGGESTION for one in offered)
+    assert all(isinstance(one[name], str) and one[name] for one in offered for name in ("label", "uuid"))
     assert {one.get("isRecommended") for one in offered} == {None, True}
     assert max(sum(one.get("isRecommended", False) for one in suggestions(card)) for card in cards) == 1
 
@@ -146,6 +147,18 @@ def test_C13_J4_what_is_created_is_a_new_and_whole_r4_resource(cards: list[Json]
     for resource in created:
         classes[resource["resourceType"]].model_validate(resource)
         assert "id" not in resource
+
+
+def test_C13_an_order_says_of_which_score_of_which_exam_it_is(cards: list[Json]) -> None:
+    score = r"Increased 5-year image-based score [\d.]+ % \(threshold 1\.7 %\), exam of (\d{4}-05-03)"
+    created = [(card, action["resource"]) for card in cards for action in actions(card)]
+    ordered = [(card, order) for card, order in created if order["resourceType"] == "ServiceRequest"]
+
+    assert ordered
+    for card, order in ordered:
+        said = re.fullmatch(score, order["reasonCode"][0]["text"])
+        assert said
+        assert f"The 5-year score of the exam of {said[1]}" in card["detail"]
 
 
 def test_C15_what_one_suggestion_creates_does_not_point_at_each_other(cards: list[Json]) -> None:

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from joserfc.jwk import OctKey
+from joserfc.jwk import ECKey, OctKey
 from sqlalchemy import Engine
 
 from cds.store.seen_tokens import SeenTokens
 from cds.trust.clients import ClientTrust
 from cds.web.app import Front, create_app
 from tests.cds.builders import NOW, Json
-from tests.cds.trust.callers import LEFT_OUT, PUBLIC_URL, RSA, bearer, claims, client, header, signed
+from tests.cds.trust.callers import EC, LEFT_OUT, PUBLIC_URL, RSA, bearer, claims, client, header, signed
 from tests.cds.web.conftest import Service
 from tests.conformance.calls import CALLS, ORDER_SELECT, address, whole
 from tests.conformance.family import parts_of
@@ -51,6 +51,13 @@ def assert_bare(answer: Any) -> None:
     assert (answer.status_code, answer.data) == (401, b"")
 
 
+@pytest.mark.parametrize("path", ["/cds-services", *(path for path, _ in ENDPOINTS)])
+def test_S1_every_endpoint_has_browsers_insist_on_https(caller: FlaskClient, path: str) -> None:
+    assert PUBLIC_URL.startswith("https://")
+    for method in ("GET", "POST", "OPTIONS"):
+        assert caller.open(path, method=method).headers["Strict-Transport-Security"] == "max-age=31536000"
+
+
 @every_endpoint
 def test_S2_S11_without_a_token_there_is_a_bare_401_and_with_one_an_answer(
     caller: FlaskClient, path: str, body: Json
@@ -76,7 +83,19 @@ def test_S3_S11_a_token_without_a_required_header_is_refused(
 def test_S4_S11_a_token_without_a_required_claim_is_refused(
     caller: FlaskClient, path: str, body: Json, claim: str
 ) -> None:
-    assert_bare(send(caller, path, body, token(path, None, **{claim: LEFT_OUT})))
+    for nothing in (LEFT_OUT, None, ""):
+        assert_bare(send(caller, path, body, token(path, None, **{claim: nothing})))
+
+
+@every_endpoint
+@pytest.mark.parametrize(
+    "times",
+    [{"exp": NOW_S - 120}, {"iat": NOW_S + 120}, {"nbf": NOW_S + 120}, {"exp": NOW_S + 86_400}, {"exp": "soon"}],
+)
+def test_S4_S11_a_token_that_is_not_for_this_moment_is_refused(
+    caller: FlaskClient, path: str, body: Json, times: Json
+) -> None:
+    assert_bare(send(caller, path, body, token(path, **times)))
 
 
 @every_endpoint
@@ -117,6 +136,13 @@ def test_S7_a_public_key_is_no_shared_secret(caller: FlaskClient, path: str, bod
     )
 
     assert_bare(send(caller, path, body, bearer(forged)))
+
+
+@every_endpoint
+def test_S9_S11_a_token_is_signed_by_the_key_that_it_names(caller: FlaskClient, path: str, body: Json) -> None:
+    told = claims(aud=PUBLIC_URL + path)
+    for key, key_id in ((ECKey.generate_key("P-384"), "ec-1"), (EC, "ec-2"), (EC, "rsa-1")):
+        assert_bare(send(caller, path, body, bearer(signed(header(kid=key_id), told, key))))
 
 
 @pytest.mark.parametrize(("algorithm", "is_taken"), [("RS384", True), ("RS256", False), ("RS512", False)])

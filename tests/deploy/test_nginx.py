@@ -5,27 +5,29 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
 
-from cds.demo.loopback import serve
 from cds.pages.attributes_page import PATH as ATTRIBUTES
 from cds.pages.links import LAUNCH_PATH, PATH
 from cds.pages.smart.launches import CALLBACK_PATH, PAGE_PATH
 from cds.settings import ServiceSettings, read_settings
-from cds.web.connections import IDLE_S, ConnectionLimits
+from cds.web.connections import IDLE_S, ConnectionLimits, answer
 from cds.web.limits import FrontLimits
 from tests.cds.https_server import self_signed
 from tests.servers import CHECKOUT, free_port, left_out, running, wait_for
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 FILE = CHECKOUT / "deploy" / "nginx.conf"
 TEXT = FILE.read_text(encoding="utf-8")
@@ -63,6 +65,8 @@ def test_it_calls_the_service_where_it_listens() -> None:
 
     assert f"server {service.host}:{service.port};" in TEXT
     assert service.public_url == f"https://{value('server_name')}"
+    assert ip_address(service.host) in service.trusted_proxies[0]
+    assert "proxy_set_header      X-Forwarded-For $remote_addr;" in TEXT
 
 
 def test_its_limits_leave_the_last_word_to_the_service() -> None:
@@ -95,6 +99,21 @@ def nginx(folder: Path, service_port: int) -> Iterator[str]:
         yield f"https://127.0.0.1:{port}"
 
 
+@contextmanager
+def answering(app: WSGIApplication) -> Iterator[int]:
+    """An application behind the service's own connections; yields its port."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        port = opened.getsockname()[1]
+        thread = threading.Thread(target=answer, args=(app, ConnectionLimits(), [opened], over.is_set))
+        thread.start()
+        try:
+            yield port
+        finally:
+            over.set()
+            thread.join(30)
+
+
 LET_THROUGH = (
     "/cds-services",
     "/cds-services/breast-risk-patient-view",
@@ -120,24 +139,29 @@ FOR_THE_SITE = (
 @pytest.mark.integration
 def test_it_lets_hooks_and_pages_through_and_nothing_that_is_for_the_site_alone(tmp_path: Path) -> None:
     asked: list[str] = []
+    callers: set[str] = set()
 
     def service(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
         asked.append(environ["PATH_INFO"])
+        callers.add(environ.get("HTTP_X_FORWARDED_FOR", ""))
         start_response("200 OK", [("Content-Length", "2"), ("Strict-Transport-Security", "max-age=1")])
         return [b"ok"]
 
     certificate = str(tmp_path / "certificate.pem")
-    with serve(service) as url, nginx(tmp_path, int(url.rpartition(":")[2])) as front:
+    with answering(service) as port, nginx(tmp_path, port) as front:
         asked.clear()
         for path in LET_THROUGH:
-            answer = requests.post(f"{front}{path}?a=secret-query", b"{}", verify=certificate, timeout=10)
-            assert answer.text == "ok"
-            assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
-            assert answer.headers["Server"] == "nginx"
+            forged = {"X-Forwarded-For": "203.0.113.7"}
+            url = f"{front}{path}?a=secret-query"
+            answered = requests.post(url, b"{}", headers=forged, verify=certificate, timeout=10)
+            assert answered.text == "ok"
+            assert answered.headers["Strict-Transport-Security"] == "max-age=31536000"
+            assert answered.headers["Server"] == "nginx"
         refused = {path: requests.get(f"{front}{path}", verify=certificate, timeout=10) for path in FOR_THE_SITE}
 
     assert asked == list(LET_THROUGH)
-    assert {path: answer.text for path, answer in refused.items() if answer.text == "ok"} == {}
+    assert callers == {"127.0.0.1"}
+    assert {path: told.text for path, told in refused.items() if told.text == "ok"} == {}
     logged = (tmp_path / "mammotrend.log").read_text()
     assert "breast-risk-patient-view" in logged
     assert "secret-query" not in logged

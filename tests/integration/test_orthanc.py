@@ -26,7 +26,7 @@ from cds.pacs.archive import FoundStudy
 from cds.pacs.archives import Archives
 from cds.pacs.connection import ArchiveRoot
 from cds.pacs.dicomweb import DicomWebArchive
-from cds.pacs.score_report import score_report
+from cds.pacs.score_report import ReportName, score_report
 from tests.builders import cad_report, file_bytes, new_uid, screening_exam, tomosynthesis
 from tests.cds.pacs.reports import measurement_groups, scored_from
 from tests.servers import OrthancServer
@@ -134,7 +134,7 @@ def test_a_score_report_joins_its_study_once_and_leaves_the_images_as_they_are(o
     score = scored_from(exam)
 
     for _ in range(2):
-        report = score_report(score, own.headers(study_uid), revision=1)
+        report = score_report(score, own.headers(study_uid), ReportName("ehr-1/an assessment", 1))
         own.store_report(report, orthanc_server.dicomweb)
 
     (held,) = [header for header in own.headers(study_uid) if header.Modality == "SR"]

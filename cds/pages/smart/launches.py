@@ -33,7 +33,7 @@ PAGE_COOKIE = "mammotrend-page"
 ON_THE_WAY = timedelta(minutes=10)
 """How long a clinician may take to say to her EHR who she is."""
 LONGEST_LAUNCH = 2048
-LAUNCHED_AT_ONCE = SPARE_THREADS // 4
+LAUNCHED_AT_ONCE = SPARE_THREADS // 3
 """As many again wait. A launch waits for an EHR, which may be long, so it takes none of the places of pages."""
 _STATE = re.compile(r"[A-Za-z0-9_-]{43}")
 _ERRORS = ("access_denied", "invalid_request", "unauthorized_client", "invalid_scope", "server_error", "login_required")
@@ -45,7 +45,7 @@ class Launches:
 
     def __init__(self, cards: CardPage, parts: WebServices, pages: Pages) -> None:
         self._cards, self._parts, self._pages = cards, parts, pages
-        self.places = Places(LAUNCHED_AT_ONCE, LONGEST_WAIT_S)
+        self._places = Places(LAUNCHED_AT_ONCE, LONGEST_WAIT_S, [ehr.name for ehr in parts.ehrs if ehr.smart])
         links = pages.links
         self._way = Seal(links.secret, "smart.launch", ON_THE_WAY, parts.now)
         self._page = Seal(links.secret, "smart.page", links.lifetime, parts.now)
@@ -58,7 +58,8 @@ class Launches:
         if not launch or len(launch) > LONGEST_LAUNCH:
             raise LaunchRefused("The EHR opened this page without saying for which launch.")
         begun = Begun(ehr.name, *(secrets.token_urlsafe(32) for _ in range(3)))
-        response = redirect(client.authorization_url(launch, begun, self._redirect_uri))
+        with self._places.taken(ehr.name):
+            response = redirect(client.authorization_url(launch, begun, self._redirect_uri))
         self._set(response, _cookie_of(begun.state), self._way.sealed(asdict(begun)), CALLBACK_PATH, ON_THE_WAY)
         return response
 
@@ -69,11 +70,12 @@ class Launches:
         if "error" in answered:
             word = answered["error"] if answered["error"] in _ERRORS else "no reason that is known"
             raise LaunchRefused(f"The EHR did not let this page be opened: {word}.")
-        grant = client.grant(
-            answered.get("code", ""), answered.get("iss"), begun, self._redirect_uri, self._parts.now()
-        )
-        card = self._card(grant, ehr)
-        response = self._nothing(grant, ehr) if card is None else self._to_page(card, ehr, grant)
+        with self._places.taken(ehr.name):
+            grant = client.grant(
+                answered.get("code", ""), answered.get("iss"), begun, self._redirect_uri, self._parts.now()
+            )
+            card = self._card(grant, ehr)
+            response = self._nothing(grant, ehr) if card is None else self._to_page(card, ehr, grant)
         self._set(response, _cookie_of(begun.state), "", CALLBACK_PATH, timedelta(0))
         return response
 
@@ -171,13 +173,13 @@ def register(app: Flask, cards: CardPage, parts: WebServices, pages: Pages) -> N
     @routes.get(LAUNCH_PATH)
     def launch() -> Response:
         """Where the EHR opens us (SMART App Launch 2.2, EHR launch)."""
-        with cards.noted(), launches.places.taken():
+        with cards.noted():
             return launches.begin(request.args)
 
     @routes.get(CALLBACK_PATH)
     def callback() -> Response:
         """Where the EHR sends the browser back to."""
-        with cards.noted(), launches.places.taken():
+        with cards.noted():
             return launches.finish(request.args, request.cookies)
 
     @routes.get(f"{PAGE_PATH}/<uuid>")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -103,6 +105,17 @@ def test_a_trail_that_cannot_be_looked_at_is_not_a_broken_one(tmp_path: Path) ->
 
     assert run("verify", "--config", file)[0] == 2
     assert run("export", "--config", file)[0] == 2
+
+
+@pytest.mark.parametrize("command", ["verify", "export"])
+def test_output_that_cannot_be_written_is_not_a_broken_trail(file: Path, trail: AuditTrail, command: str) -> None:
+    trail.record(ANSWERED)
+    asked = [sys.executable, "-m", "cds.cli", "audit", command, "--config", str(file)]
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(asked, stdout=full, stderr=subprocess.PIPE, check=False, text=True)  # noqa: S603 # ours
+
+    said = "mammotrend: standard output does not take all that was found: No space left on device\n"
+    assert (ended.returncode, ended.stderr) == (2, said)
 
 
 def test_the_export_is_one_audit_event_a_line_and_can_be_checked_without_the_database(

@@ -121,6 +121,15 @@ def test_a_number_that_does_not_wait_is_told(file: Path) -> None:
     assert "the other numbers are not waiting" in err
 
 
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("number", ["0", "99999999999999999999999"])
+def test_a_number_that_no_delivery_can_have_is_told(file: Path, number: str) -> None:
+    status, _, err = run("outbox", "retry", number, "--config", file)
+
+    assert status == 2
+    assert "Invalid value" in err
+
+
 # The worklist
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine
+from sqlmodel import Session
 
 from cds.delivery.outbox import LEASE, ChartDelivery, Outbox
 from cds.errors import EhrChartUnclear, EhrConflict, EhrRejected, EhrUnreachable, MammoTrendError
-from cds.store.assessments import AssessmentRecords
+from cds.store.assessments import AssessmentRecords, retract
 from cds.store.outbox import Delivery, OutboxRecords
 from cds.store.tables import Destination, OutboxState
 from tests.cds.builders import EHR, MODEL, NOW, PATIENT, Clock, conclusion
@@ -139,10 +140,14 @@ def test_once_an_ehr_does_not_answer_the_others_letters_to_it_wait_too(engine: E
 
 
 class Chart:
-    """A WritableEhr that holds RiskAssessments and answers as a server with conditional create does."""
+    """A WritableEhr that holds RiskAssessments and answers as a server with conditional create does.
+
+    While its index is `behind`, a search finds nothing.
+    """
 
     def __init__(self) -> None:
         self.held: dict[str, dict[str, Any]] = {}
+        self.behind = False
 
     def opening(self) -> Callable[[], AbstractContextManager[Chart]]:
         return lambda: nullcontext(self)
@@ -151,7 +156,7 @@ class Chart:
         return self.held[path]
 
     def search(self, query: str) -> dict[str, Any]:
-        entries = [{"resource": resource} for resource in self.held.values()]
+        entries = [{"resource": resource} for resource in self.held.values() if not self.behind]
         return {"resourceType": "Bundle", "type": "searchset", "entry": entries}
 
     def pages(self, query: str) -> Any:
@@ -177,6 +182,27 @@ def test_an_assessment_comes_into_the_chart_of_its_own_ehr(engine: Engine) -> No
     (written,) = charts[EHR].held.values()
     assert written["subject"] == {"reference": f"Patient/{PATIENT}"}
     assert charts["another"].held == {}
+
+
+@pytest.mark.parametrize(("five_year", "status"), [(None, "entered-in-error"), (0.05, "amended")])
+def test_what_the_ehrs_search_does_not_find_is_found_by_where_it_was_written(
+    engine: Engine, five_year: float | None, status: str
+) -> None:
+    chart = Chart()
+    box = outbox(engine, ChartDelivery({EHR: chart.opening()}))
+    box.deliver_next()
+    chart.behind = True
+
+    if five_year is None:
+        with Session(engine) as session:
+            retract(session, EHR, PATIENT, "1.2.1", NOW)
+            session.commit()
+    else:
+        changed = conclusion(five_year=five_year)
+        AssessmentRecords(engine).assess(EHR, PATIENT, MODEL.key, NOW, lambda *_: changed, {Destination.CHART})
+    box.deliver_next()
+
+    assert [held["status"] for held in chart.held.values()] == [status]
 
 
 def test_an_ehr_that_may_not_be_written_to_is_not(engine: Engine) -> None:

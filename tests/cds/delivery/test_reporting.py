@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 
@@ -16,16 +17,36 @@ from sqlmodel import Session, col, select
 
 from cds.delivery.reporting import PRIORS_NOT_LOOKED_FOR, ReportedEhr, Reporter
 from cds.errors import PacsUnreachable
+from cds.scoring.outcomes import Held
+from cds.scoring.preparation import Preparation
+from cds.scoring.stages import StageTimes
 from cds.store.assessments import AssessmentRecords
 from cds.store.database import open_database
 from cds.store.outbox import OutboxRecords
 from cds.store.store import Store
 from cds.store.tables import Assessment, Destination, Outbox
+from hooks.card_details import RESEARCH_BANNER
 from hooks.case import MriPolicy
 from hooks.site import Mode, Site
 from model.domain import STANDARD_VIEWS, Comparability, Provenance, ScoredExam, SourceImage, Trajectory
 from model.trajectory import trajectory
-from tests.cds.builders import EHR, LEASE, MODEL, NOW, PATIENT, Clock, claimed, join, new_exam, refused, scored
+from tests.builders import screening_exam
+from tests.cds.builders import (
+    EHR,
+    LEASE,
+    MODEL,
+    NOW,
+    PATIENT,
+    Clock,
+    claimed,
+    join,
+    new_exam,
+    refused,
+    scored,
+    scored_by,
+)
+from tests.cds.scoring.fakes import FakeScorer
+from tests.fakes import FakeArchive
 
 CHART = frozenset({Destination.CHART})
 SITE = Site(mode=Mode.RESEARCH, demo_banner="Not for clinical use.")
@@ -252,8 +273,52 @@ def test_what_was_concluded_in_silence_is_written_once_the_site_writes(engine: E
 
     for _ in range(2):
         reporter(engine).catch_up()
+        report_all(engine)
 
     assert deliveries(engine) == 1
+    assert len(conclusions(engine)) == 1
+
+
+def test_what_is_written_after_the_silence_says_what_must_be_said_now(engine: Engine, store: Store) -> None:
+    clinical = replace(MODEL, clinical=True)
+    store.register([new_exam()], MODEL.key, NOW)
+    store.save_score(claimed(store), scored_by(clinical))
+
+    def working(mode: Mode, destinations: frozenset[Destination]) -> Reporter:
+        ehrs = {EHR: ReportedEhr(Site(mode=mode), destinations)}
+        return Reporter(AssessmentRecords(engine), clinical, join, ehrs, Clock())
+
+    assert working(Mode.SILENT, frozenset()).report_next()
+    written = working(Mode.RESEARCH, CHART)
+    written.catch_up()
+    assert written.report_next()
+
+    delivery = OutboxRecords(engine).claim(NOW, LEASE)
+    assert delivery is not None
+    assert RESEARCH_BANNER in delivery.resource["note"][0]["text"]
+    assert RESEARCH_BANNER not in conclusions(engine)[0].resource["note"][0]["text"]
+
+
+def test_an_exam_that_turns_out_to_show_another_woman_goes_from_the_chart_and_the_worklist(
+    engine: Engine, store: Store
+) -> None:
+    for year, five_year in ((2025, 0.016), (2026, 0.066)):
+        exam(store, year, five_year)
+        report_all(engine)
+    store.reopen_study("1.2.2026", NOW)
+    pacs = FakeArchive({"1.2.2026": screening_exam("1.2.2026", patient_id="STRANGER")})
+
+    held = Preparation(pacs, FakeScorer(), Clock(), StageTimes()).prepared(claimed(store))
+    assert isinstance(held, Held)
+    store.save_failure(held.job, held.problem, NOW)
+    report_all(engine)
+
+    assert [(kept.study_uid, kept.status, kept.current) for kept in conclusions(engine)] == [
+        ("1.2.2025", "final", True),
+        ("1.2.2026", "final", False),
+        ("1.2.2026", "entered-in-error", False),
+    ]
+    assert [kept.study_uid for kept in AssessmentRecords(engine).current(MODEL.key)] == ["1.2.2025"]
 
 
 # Earlier exams that the EHR did not list

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -37,7 +37,7 @@ from model.domain import ModelVersion, RiskScore, ScoredExam
 from tests.builders import operation_outcome, searchset
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 TOKEN = "s3cret"
 MODEL = ModelVersion("Mirai", "a" * 64, "preprocessing-1", "calibration-1")
@@ -144,6 +144,66 @@ def test_a_retraction_of_what_was_never_there_is_nothing_to_do(app: Flask, store
     with opened(app) as ehr:
         assert put(ehr, retracted(assessment())) == Written(None, None, changed=False)
     assert held(store) == []
+
+
+def without_hits(app: Flask) -> WSGIApplication:
+    """A server whose searches find nothing yet; reads and writes are as they are."""
+
+    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        hides = environ["REQUEST_METHOD"] == "GET" and environ.get("QUERY_STRING")
+        return app({**environ, "QUERY_STRING": "identifier=none"} if hides else environ, start)
+
+    return answer
+
+
+@pytest.mark.parametrize("what", [retracted(assessment()), assessment(status="amended")])
+def test_what_a_search_does_not_find_is_found_where_it_was_written(
+    app: Flask, store: ResourceStore, what: dict[str, Any]
+) -> None:
+    stored = store.create(assessment())
+    reference = f"RiskAssessment/{stored['id']}"
+    with opened(without_hits(app)) as ehr:
+        assert put(ehr, what, reference) == Written(reference, "2", changed=True)
+    assert [each["status"] for each in held(store)] == [what["status"]]
+
+
+def test_what_was_deleted_where_it_was_written_is_not_missed_by_a_retraction(app: Flask, store: ResourceStore) -> None:
+    with opened(app) as ehr:
+        assert put(ehr, retracted(assessment()), "RiskAssessment/gone") == Written(None, None, changed=False)
+        put(ehr, assessment(), "RiskAssessment/gone")
+    assert [each["status"] for each in held(store)] == ["final"]
+
+
+@pytest.mark.parametrize("other", [assessment("p2"), {**assessment(), "identifier": []}])
+def test_something_else_where_it_was_written_is_left_to_the_site(
+    app: Flask, store: ResourceStore, other: dict[str, Any]
+) -> None:
+    stored = store.create(other)
+    with opened(app) as ehr, pytest.raises(EhrChartUnclear, match="something else"):
+        put(ehr, retracted(assessment()), f"RiskAssessment/{stored['id']}")
+    assert held(store) == [stored]
+
+
+def test_one_that_cannot_be_read_where_it_was_written_is_not_taken_for_gone(app: Flask, store: ResourceStore) -> None:
+    stored = store.create(assessment())
+    before_writes(app, lambda: Response("", 403) if stored["id"] in request.path else None, method="GET", times=2)
+    with opened(without_hits(app)) as ehr, pytest.raises(EhrRefused):
+        put(ehr, retracted(assessment()), f"RiskAssessment/{stored['id']}")
+
+
+def test_a_retraction_voids_also_what_a_merge_of_patients_has_moved(app: Flask, store: ResourceStore) -> None:
+    moved = {"reference": "Patient/p2"}
+    store.create({**assessment(), "subject": moved})
+    with opened(app) as ehr:
+        first = put(ehr, retracted(assessment()))
+        assert put(ehr, retracted(assessment())) == replace(first, changed=False)
+    assert [(each["status"], each["subject"]) for each in held(store)] == [("entered-in-error", moved)]
+
+
+def test_a_retraction_of_what_is_nobodys_is_left_to_the_site(app: Flask, store: ResourceStore) -> None:
+    store.create({**assessment(), "subject": {"display": "Ada"}})
+    with opened(app) as ehr, pytest.raises(EhrChartUnclear, match="another patient"):
+        put(ehr, retracted(assessment()))
 
 
 def test_the_same_study_of_two_patients_is_two_assessments(app: Flask, store: ResourceStore) -> None:

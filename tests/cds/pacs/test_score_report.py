@@ -16,13 +16,15 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import UID, Comprehensive3DSRStorage
 
 from cds.errors import PacsError, PatientUnclear, ReportRejected, StudyIncomplete
-from cds.pacs.score_report import NOT_A_DIAGNOSIS, SCHEME, score_report
+from cds.pacs.score_report import NOT_A_DIAGNOSIS, SCHEME, ReportName, score_report
 from hooks.card_details import RESEARCH_BANNER
 from model.domain import ScoredExam
 from tests.builders import cad_report, file_bytes, mammogram, screening_exam
 from tests.cds.builders import MODEL, scored
 from tests.cds.pacs.reports import STUDY, measurement_groups, scored_from
 from tests.servers import left_out
+
+FIRST = ReportName("ehr-1/an assessment", 1)
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def texts(report: Dataset) -> list[str]:
 def test_the_five_risks_are_read_back_in_percent(images: list[FileDataset]) -> None:
     exam = scored_from(images)
 
-    (group,) = measurement_groups(score_report(exam, images, revision=1))
+    (group,) = measurement_groups(score_report(exam, images, FIRST))
 
     read = {measurement.name.value: (measurement.value, measurement.unit) for measurement in group.get_measurements()}
     assert list(read) == [f"RISK-{years}Y" for years in (1, 2, 3, 4, 5)]
@@ -49,7 +51,7 @@ def test_the_five_risks_are_read_back_in_percent(images: list[FileDataset]) -> N
 
 
 def test_it_names_the_images_the_model_and_the_device_that_observed(images: list[FileDataset]) -> None:
-    report = score_report(scored_from(images), [cad_report(STUDY), *reversed(images)], revision=1)
+    report = score_report(scored_from(images), [cad_report(STUDY), *reversed(images)], FIRST)
 
     (group,) = measurement_groups(report)
     said = file_bytes(report)
@@ -65,7 +67,7 @@ def test_it_is_in_the_study_and_of_the_patient_of_the_images(images: list[FileDa
     for image in images:
         image.SpecificCharacterSet, image.PatientName = "ISO_IR 192", "Grün^Zoë"
 
-    report = pydicom.dcmread(BytesIO(file_bytes(score_report(scored_from(images), images, revision=1))))
+    report = pydicom.dcmread(BytesIO(file_bytes(score_report(scored_from(images), images, FIRST))))
 
     assert report.SOPClassUID == Comprehensive3DSRStorage
     of_the_images = ("StudyInstanceUID", "PatientID", "PatientName", "AccessionNumber", "StudyDate", "StudyTime")
@@ -79,7 +81,7 @@ def test_what_the_images_do_not_say_of_the_patient_is_left_empty(images: list[Fi
     for image in images:
         del image.PatientSex, image.PatientName, image.StudyID, image.AccessionNumber
 
-    report = score_report(scored_from(images), images, revision=1)
+    report = score_report(scored_from(images), images, FIRST)
 
     assert not any(report[keyword].value for keyword in ("PatientSex", "PatientName", "StudyID", "AccessionNumber"))
     assert "PatientName" not in images[0]
@@ -88,46 +90,41 @@ def test_what_the_images_do_not_say_of_the_patient_is_left_empty(images: list[Fi
 def test_made_twice_it_is_the_same_object_to_the_byte(images: list[FileDataset]) -> None:
     exam = scored_from(images)
 
-    first, second = (score_report(exam, images, revision=1) for _ in range(2))
+    first, second = (score_report(exam, images, FIRST) for _ in range(2))
 
     assert file_bytes(first) == file_bytes(second)
     assert UID(first.SOPInstanceUID).is_valid
     assert UID(first.SeriesInstanceUID).is_valid
 
 
-def test_another_study_model_or_revision_is_another_object(images: list[FileDataset]) -> None:
+def test_another_assessment_or_revision_is_another_object(images: list[FileDataset]) -> None:
     exam = scored_from(images)
-    other_model = replace(exam, score=replace(exam.score, model=replace(MODEL, weights="f" * 64)))
-    elsewhere = screening_exam("1.2.9")
-    reports = [
-        score_report(exam, images, revision=1),
-        score_report(exam, images, revision=2),
-        score_report(other_model, images, revision=1),
-        score_report(scored_from(elsewhere), elsewhere, revision=1),
-    ]
+    names = [FIRST, replace(FIRST, revision=2), replace(FIRST, assessment="ehr-2/an assessment")]
 
-    assert len({report.SOPInstanceUID for report in reports}) == 4
-    assert len({report.SeriesInstanceUID for report in reports}) == 4
+    reports = [score_report(exam, images, name) for name in names]
+
+    assert len({report.SOPInstanceUID for report in reports}) == 3
+    assert len({report.SeriesInstanceUID for report in reports}) == 3
+    assert [report.InstanceNumber for report in reports] == [1, 2, 1]
 
 
-def test_a_later_revision_names_the_one_before(images: list[FileDataset]) -> None:
-    exam = scored_from(images)
-    first, second, third = (score_report(exam, images, revision=number) for number in (1, 2, 3))
+def test_a_later_revision_names_the_one_that_it_replaces(images: list[FileDataset]) -> None:
+    exam, third = scored_from(images), replace(FIRST, revision=3)
+    first, later = score_report(exam, images, FIRST), score_report(exam, images, third, replaces=FIRST)
 
-    for earlier, later in ((first, second), (second, third)):
-        (study,) = later.PredecessorDocumentsSequence
-        (series,) = study.ReferencedSeriesSequence
-        (named,) = series.ReferencedSOPSequence
-        assert (study.StudyInstanceUID, series.SeriesInstanceUID) == (STUDY, earlier.SeriesInstanceUID)
-        assert (named.ReferencedSOPInstanceUID, named.ReferencedSOPClassUID) == (
-            earlier.SOPInstanceUID,
-            Comprehensive3DSRStorage,
-        )
+    (study,) = later.PredecessorDocumentsSequence
+    (series,) = study.ReferencedSeriesSequence
+    (named,) = series.ReferencedSOPSequence
+    assert (study.StudyInstanceUID, series.SeriesInstanceUID) == (STUDY, first.SeriesInstanceUID)
+    assert (named.ReferencedSOPInstanceUID, named.ReferencedSOPClassUID) == (
+        first.SOPInstanceUID,
+        Comprehensive3DSRStorage,
+    )
     assert "PredecessorDocumentsSequence" not in first
 
 
 def test_it_says_what_it_is_not_and_carries_the_warnings(images: list[FileDataset]) -> None:
-    said = texts(score_report(scored_from(images), images, revision=1))
+    said = texts(score_report(scored_from(images), images, FIRST))
 
     assert said[:3] == [RESEARCH_BANNER, NOT_A_DIAGNOSIS, "a warning"]
     assert said[3] == "Scored at 2026-05-20 23:30:00 UTC, mammotrend 0.1.0, torch 2.6.0, cpu"
@@ -142,7 +139,7 @@ def test_only_a_clinical_model_may_do_without_the_research_banner(
     exam = scored_from(images)
     exam = replace(exam, score=replace(exam.score, model=replace(MODEL, clinical=clinical)))
 
-    said = texts(score_report(exam, images, revision=1, banner=banner))
+    said = texts(score_report(exam, images, FIRST, banner=banner))
 
     assert (RESEARCH_BANNER in said) is is_said
     assert ("Mind" in said) is (banner == "Mind")
@@ -165,7 +162,7 @@ def test_its_times_are_when_the_score_was_made_in_the_studys_own_zone(
             image.add_new("TimezoneOffsetFromUTC", "SH", offset)
     exam = scored_from(images, scored_at=datetime(2026, 5, 21, 0, 30, tzinfo=UTC))
 
-    report = score_report(exam, images, revision=1)
+    report = score_report(exam, images, FIRST)
 
     assert (str(report.ContentDate), str(report.ContentTime)[:6]) == (day, time)
     assert (report.InstanceCreationDate, report.InstanceCreationTime) == (report.ContentDate, report.ContentTime)
@@ -174,7 +171,7 @@ def test_its_times_are_when_the_score_was_made_in_the_studys_own_zone(
 
 def refusal(error: type[PacsError], exam: ScoredExam, headers: Sequence[Dataset]) -> str:
     with pytest.raises(error) as caught:
-        score_report(exam, headers, revision=1)
+        score_report(exam, headers, FIRST)
     assert not any(word in str(caught.value) for word in ("MRN", STUDY, "9.9.9"))
     return str(caught.value)
 
@@ -200,7 +197,7 @@ def test_an_independent_validator_finds_no_error(images: list[FileDataset], tmp_
     if dciodvfy is None:
         left_out("dciodvfy is not installed: sudo apt-get install dicom3tools")
     file = tmp_path / "report.dcm"
-    file.write_bytes(file_bytes(score_report(scored_from(images), images, revision=2)))
+    file.write_bytes(file_bytes(score_report(scored_from(images), images, replace(FIRST, revision=2), replaces=FIRST)))
 
     checked = subprocess.run([dciodvfy, str(file)], capture_output=True, text=True, check=False)  # noqa: S603 # ours
 

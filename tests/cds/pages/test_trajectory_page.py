@@ -104,6 +104,13 @@ def test_without_pages_there_is_neither_a_link_nor_a_page(site: Site, link: str)
     assert without.get(link).status_code == 404
 
 
+def test_a_program_that_previews_links_is_shown_nothing_and_is_not_in_the_trail(site: Site, link: str) -> None:
+    answer = site.app().test_client().head(link.removeprefix(ADDRESS))
+
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
+    assert seen(site, Action.SEEN) == []
+
+
 def test_every_opening_is_in_the_audit_trail(site: Site, link: str) -> None:
     for _ in range(2):
         opened(site, link)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import DataError, OperationalError
 
 from cds.errors import PacsUnreachable
 from cds.pacs.archive import FoundStudy
@@ -221,6 +221,28 @@ def test_a_budget_smaller_than_one_study_still_lets_one_at_a_time_through(store:
     store.register([new_exam(uid) for uid in UIDS], MODEL.key, NOW)
 
     assert drain(pipeline(store, archive(), FakeScorer(), ByteBudget(1))) == len(UIDS)
+
+
+def test_a_study_that_is_larger_than_thought_takes_so_much_of_the_budget_until_it_is_prepared(store: Store) -> None:
+    store.register([new_exam(uid) for uid in UIDS[:3]], MODEL.key, NOW)
+    budget, taken, picture = ByteBudget(2 * STUDY_BYTES), [], bytes(STUDY_BYTES // 2)
+
+    class Large(FakeArchive):
+        def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+            images = super().retrieve_study(study_uid, root)
+            for image in images:
+                image.PixelData = picture
+            return images
+
+    class Weighing(FakeScorer):
+        def prepare(self, images: Sequence[Dataset], **said: Any) -> FakePrepared | RefusedExam:
+            taken.append(budget.taken)
+            return super().prepare(images, **said)
+
+    assert drain(pipeline(store, Large(archive().studies), Weighing(), budget, fetchers=1)) == 3
+
+    assert min(taken) >= 2 * STUDY_BYTES
+    assert budget.taken == 0
 
 
 def test_an_exam_that_was_claimed_again_after_its_lease_was_over_ends_nothing(store: Store) -> None:
@@ -463,7 +485,7 @@ class ChoosyStore(Store):
 
 
 @pytest.mark.parametrize(
-    "fault", [ProgrammingError("INSERT secret", {}, Exception()), UnicodeEncodeError("utf-8", "secret", 0, 1, "no")]
+    "fault", [DataError("INSERT secret", {}, Exception()), UnicodeEncodeError("utf-8", "secret", 0, 1, "no")]
 )
 def test_an_exam_that_the_store_refuses_is_held_and_stops_no_other(engine: Engine, fault: Exception) -> None:
     store = ChoosyStore(engine, UIDS[3], fault)

@@ -247,17 +247,32 @@ def test_an_exam_of_today_of_pictures_that_name_no_view_is_refused_at_once(store
     assert isinstance(outcomes(store)[0], RefusedExam)
 
 
-@pytest.mark.parametrize(
-    ("days_ahead", "outcome"), [(-2, RefusedExam), (-1, PendingExam), (1, PendingExam), (2, RefusedExam)]
-)
-def test_only_about_its_day_may_a_view_still_arrive_and_a_date_in_the_future_is_no_reason_to_wait(
-    store: Store, days_ahead: int, outcome: type
-) -> None:
+@pytest.mark.parametrize(("days_ahead", "outcome"), [(-2, RefusedExam), (-1, PendingExam), (1, PendingExam)])
+def test_only_about_its_day_may_a_view_still_arrive(store: Store, days_ahead: int, outcome: type) -> None:
     answer = half_arrived(day=TODAY + timedelta(days=days_ahead))
 
     work(store, archive(first=screening_exam("1.2.1")[:3]), FakeScorer(s1_2_1=answer))
 
     assert isinstance(outcomes(store)[0], outcome)
+
+
+@pytest.mark.parametrize("reason", [ExclusionReason.NO_EXAM_DATE, ExclusionReason.MISSING_VIEW])
+def test_nothing_is_refused_for_good_while_its_day_is_still_to_come_by_a_clock_that_may_be_behind(
+    store: Store, reason: ExclusionReason
+) -> None:
+    clock = Clock()
+    images = screening_exam("1.2.1")
+    for image in images:
+        image.StudyDate = f"{TODAY + timedelta(days=3):%Y%m%d}"
+    parts = Parts(store, archive(first=images), FakeScorer(s1_2_1=half_arrived(reason)), clock)
+    parts.work()
+
+    held = outcomes(store)[0]
+    assert isinstance(held, PendingExam)
+    assert "its date lies in the future by this machine's clock" in (held.problem or "")
+    clock.advance(timedelta(days=3))
+    parts.work()
+    assert isinstance(outcomes(store)[0], RefusedExam)
 
 
 def test_only_what_was_due_by_a_moment_is_scored_when_asked_so(store: Store) -> None:

@@ -118,7 +118,7 @@ QUESTIONS: dict[str, Callable[[Engine, str], object]] = {
     "night: what failed": lambda engine, model: Store(engine).make_due(model, NOW),
     "night: clearing": lambda engine, _: Retention(engine, KEPT, lambda: NOW).clear(Event()),
     "rescore: one patient": lambda engine, model: Store(engine).queue_known(model, Selection(patient_id=HER), NOW),
-    "start": lambda engine, model: AssessmentRecords(engine).catch_up(EHR, model, Destination.CHART, NOW),
+    "start": lambda engine, model: AssessmentRecords(engine).catch_up(EHR, model, Destination.CHART),
     "worklist": lambda engine, model: next(AssessmentRecords(engine).current(model)),
     "worklist: what was accepted": lambda engine, _: CardRecords(engine).acted_on("ServiceRequest"),
     "outbox": lambda engine, _: OutboxRecords(engine).letters([OutboxState.QUEUED, OutboxState.DEAD]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
-from cds.store.assessments import AssessmentRecords, Conclusion, Written
+from cds.store.assessments import IMAGES_OF_ANOTHER, AssessmentRecords, Conclusion, Written
 from cds.store.outbox import OutboxRecords
 from cds.store.outcomes import Outcome
 from cds.store.store import Store
@@ -192,6 +192,17 @@ def test_a_report_is_made_anew_only_where_its_numbers_are_others(
     assert states(engine) == [("chart", "overtaken"), ("report", "queued"), ("chart", "queued")]
 
 
+def test_a_score_that_goes_back_to_what_it_was_is_reported_again(
+    store: Store, records: AssessmentRecords, outbox: OutboxRecords, engine: Engine
+) -> None:
+    score(store, "1.2.1")
+    for five_year in (0.02, 0.05, 0.02):
+        assess(records, conclusion(five_year=five_year), {Destination.REPORT})
+        deliver(outbox, None)
+
+    assert states(engine) == [("report", "delivered")] * 3
+
+
 def test_a_newer_exam_is_concluded_beside_the_older_one_and_is_the_current_one(
     store: Store, records: AssessmentRecords
 ) -> None:
@@ -261,6 +272,22 @@ def test_the_judge_is_told_what_is_in_the_chart_already(
     assert told == [Written("assessment of 1.2.1", date(2025, 5, 3), "RiskAssessment/7")]
 
 
+def test_a_report_in_the_archive_is_not_taken_for_something_in_the_chart(
+    store: Store, records: AssessmentRecords, outbox: OutboxRecords
+) -> None:
+    score(store, "1.2.1")
+    assess(records, conclusion("1.2.1", performed_on=date(2025, 5, 3)), {Destination.REPORT})
+    deliver(outbox, "2.25.7")
+    told: list[Written] = []
+
+    def judge(known: Sequence[Outcome], written: Sequence[Written]) -> None:
+        told.extend(written)
+
+    records.assess(EHR, PATIENT, MODEL.key, NOW, judge, ())
+
+    assert told == []
+
+
 # What is not hers
 
 
@@ -301,6 +328,121 @@ def test_of_an_exam_that_is_refused_with_its_new_images_the_assessment_is_taken_
     assert states(engine)[-1] == ("chart", "queued")
     assess(records, conclusion("1.2.1"), BOTH)
     assert len(revisions(records)) == 3
+
+
+def hold_again(store: Store, study_uid: str, problem: str, now: datetime = NOW) -> None:
+    """Queue an exam once more, and have it held."""
+    store.reopen_study(study_uid, now)
+    store.save_failure(claimed(store, now), problem, now)
+
+
+def test_of_an_exam_whose_images_turn_out_to_be_another_womans_the_assessment_is_taken_back(
+    store: Store, records: AssessmentRecords, outbox: OutboxRecords, engine: Engine
+) -> None:
+    score(store, "1.2.1", "1.2.2")
+    for uid in ("1.2.1", "1.2.2"):
+        assess(records, conclusion(uid), {Destination.CHART})
+        deliver(outbox, f"RiskAssessment/{uid}")
+
+    hold_again(store, "1.2.2", IMAGES_OF_ANOTHER)
+
+    assert revisions(records)[-2:] == [("1.2.2", 1, "final", False), ("1.2.2", 2, "entered-in-error", False)]
+    assert states(engine)[-1] == ("chart", "queued")
+    assert records.next_patient(MODEL.key) == (EHR, PATIENT)  # for what her other exam says
+    assess(records, conclusion("1.2.1"), {Destination.CHART})
+    assert [one.study_uid for one in records.current(MODEL.key)] == ["1.2.1"]
+    assert records.next_patient(MODEL.key) is None
+
+
+def test_what_is_taken_back_is_taken_back_once_however_often_the_exam_is_held(
+    store: Store, records: AssessmentRecords, engine: Engine
+) -> None:
+    score(store, "1.2.1", "1.2.2")
+    assess(records, conclusion("1.2.2"), {Destination.CHART})
+    hold_again(store, "1.2.2", IMAGES_OF_ANOTHER)
+    assess(records, conclusion("1.2.1"))
+    before = (revisions(records), states(engine))
+
+    later = NOW + timedelta(hours=1)
+    store.save_failure(claimed(store, later), IMAGES_OF_ANOTHER, later)
+
+    assert (revisions(records), states(engine)) == before
+    assert records.next_patient(MODEL.key) is None
+
+
+def test_once_the_images_are_hers_again_the_assessment_is_amended_back(
+    store: Store, records: AssessmentRecords
+) -> None:
+    score(store, "1.2.1")
+    assess(records, conclusion(), {Destination.CHART})
+    hold_again(store, "1.2.1", IMAGES_OF_ANOTHER)
+    later = NOW + timedelta(hours=1)
+    store.save_score(claimed(store, later), scored())
+
+    assert records.next_patient(MODEL.key) == (EHR, PATIENT)
+    assess(records, conclusion(), {Destination.CHART})
+    assert [(status, current) for _, _, status, current in revisions(records)] == [
+        ("final", False),
+        ("entered-in-error", False),
+        ("amended", True),
+    ]
+
+
+@pytest.mark.parametrize("problem", ["the archive does not answer", "the archive does not have the study"])
+def test_an_exam_that_only_has_to_wait_keeps_its_assessment(
+    store: Store, records: AssessmentRecords, engine: Engine, problem: str
+) -> None:
+    score(store, "1.2.1", "1.2.2")
+    assess(records, conclusion("1.2.2"), {Destination.CHART})
+
+    hold_again(store, "1.2.2", problem)
+
+    assert records.next_patient(MODEL.key) is None
+    assert [one.study_uid for one in records.current(MODEL.key)] == ["1.2.2"]
+    assert states(engine) == [("chart", "queued")]
+
+
+def test_a_late_workers_word_on_whose_images_they_are_takes_nothing_back(
+    store: Store, records: AssessmentRecords
+) -> None:
+    score(store, "1.2.1")
+    assess(records, conclusion())
+    store.reopen_study("1.2.1", NOW)
+    late = claimed(store)
+    claimed(store, NOW + LEASE)
+
+    store.save_failure(late, IMAGES_OF_ANOTHER, NOW + LEASE)
+
+    assert revisions(records) == [("1.2.1", 1, "final", True)]
+
+
+def test_a_report_that_waits_is_not_sent_of_what_was_taken_back_and_comes_once_it_stands_again(
+    store: Store, records: AssessmentRecords, engine: Engine
+) -> None:
+    score(store, "1.2.1")
+    assess(records, conclusion(), {Destination.REPORT})
+    store.unlist(EHR, PATIENT, [], NOW)
+    assert states(engine) == [("report", "overtaken")]
+
+    store.register([new_exam()], MODEL.key, NOW)
+    assess(records, conclusion(), {Destination.REPORT})
+    assert states(engine) == [("report", "overtaken"), ("report", "queued")]
+
+
+def test_a_report_that_arrived_while_it_was_overtaken_is_not_sent_again(
+    store: Store, records: AssessmentRecords, outbox: OutboxRecords, engine: Engine
+) -> None:
+    score(store, "1.2.1")
+    assess(records, conclusion(), {Destination.REPORT})
+    delivery = outbox.claim(NOW, LEASE)
+    assert delivery is not None
+    store.unlist(EHR, PATIENT, [], NOW)
+    outbox.delivered(delivery, "2.25.7", NOW)
+
+    store.register([new_exam()], MODEL.key, NOW)
+    assess(records, conclusion(), {Destination.REPORT})
+
+    assert states(engine) == [("report", "overtaken")]
 
 
 def test_what_another_model_concluded_of_a_refused_exam_stands(store: Store, records: AssessmentRecords) -> None:
@@ -398,6 +540,68 @@ def test_a_study_that_is_withdrawn_while_its_patient_is_assessed_leaves_nothing_
     assert states(engine) == [("chart", "overtaken"), ("chart", "queued")]
 
 
+# What the site did not want written when it was concluded
+
+
+def written_after_a_pause(
+    store: Store, records: AssessmentRecords, outbox: OutboxRecords, now_concluded: Conclusion
+) -> list[int]:
+    """The first conclusion goes everywhere, another one nowhere, and then the site writes again; who is due then."""
+    score(store, "1.2.1")
+    assess(records, conclusion(), BOTH)
+    for reference in ("RiskAssessment/7", "2.25.7"):
+        deliver(outbox, reference)
+    assess(records, now_concluded)
+    return [records.catch_up(EHR, MODEL.key, destination) for destination in sorted(BOTH)]
+
+
+def test_what_changed_while_nothing_was_written_is_written_once_the_site_writes_again(
+    store: Store, records: AssessmentRecords, outbox: OutboxRecords, engine: Engine
+) -> None:
+    changed = conclusion(five_year=0.05)
+    assert written_after_a_pause(store, records, outbox, changed) == [1, 1]
+    assert records.next_patient(MODEL.key) == (EHR, PATIENT)
+
+    for _ in range(2):
+        assert assess(records, changed, BOTH) is False
+
+    assert states(engine)[2:] == [("chart", "queued"), ("report", "queued")]
+    assert [records.catch_up(EHR, MODEL.key, destination) for destination in sorted(BOTH)] == [0, 0]
+
+
+def test_a_change_of_words_while_nothing_was_written_is_for_the_chart_alone(
+    store: Store, records: AssessmentRecords, outbox: OutboxRecords, engine: Engine
+) -> None:
+    first = conclusion()
+    noted = replace(first, resource={**first.resource, "note": [{"text": "A change."}]})
+
+    assert written_after_a_pause(store, records, outbox, noted) == [1, 0]
+    assess(records, noted, BOTH)
+
+    assert states(engine)[2:] == [("chart", "queued")]
+
+
+def test_what_still_waited_when_the_site_stopped_writing_does_not_go_out_after_what_is_newer(
+    store: Store, records: AssessmentRecords, engine: Engine
+) -> None:
+    score(store, "1.2.1")
+    assess(records, conclusion(), {Destination.CHART})
+    assess(records, conclusion(five_year=0.05))
+
+    assess(records, conclusion(five_year=0.05), {Destination.CHART})
+
+    assert states(engine) == [("chart", "overtaken"), ("chart", "queued")]
+
+
+def test_those_who_are_not_told_yet_are_of_this_ehr_and_model_alone(store: Store, records: AssessmentRecords) -> None:
+    score(store, "1.2.1")
+    assess(records, conclusion())
+
+    assert records.catch_up("ehr-2", MODEL.key, Destination.CHART) == 0
+    assert records.catch_up(EHR, "another", Destination.CHART) == 0
+    assert records.catch_up(EHR, MODEL.key, Destination.CHART) == 1
+
+
 def test_a_revision_that_needs_no_new_report_is_not_caught_up_on(
     store: Store, records: AssessmentRecords, engine: Engine
 ) -> None:
@@ -408,6 +612,6 @@ def test_a_revision_that_needs_no_new_report_is_not_caught_up_on(
     before = states(engine)
 
     for destination in BOTH:
-        assert records.catch_up(EHR, MODEL.key, destination, NOW) == 0
+        assert records.catch_up(EHR, MODEL.key, destination) == 0
 
     assert states(engine) == before

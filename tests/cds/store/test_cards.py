@@ -14,6 +14,7 @@ from cds.store.cards import CardRecords
 from cds.store.tables import Feedback, ShownCard
 from fhir_mappings.access_events import AccessEvent, Action, WebCall
 from hooks.earlier_cards import EarlierCard
+from hooks.reasoning import Reasoning
 from tests.cds.builders import EHR, NOW, PATIENT
 
 ANSWERED = AccessEvent(Action.ANSWERED, NOW, EHR, PATIENT)
@@ -89,7 +90,7 @@ def test_a_second_report_of_one_moment_adds_what_it_tells_beyond_the_first(engin
 
     assert told(engine) == [(["a", "b", "c"], None, None)]
     noted = [entry.event.action for entry in AuditTrail(engine).entries()]
-    assert noted.count(Action.FEEDBACK) == 3
+    assert noted.count(Action.FEEDBACK) == 2
 
 
 def test_a_reason_that_comes_after_its_override_is_kept_and_no_later_one_replaces_it(engine: Engine) -> None:
@@ -99,6 +100,27 @@ def test_a_reason_that_comes_after_its_override_is_kept_and_no_later_one_replace
         records.save_feedback([report("overridden", **said)], EHR, WebCall("feedback"))
 
     assert told(engine) == [([], "declined", "later")]
+
+
+def test_however_many_reports_a_call_has_on_a_card_the_audit_trail_has_one_entry_of_it(engine: Engine) -> None:
+    records = CardRecords(engine)
+    records.save([card("c1"), card("c2")], ANSWERED)
+    given = [report("accepted", card=name, outcome_at=str(second)) for name in ("c1", "c2") for second in range(50)]
+
+    records.save_feedback(given, EHR, WebCall("feedback"))
+
+    assert len(told(engine)) == 100
+    assert [entry.event.action for entry in AuditTrail(engine).entries()] == [Action.ANSWERED, *[Action.FEEDBACK] * 2]
+
+
+def test_an_override_that_was_kept_with_empty_texts_for_its_reason_has_none(engine: Engine) -> None:
+    records = CardRecords(engine)
+    records.save([card("c1")], ANSWERED)
+    records.save_feedback([report("overridden", override_reason="", comment="  ")], EHR, WebCall("feedback"))
+
+    (earlier,) = records.earlier(EHR, PATIENT, lambda moment: moment.date())
+
+    assert earlier.overridden_on is None
 
 
 def test_of_reports_of_one_moment_that_come_at_once_nothing_is_lost(engine: Engine) -> None:
@@ -134,3 +156,23 @@ def test_each_overridden_card_is_told_with_its_own_moment_and_of_the_others_the_
         EarlierCard("not-over", None, NOW),
     }
     assert len(found) == 4
+
+
+def test_an_override_is_told_with_its_reason_and_a_card_with_why_its_exam_cannot_be_scored(engine: Engine) -> None:
+    records, reasons = CardRecords(engine), ("No usable R MLO view.", "Implant.", None)
+    made = [card(f"c{n}", reasoning=Reasoning(refusal=why).to_json()) for n, why in enumerate(reasons)]
+    records.save([*made, card("again", reasoning=made[1].reasoning), card("of before")], ANSWERED)
+    given = [report("overridden", card="c0", outcome_at=code, override_reason=code) for code in ("later", "declined")]
+    records.save_feedback([*given, report("overridden", card="c0", comment="why")], EHR, WebCall("feedback"))
+
+    found = records.earlier(EHR, PATIENT, lambda moment: moment.date())
+
+    told = {(one.refusal, one.override_reason, one.overridden_on is not None) for one in found}
+    assert told == {
+        ("No usable R MLO view.", "later", True),
+        ("No usable R MLO view.", "declined", True),
+        ("No usable R MLO view.", None, True),
+        ("Implant.", None, False),
+        (None, None, False),
+    }
+    assert len(found) == 5

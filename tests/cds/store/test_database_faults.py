@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from cds.errors import DatabaseUnreachable, SettingsError
-from cds.store.database import open_database
+from cds.store.database import connect, open_database
+from cds.store.database_faults import concerns_all
 from tests.postgresql import PostgresqlServer
 from tests.servers import CHECKOUT, left_out, temporary_folder, unprivileged
 
@@ -115,3 +117,48 @@ def test_what_a_server_lacks_is_named_until_the_role_owns_its_database(postgresq
             open_database(url)
         connection.execute(text(f"ALTER DATABASE {make_url(url).database} OWNER TO newcomer"))
         open_database(url).dispose()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (code, True)
+        for code in ("53100", "53200", "40P01", "40001", "55P03", "57014", "25006", "57P01", "42P01", "XX001")
+    ]
+    + [(code, False) for code in ("22021", "22003", "23505", "54000")],
+)
+def test_what_postgresql_fails_with_concerns_all_unless_it_is_of_a_value(
+    code: str, expected: bool, postgresql_server: PostgresqlServer
+) -> None:
+    engine = connect(postgresql_server.new_database())
+    fault = fault_of(engine, f"DO $$ BEGIN RAISE EXCEPTION 'secret' USING ERRCODE = '{code}'; END $$")
+
+    assert concerns_all(fault) == expected
+
+
+@pytest.mark.integration
+def test_a_text_that_postgresql_cannot_be_sent_is_of_a_value(postgresql_server: PostgresqlServer) -> None:
+    engine = connect(postgresql_server.new_database())
+
+    assert not concerns_all(fault_of(engine, "SELECT CAST(:value AS VARCHAR)", value="\ud800"))
+    assert not concerns_all(fault_of(engine, "SELECT CAST(:value AS VARCHAR)", value="\0"))
+
+
+def test_what_sqlite_fails_with_concerns_all_unless_it_is_of_a_value() -> None:
+    engine = connect("sqlite://")
+
+    assert concerns_all(fault_of(engine, "SELECT 1 FROM nowhere"))
+    assert not concerns_all(fault_of(engine, "INSERT INTO one VALUES (NULL)", "CREATE TABLE one (a NOT NULL)"))
+    assert not concerns_all(OverflowError("Python int too large to convert to SQLite INTEGER"))
+
+
+def fault_of(engine: Engine, question: str, *before: str, **values: object) -> SQLAlchemyError:
+    """What a database fails with."""
+    with engine.connect() as connection:
+        for statement in before:
+            connection.execute(text(statement))
+        with pytest.raises(SQLAlchemyError) as raised:
+            connection.execute(text(question), values)
+    engine.dispose()
+    return raised.value

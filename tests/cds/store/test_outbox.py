@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from cds.store.assessments import AssessmentRecords
-from cds.store.outbox import MOST_ATTEMPTS, Delivery, OutboxRecords
+from cds.store.outbox import MOST_ATTEMPTS, Arrived, Delivery, OutboxRecords
 from cds.store.tables import Destination, OutboxState
 from cds.store.waiting import FIRST_RETRY, LONGEST_RETRY
 from tests.cds.builders import EHR, LEASE, MODEL, NOW, PATIENT, conclusion
@@ -216,15 +216,79 @@ def test_what_goes_to_somebody_who_does_not_answer_waits_and_nothing_else(
     assert sorted(claimed(outbox, later).attempts for _ in range(3)) == [1, 1, 2]
 
 
-def test_what_was_never_on_its_way_is_queued_once_the_site_wants_it(engine: Engine, outbox: OutboxRecords) -> None:
-    records = AssessmentRecords(engine)
-    for patient_id in ("p1", "p2"):
-        for five_year in (0.02, 0.03):
-            concluded = conclusion(f"1.2.{patient_id}", five_year)
-            records.assess(EHR, patient_id, MODEL.key, NOW, lambda *_, one=concluded: one, ())
-    queue(engine, "1.2.3", patient_id="p3")
+def slow_sender(engine: Engine, outbox: OutboxRecords) -> tuple[Delivery, Delivery]:
+    """One sender that is at the first revision beyond its lease, and another one that then has the second."""
+    queue(engine)
+    slow = claimed(outbox)
+    queue(engine, five_year=0.05)
+    return slow, claimed(outbox, NOW + LEASE)
 
-    assert records.catch_up(EHR, MODEL.key, Destination.CHART, NOW) == 2
-    assert records.catch_up(EHR, MODEL.key, Destination.CHART, NOW) == 0
-    assert records.catch_up("ehr-2", MODEL.key, Destination.CHART, NOW) == 0
-    assert sorted(claimed(outbox).revision for _ in range(3)) == [1, 2, 2]
+
+@pytest.mark.parametrize("ends", ["delivered", "failed"])
+def test_what_a_slow_sender_may_have_written_over_is_delivered_once_more(
+    engine: Engine, outbox: OutboxRecords, ends: str
+) -> None:
+    slow, other = slow_sender(engine, outbox)
+    outbox.delivered(other, "RiskAssessment/1", NOW + LEASE)
+
+    if ends == "delivered":
+        outbox.delivered(slow, "RiskAssessment/1", NOW + LEASE)
+    else:
+        outbox.failed(slow, "no answer", NOW + LEASE)
+
+    again = claimed(outbox, NOW + LEASE)
+    assert again.revision == 2
+    outbox.delivered(again, "RiskAssessment/1", NOW + LEASE)
+    assert not outbox.is_anything_due(NOW + timedelta(days=9))
+
+
+def test_while_the_other_sender_is_still_at_it_its_turn_comes_again_when_that_ones_lease_ends(
+    engine: Engine, outbox: OutboxRecords
+) -> None:
+    slow, other = slow_sender(engine, outbox)
+    outbox.delivered(slow, "RiskAssessment/1", NOW + LEASE)
+    outbox.delivered(other, None, NOW + LEASE + SECOND)
+
+    assert not outbox.is_anything_due(NOW + LEASE + SECOND)
+    assert outbox.claim(NOW + LEASE + SECOND, LEASE) is None
+    again = claimed(outbox, NOW + 2 * LEASE)
+    assert again.revision == 2
+    outbox.delivered(again, "RiskAssessment/1", NOW + 2 * LEASE)
+    assert not outbox.is_anything_due(NOW + timedelta(days=9))
+
+
+def test_one_letter_that_two_senders_had_is_looked_at_once_more(engine: Engine, outbox: OutboxRecords) -> None:
+    queue(engine)
+    slow = claimed(outbox)
+    outbox.delivered(claimed(outbox, NOW + LEASE), "RiskAssessment/1", NOW + LEASE)
+
+    outbox.delivered(slow, "RiskAssessment/2", NOW + LEASE)
+
+    outbox.delivered(claimed(outbox, NOW + LEASE), "RiskAssessment/1", NOW + LEASE)
+    assert not outbox.is_anything_due(NOW + timedelta(days=9))
+
+
+def test_a_sender_in_time_is_followed_by_the_next_revision_once(engine: Engine, outbox: OutboxRecords) -> None:
+    queue(engine)
+    first = claimed(outbox)
+    queue(engine, five_year=0.05)
+    outbox.delivered(first, "RiskAssessment/1", NOW)
+
+    second = claimed(outbox)
+    assert second.attempts == 1
+    outbox.delivered(second, "RiskAssessment/1", NOW)
+    assert not outbox.is_anything_due(NOW + timedelta(days=9))
+
+
+def test_a_delivery_knows_what_arrived_before_it_also_what_was_overtaken(engine: Engine, outbox: OutboxRecords) -> None:
+    queue(engine)
+    first = claimed(outbox)
+    assert first.arrived == ()
+    queue(engine, five_year=0.05)
+    outbox.delivered(first, "RiskAssessment/1", NOW)
+    second = claimed(outbox)
+    assert second.arrived == (Arrived(1, "RiskAssessment/1"),)
+    outbox.failed(second, "no", NOW, final=True)
+    queue(engine, five_year=0.06)
+
+    assert claimed(outbox).arrived == (Arrived(1, "RiskAssessment/1"),)

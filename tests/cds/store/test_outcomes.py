@@ -7,10 +7,13 @@ from datetime import date
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, update
+from sqlmodel import col
 
+from cds.store.outcomes import DAMAGED_SCORE
 from cds.store.store import Store
-from model.domain import ModelVersion, ScoredExam
+from cds.store.tables import Score
+from model.domain import ModelVersion, PendingExam, ScoredExam
 from tests.cds.builders import EHR, FORMER, MODEL, NOW, PATIENT, claimed, new_exam, refused, scored_by
 
 OLDEST = replace(MODEL, weights="f" * 64)
@@ -112,3 +115,31 @@ def test_a_score_comes_back_as_it_was_saved(store: Store) -> None:
     store.save_score(claimed(store, model=FORMER), exam)
 
     assert others(store) == [replace(exam, imaging_study="ImagingStudy/s1")]
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"calibrated": [0.05, 0.04, 0.03, 0.02, 0.01]},
+        {"calibrated": [0.01, 0.02, 0.03, 0.04, 2]},
+        {"calibrated": [0.01, 0.02, 0.03, 0.04, -1]},
+        {"raw": ["a"] * 5},
+        {"raw": 7},
+        {"image_type": "x-ray"},
+        {"images": [{}]},
+    ],
+)
+def test_a_damaged_score_is_a_problem_of_its_exam_and_not_of_the_patients_other_ones(
+    store: Store, engine: Engine, damaged: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    score(store, MODEL, "1.2.1")
+    whole = score(store, MODEL, "1.2.2")
+    with engine.begin() as connection:
+        connection.execute(update(Score).where(col(Score.study_uid) == "1.2.1").values(**damaged))
+
+    found = store.outcomes(EHR, PATIENT, ["1.2.1", "1.2.2"], MODEL.key)
+
+    assert found["1.2.1"] == PendingExam("1.2.1", None, DAMAGED_SCORE)
+    assert found["1.2.2"] == whole
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "1.2.1" not in caplog.text

@@ -10,14 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pg8000 import InterfaceError
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from cds.store.database import connect
-from cds.store.pg8000_driver import _Connection
+from cds.store.database_faults import may_pass
+from cds.store.pg8000_driver import ANSWER_S, LOST, _Connection, _reach
+from cds.store.upgrade import upgrade_database
 from tests.cds.https_server import self_signed
 from tests.postgresql import PostgresqlServer
 
@@ -78,6 +81,77 @@ def test_a_connection_that_is_lost_leaves_no_socket_open(tmp_path: Path) -> None
         with suppress(InterfaceError):
             connection.close()
         assert opened.fileno() == -1
+
+
+@contextmanager
+def silent_postgresql(folder: Path, *answers: bytes) -> Iterator[str]:
+    """Gives these answers, and none to the next question; yields its socket."""
+    is_over = threading.Event()
+
+    def serve() -> None:
+        connection, _ = server.accept()
+        with connection:
+            for answer in answers:
+                connection.recv(1 << 16)
+                connection.sendall(answer)
+            is_over.wait()
+
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(folder / "s"))
+        server.listen()
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield str(folder / "s")
+        is_over.set()
+        thread.join()
+
+
+def test_a_server_that_is_silent_when_it_is_reached_is_one_that_is_lost(tmp_path: Path) -> None:
+    with silent_postgresql(tmp_path) as place:
+        engine = connect(f"postgresql+pg8000://u@/d?unix_sock={place}&timeout=0.1")
+        with pytest.raises(DBAPIError, match=LOST) as raised:
+            engine.connect()
+    assert may_pass(raised.value)
+
+
+def test_a_server_that_is_silent_under_a_question_is_one_that_is_lost(tmp_path: Path) -> None:
+    with silent_postgresql(tmp_path, NO_TLS, WELCOME) as place:
+        connection = _Connection("u", database="d", unix_sock=place)
+        assert connection._usock.gettimeout() == ANSWER_S
+        connection.answer_within(0.1)
+        with pytest.raises(InterfaceError, match=LOST):
+            connection.cursor().execute("SELECT 1")
+        connection.close()
+
+
+def test_a_machine_that_is_gone_without_a_word_is_noticed_within_a_minute() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stream = _reach({"host": "127.0.0.1", "port": server.getsockname()[1]})
+        options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+        idle_s, every_s, count, unread_ms = (stream.getsockopt(socket.IPPROTO_TCP, option) for option in options)
+        assert stream.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        stream.close()
+    assert idle_s + every_s * count <= 60
+    assert 0 < unread_ms <= 60_000
+
+
+@pytest.mark.integration
+def test_a_step_of_the_layout_may_take_longer_than_any_question(postgresql_server: PostgresqlServer) -> None:
+    engine = connect(postgresql_server.new_database())
+    waits: list[float | None] = []
+
+    def look(connection: Any, *_: Any) -> None:
+        waits.append(connection.connection.dbapi_connection._usock.gettimeout())
+
+    event.listen(engine, "before_cursor_execute", look)
+    upgrade_database(engine)
+    of_steps = set(waits)
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+    engine.dispose()
+
+    assert of_steps == {None}
+    assert waits[-1] == ANSWER_S
 
 
 @pytest.mark.integration

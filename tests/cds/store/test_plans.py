@@ -48,7 +48,11 @@ WHOLE = {
     "metrics: letters": whole("all are counted", "outbox"),
     "metrics: cards": whole("all are counted", "card", "feedback", SORTED),
     "metrics: spread": whole(
-        "the monthly spread is of a year's scores; kept for a quarter of an hour", "score", SORTED
+        "the monthly spread is of a year's scores that stand; kept for a quarter of an hour",
+        "exam",
+        "score",
+        "scoring",
+        SORTED,
     ),
     "report: without a score": whole("all that is refused or held", "exam", "scoring"),
     "report: refusals": whole("it is of all exams of some years", "exam", "scoring", SORTED),

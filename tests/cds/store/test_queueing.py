@@ -64,6 +64,28 @@ def test_what_a_hook_asks_for_is_urgent_although_it_was_backlog(store: Store) ->
     assert [job.study_uid for job in jobs(store, "new")] == ["1.2.3", "1.2.1", "1.2.2"]
 
 
+@pytest.mark.parametrize("ahead", [timedelta(minutes=7), timedelta(hours=11)])
+@pytest.mark.parametrize("what", ["found", "claimed", "held"])
+@pytest.mark.parametrize("who", ["hook", "night"])
+def test_what_a_clock_left_that_was_ahead_for_a_moment_is_tried_at_once_when_it_is_asked_for(
+    store: Store, ahead: timedelta, what: str, who: str
+) -> None:
+    store.register([new_exam()], MODEL.key, NOW + (ahead if what == "found" else -MINUTE))
+    if what != "found":
+        job = store.claim(MODEL.key, NOW + ahead, LEASE)
+        assert job is not None
+        if what == "held":
+            store.save_failure(job, "the archive is silent", NOW + ahead)
+    assert store.claim(MODEL.key, NOW, LEASE) is None
+
+    if who == "hook":
+        store.look_up(EHR, PATIENT, [new_exam()], MODEL.key, NOW, urgent=True)
+    else:
+        store.make_due(MODEL.key, NOW)
+
+    assert store.claim(MODEL.key, NOW, LEASE) is not None
+
+
 def test_hooks_and_nights_that_bring_forward_the_same_patients_exams_do_not_stop_each_other(store: Store) -> None:
     exams = [new_exam(f"1.2.{number}", source=ExamSource.PACS) for number in range(40)]
     backlog(store, *exams)

@@ -15,7 +15,7 @@ from cds.store.assessments import AssessmentRecords
 from cds.store.audit import AccessEvent, Action, AuditTrail, WebCall
 from cds.store.cards import CardRecords
 from cds.store.outbox import OutboxRecords
-from cds.store.retention import AT_A_TIME, Kind, Retention
+from cds.store.retention import AT_A_TIME, LONGEST_PAUSE, Kind, Retention
 from cds.store.runs import RunRecords, RunSummary
 from cds.store.tables import Arrival, Destination, Feedback, Outbox, Run, ShownCard
 from tests.cds.builders import EHR, LEASE, MODEL, NOW, PATIENT, conclusion
@@ -67,6 +67,20 @@ def test_without_a_number_of_days_everything_stays(engine: Engine) -> None:
 
     assert clear(engine) == {}
     assert (cards_left(engine), rows(engine, Run)) == ({"old"}, 1)
+
+
+def test_a_clock_that_is_far_ahead_of_the_last_run_deletes_nothing_until_it_is_believed(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs = RunRecords(engine)
+    runs.finish(runs.start(MODEL.key, NOW), RunSummary(), NOW - LONGEST_PAUSE - timedelta(minutes=1))
+    save_cards(engine, card("old", LONG_AGO))
+
+    assert clear(engine, Kind.CARDS) == {}
+    assert caplog.messages == ["nothing is cleared away: by this clock the last run ended on 2026-05-12; see NTP"]
+
+    runs.finish(runs.start(MODEL.key, NOW), RunSummary(), NOW)
+    assert clear(engine, Kind.CARDS) == {"cards": 1}
 
 
 def test_cards_go_by_their_age_unless_a_clinician_has_answered_them(engine: Engine) -> None:
@@ -183,8 +197,8 @@ def test_assessments_and_their_revisions_stay(engine: Engine) -> None:
 
 def test_runs_and_arrivals_go_by_their_age(engine: Engine) -> None:
     runs, arrivals = RunRecords(engine), ArrivalRecords(engine)
-    for begun in (LONG_AGO, JUST_NOT):
-        runs.finish(runs.start(MODEL.key, begun), RunSummary(), begun)
+    for begun, ended in ((LONG_AGO, LONG_AGO), (JUST_NOT, NOW)):
+        runs.finish(runs.start(MODEL.key, begun), RunSummary(), ended)
         for name in ("taken", "not taken"):
             arrivals.see(f"{name} {begun:%d}", 4, begun, timedelta())
         arrivals.take(f"taken {begun:%d}", "digest")

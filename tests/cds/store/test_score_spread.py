@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from datetime import date
 from statistics import fmean
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, delete
+from sqlmodel import Session
 
 from cds.store.records import score_values
 from cds.store.score_spread import FEWEST, spread_of_scores
-from cds.store.tables import Score
-from model.domain import AcquisitionDevice
-from tests.cds.builders import MODEL, scored
+from cds.store.store import Store
+from cds.store.tables import Exam, Score, Scoring
+from model.domain import STANDARD_VIEWS, AcquisitionDevice, Provenance, SourceImage
+from tests.cds.builders import EHR, MODEL, NOW, PATIENT, claimed, new_exam, scored
 
 DAY = date(2026, 5, 3)
 SELENIA = AcquisitionDevice("HOLOGIC", "Selenia", "1.8")
@@ -25,8 +28,15 @@ def put(engine: Engine, risks: list[float], day: date = DAY, device: Acquisition
     """The scores of so many exams of one unit on one day."""
     name = f"{device.manufacturer}{device.model_name}{day}".encode().hex()
     exams = [scored(f"{name}.{n}", risk, day, device=device) for n, risk in enumerate(risks)]
-    with engine.begin() as connection:
-        connection.execute(Score.__table__.insert(), [score_values(exam) for exam in exams])  # type: ignore[attr-defined] # SQLModel does not tell of the table
+    at: dict[str, Any] = {"ehr": EHR, "patient_id": PATIENT, "patient_identifiers": [], "first_seen_at": NOW}
+    done: dict[str, Any] = {"model": MODEL.key, "state": "scored", "queued_at": NOW, "due_at": NOW, "exclusions": []}
+    with Session(engine) as session:
+        for exam in exams:
+            of, score = Exam(key=exam.study_uid, study_uid=exam.study_uid, **at), Score(**score_values(exam))
+            session.add_all([of, score])
+            session.flush()
+            session.add(Scoring(exam_id=of.id or 0, score_id=score.id, **done))
+        session.commit()
 
 
 def nearest_rank(risks: list[float], part: float) -> float:
@@ -37,7 +47,8 @@ def nearest_rank(risks: list[float], part: float) -> float:
 @given(st.lists(st.sampled_from([0.002, 0.01, 0.017, 0.0171, 0.3, 1.0]), min_size=FEWEST, max_size=FEWEST + 9))
 def test_it_is_the_mean_and_the_quartiles_whatever_the_scores_are(engine: Engine, risks: list[float]) -> None:
     with engine.begin() as connection:
-        connection.execute(delete(Score))
+        for table in (Scoring, Exam, Score):
+            connection.execute(delete(table))
     put(engine, risks)
 
     (found,) = spread_of_scores(engine, MODEL.key, DAY)
@@ -46,6 +57,20 @@ def test_it_is_the_mean_and_the_quartiles_whatever_the_scores_are(engine: Engine
     assert found.mean == pytest.approx(fmean(risks))
     quartiles = (found.lower, found.median, found.upper)
     assert quartiles == pytest.approx([nearest_rank(risks, part) for part in (0.25, 0.5, 0.75)])
+
+
+def test_an_exam_counts_by_the_score_that_stands_and_not_at_all_when_its_ehr_has_withdrawn_it(
+    engine: Engine, store: Store
+) -> None:
+    store.register([new_exam()], MODEL.key, NOW)
+    for pixels in ("before", "after"):
+        made = Provenance((SourceImage(STANDARD_VIEWS[0], "1.9", pixels),))
+        store.reopen_study("1.2.1", NOW)
+        store.save_score(claimed(store), scored(day=DAY, device=SELENIA, provenance=made))
+
+    assert [one.exams for one in spread_of_scores(engine, MODEL.key, DAY)] == [1]
+    store.unlist(EHR, PATIENT, [], NOW)
+    assert spread_of_scores(engine, MODEL.key, DAY) == []
 
 
 def test_units_and_months_are_told_apart_and_software_is_not(engine: Engine) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, event, text
 
 from cds.store.database import open_database
-from cds.store.queueing import AT_A_TIME
+from cds.store.queueing import AT_A_TIME, MOST_LOST
 from cds.store.store import EVERYTHING, ScoringJob, Selection, Store
 from cds.store.tables import Priority, Score, ScoringState
 from model.domain import STANDARD_VIEWS, PendingExam, Provenance, ScoredExam, SourceImage
@@ -378,6 +378,7 @@ def test_an_exam_that_a_worker_has_is_not_taken_for_one_that_waits(store: Store)
     store.save_failure(claimed(store), "no answer", NOW)
     later = NOW + MINUTE
     claimed(store, later)
+    later += LEASE / 2
 
     store.make_due(MODEL.key, later)
     store.register([new_exam()], MODEL.key, later, urgent=True)
@@ -419,7 +420,26 @@ def test_how_many_workers_in_a_row_were_lost_with_an_exam_is_counted_until_one_i
     store.save_failure(job, "no answer", now)
 
     assert [*lost, job.lost] == [0, 1, 2, 3, 4]
-    assert claimed(store, now + timedelta(hours=6)).lost == 0
+
+
+def test_an_exam_that_was_held_for_lost_workers_is_held_again_for_one_more_until_one_is_not_lost(store: Store) -> None:
+    store.register([new_exam()], MODEL.key, NOW)
+    now = NOW
+    lost: list[int] = []
+    for ends in (False, False, False, True, False, True, True, True):
+        now += MINUTE
+        store.register([new_exam()], MODEL.key, now, urgent=True)
+        if lost and lost[-1] >= MOST_LOST:
+            assert store.claim(MODEL.key, now, LEASE) is None  # however often it is asked for
+            now += timedelta(hours=6)
+        job = claimed(store, now)
+        lost.append(job.lost)
+        if ends:
+            store.save_failure(job, "no answer", now)
+        else:
+            now += LEASE
+
+    assert lost == [0, 1, 2, MOST_LOST, MOST_LOST - 1, MOST_LOST, MOST_LOST - 1, 0]
 
 
 def test_a_score_of_the_same_images_under_a_corrected_date_is_another_score(store: Store, engine: Engine) -> None:

@@ -61,7 +61,9 @@ def refusal(authorization: str | None, *clients: Client, at: datetime = NOW) -> 
 def test_a_call_belongs_to_the_ehr_whose_key_signed_its_token(key: ECKey | RSAKey, algorithm: str) -> None:
     token = signed(header(alg=algorithm, kid=key.kid), claims(sub="app", tenant="north"), key, algorithm)
 
-    assert trust().verify(bearer(token), AUDIENCE, NOW) == VerifiedCall(EHR, ISSUER, "app", "north")
+    verified = trust().verify(bearer(token), AUDIENCE, NOW)
+    until = datetime.fromtimestamp(NOW_S + 300 + 60, UTC)
+    assert verified == VerifiedCall(EHR, ISSUER, "token-1", until, "app", "north")
 
 
 @pytest.mark.parametrize(
@@ -331,28 +333,40 @@ def test_S7_only_asymmetric_algorithms_can_be_agreed(algorithms: tuple[str, ...]
 # Once only
 
 
+def taken(known: ClientTrust, authorization: str, at: datetime = NOW) -> None:
+    """Have the token of a call used up."""
+    known.use_up(known.verify(authorization, AUDIENCE, at), at)
+
+
 def test_a_token_is_accepted_once() -> None:
+    known = trust()
+    taken(known, call())
+
+    with pytest.raises(CallerNotTrusted, match="replayed"):
+        taken(known, call(), NOW + SECOND)
+    taken(known, call(jti="token-2"))
+
+
+def test_a_token_that_is_not_used_up_is_accepted_again() -> None:
     known = trust()
     known.verify(call(), AUDIENCE, NOW)
 
-    with pytest.raises(CallerNotTrusted, match="replayed"):
-        known.verify(call(), AUDIENCE, NOW + SECOND)
-    assert known.verify(call(jti="token-2"), AUDIENCE, NOW)
+    taken(known, call(), NOW + SECOND)
 
 
 def test_two_ehrs_may_give_their_tokens_the_same_name() -> None:
     theirs = client(ehr="ehr-2", issuer="https://other.example", keys=keys(OTHER_EC))
     known = trust(client(), theirs)
 
-    known.verify(call(), AUDIENCE, NOW)
-    assert known.verify(bearer(signed(header(), claims(iss=theirs.issuer), OTHER_EC)), AUDIENCE, NOW)
+    taken(known, call())
+    taken(known, bearer(signed(header(), claims(iss=theirs.issuer), OTHER_EC)))
 
 
 @given(before=st.integers(-3600, 59), stays=st.integers(0, 3660))
 def test_a_token_is_remembered_as_long_as_it_would_be_accepted(before: int, stays: int) -> None:
     seen, expires = Remembered(), NOW - before * SECOND
     known = trust(seen=seen)
-    known.verify(call(exp=NOW_S - before), AUDIENCE, NOW)
+    taken(known, call(exp=NOW_S - before))
     (until,) = seen.tokens.values()
     assert until.tzinfo is UTC
 
@@ -360,7 +374,7 @@ def test_a_token_is_remembered_as_long_as_it_would_be_accepted(before: int, stay
     still_good = later < expires + 60 * SECOND
     assert (later < until) is still_good
     with pytest.raises(CallerNotTrusted, match="replayed" if still_good else "expired"):
-        known.verify(call(exp=NOW_S - before), AUDIENCE, later)
+        taken(known, call(exp=NOW_S - before), later)
 
 
 # Keys are asked for last, and "no such key" is not "could not look"
@@ -457,7 +471,7 @@ def test_any_header_member_is_accepted_or_refused_and_never_crashes(name: str, v
 
 def test_nothing_of_a_token_is_shown() -> None:
     known = trust()
-    verified = known.verify(call(sub="secret-subject"), AUDIENCE, NOW)
+    verified = known.verify(call(sub="secret-subject", jti="secret-name"), AUDIENCE, NOW)
 
-    assert "secret-subject" not in repr(verified)
+    assert "secret" not in repr(verified)
     assert "keys" not in repr(client())

@@ -69,7 +69,6 @@ def test_what_vendors_add_to_a_key_does_not_matter(more: dict[str, Any]) -> None
         {**RSA_JWK, "n": 5},
         {**RSA_JWK, "n": RSA_JWK["n"][:340]},
         SHORT,
-        without(EC_JWK, ["kid"]),
         without(EC_JWK, ["kty"]),
         without(RSA_JWK, ["n"]),
         EC.as_dict(private=True),
@@ -84,6 +83,11 @@ def test_what_vendors_add_to_a_key_does_not_matter(more: dict[str, Any]) -> None
 )
 def test_what_no_signature_may_be_held_against_is_left_out(jwk: Any) -> None:
     assert taken(jwk) == set()
+
+
+def test_a_key_without_a_name_goes_by_its_thumbprint() -> None:
+    assert taken(without(EC_JWK, ["kid"])) == {EC.thumbprint()}
+    assert taken(without(EC_JWK, ["kid"]), without(EC_JWK, ["kid"])) == set()
 
 
 def test_a_kid_of_two_keys_is_left_out_because_either_could_be_meant() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Mapping
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, as_completed, wait
 from datetime import timedelta
 
 import pytest
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cds.errors import CallerKeysUnread
 from cds.trust.key_set import PublicKey
-from cds.trust.keys import CallerKeys, Freshness
+from cds.trust.keys import MOST_WAITING, CallerKeys, Freshness
 from tests.cds.builders import Clock
 from tests.cds.trust.callers import EC, RSA
 
@@ -173,17 +173,45 @@ def test_the_times_are_the_sites_own(source: Source, clock: Clock) -> None:
     assert source.reads == 3
 
 
-def test_many_who_ask_at_first_wait_for_one_reading(keys: CallerKeys, source: Source) -> None:
+def test_some_who_ask_at_first_wait_for_one_reading(keys: CallerKeys, source: Source) -> None:
     source.may_end.clear()
-    with ThreadPoolExecutor(8) as threads:
-        asked = [threads.submit(keys.key, "a") for _ in range(8)]
+    with ThreadPoolExecutor(MOST_WAITING) as threads:
+        asked = [threads.submit(keys.key, "a") for _ in range(MOST_WAITING)]
         assert source.begun.wait(30)
         answered, _ = wait(asked, timeout=0.1, return_when=FIRST_COMPLETED)
         source.may_end.set()
 
         assert not answered
-        assert [one.result(30) for one in asked] == [EC] * 8
+        assert [one.result(30) for one in asked] == [EC] * MOST_WAITING
     assert source.reads == 1
+
+
+@pytest.mark.parametrize("key_id", ["a", "forged"])
+def test_more_than_some_do_not_wait_for_keys_that_are_being_read(keys: CallerKeys, source: Source, key_id: str) -> None:
+    source.may_end.clear()
+    many = 1 + MOST_WAITING + 12
+    with ThreadPoolExecutor(many) as threads:
+        asked = [threads.submit(keys.key, key_id) for _ in range(many)]
+        told = list(itertools.islice(as_completed(asked, timeout=30), 12))
+        source.may_end.set()
+
+        assert all(isinstance(one.exception(), CallerKeysUnread) for one in told)
+        assert [one.result(30) for one in asked if one not in told] == [EC if key_id == "a" else None] * (
+            1 + MOST_WAITING
+        )
+    assert source.reads == 1
+
+
+def test_who_has_waited_for_keys_makes_room_for_another(keys: CallerKeys, source: Source, clock: Clock) -> None:
+    for key_id in ("a", "forged"):
+        source.begun.clear()
+        source.may_end.clear()
+        with ThreadPoolExecutor(1 + MOST_WAITING) as threads:
+            asked = [threads.submit(keys.key, key_id) for _ in range(1 + MOST_WAITING)]
+            assert source.begun.wait(30)
+            source.may_end.set()
+            assert all(one.exception(30) is None for one in asked)
+        clock.advance(MINUTE)
 
 
 def test_who_has_the_key_does_not_wait_while_another_reads_the_set_again(

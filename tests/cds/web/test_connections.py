@@ -32,6 +32,13 @@ def echo(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]
     return [body]
 
 
+def tell_client(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    """An application that answers with what a proxy says of whose request it is."""
+    environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ["HTTP_X_FORWARDED_FOR"].encode()]
+
+
 @dataclass
 class Holding:
     """An application that holds every call to /held until it is let go."""
@@ -407,3 +414,11 @@ def test_the_door_is_told_who_is_at_work_and_who_of_them_is_new() -> None:
         app.let_go.set()
         assert [answer_to(client) for client in (first, second)] == [b"hi"] * 2
         assert door.is_told(at_work=0, new=0), "clients that keep their connections are not at work"
+
+
+def test_whom_a_proxy_names_the_application_is_told() -> None:
+    with server(tell_client) as running, running.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.7\r\nConnection: close\r\n\r\n")
+        answered = client.makefile("rb").read()
+
+    assert answered.endswith(b"\r\n\r\n203.0.113.7")

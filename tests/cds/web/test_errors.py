@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import pytest
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 
 from cds.errors import EhrAnswerBroken, EhrUnreachable, MammoTrendError, ModelNotUsable
 from cds.store.store import Store
@@ -92,6 +92,17 @@ def test_the_words_of_a_database_error_are_not_shown(service: Service) -> None:
     answer = service.call(BODY)
 
     assert (answer.status_code, IDENTIFIER in answer.text) == (503, False)
+
+
+def test_a_value_that_the_database_does_not_take_is_not_told_as_a_database_that_does_not_answer(
+    service: Service,
+) -> None:
+    service.store = FailingStore(DataError(f"... VALUES ({IDENTIFIER})", {}, ValueError("too long")))
+
+    answer = service.call(BODY)
+
+    assert (answer.status_code, IDENTIFIER in answer.text) == (500, False)
+    assert "does not take a value of this call" in answer.text
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,7 @@ def test_an_accepted_suggestion_is_kept_with_its_card(service: Service, card: di
         {"overrideReason": {"reason": {"code": "patient-declined"}, "userComment": "not today"}},
         {"overrideReasons": [{"reason": {"code": "patient-declined", "display": "x"}, "extension": [1]}]},
         {"overrideReasons": {"reason": {"code": "patient-declined"}}},
+        {"overrideReasons": [{"reason": {"display": "of no code"}}, {"reason": {"code": " patient-declined "}}]},
     ],
 )
 def test_a_reason_is_kept_in_either_spelling(
@@ -123,6 +124,49 @@ def test_of_several_reports_those_that_can_be_told_are_kept_and_the_others_are_s
 
     assert "1 of 2 reports are not kept" in diagnostics(answer, 400)
     assert kept(engine) == [(card["uuid"], "overridden", [], None)]
+
+
+@pytest.mark.parametrize(
+    ("told_too_long", "name"),
+    [
+        ({"card": "c" * 256}, "card"),
+        ({"outcomeTimestamp": "2" * 256}, "outcomeTimestamp"),
+        ({"overrideReason": {"reason": {"code": "c" * 256}}}, "overrideReason.reason.code"),
+        ({"acceptedSuggestions": [{"id": "a"}, {"id": "b" * 256}]}, "acceptedSuggestions.id"),
+        ({"acceptedSuggestions": [{"id": "a"}] * 101}, "acceptedSuggestions"),
+    ],
+)
+def test_what_is_too_long_to_be_kept_is_said_of_its_report_and_the_one_beside_it_is_kept(
+    service: Service, card: dict[str, Any], engine: Engine, told_too_long: dict[str, Any], name: str
+) -> None:
+    report = {"card": card["uuid"], "outcome": "overridden", "outcomeTimestamp": AT}
+
+    words = diagnostics(told(service, {**report, **told_too_long}, report), 400)
+
+    assert words.startswith(f"1 of 2 reports are not kept: feedback.{name} ")
+    assert kept(engine) == [(card["uuid"], "overridden", [], None)]
+
+
+def test_of_the_words_of_a_clinician_the_first_ten_thousand_characters_are_kept(
+    service: Service, card: dict[str, Any], engine: Engine
+) -> None:
+    why = {"userComment": "é" * 10_001}
+    report = {"card": card["uuid"], "outcome": "overridden", "outcomeTimestamp": AT, "overrideReason": why}
+
+    assert told(service, report).status_code == 200
+    with Session(engine) as session:
+        (row,) = session.exec(select(Feedback)).all()
+    assert row.comment == "é" * 10_000
+
+
+def test_more_reports_than_a_call_may_have_are_refused_as_a_whole(
+    service: Service, card: dict[str, Any], engine: Engine
+) -> None:
+    report = {"card": card["uuid"], "outcome": "overridden", "outcomeTimestamp": AT}
+
+    assert "send them in several calls" in diagnostics(told(service, *[report] * 1001), 400)
+    assert kept(engine) == []
+    assert told(service, *[report] * 1000).status_code == 200
 
 
 def test_of_several_reports_those_on_unknown_cards_are_left_out(

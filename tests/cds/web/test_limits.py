@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from dataclasses import replace
+from ipaddress import ip_network
+from itertools import islice
 from typing import Any, NoReturn
+from zoneinfo import ZoneInfo
 
 from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cds.errors import EhrUnreachable
+from cds.services import CallingEhr
+from cds.store.seen_tokens import SeenTokens
+from cds.trust.clients import Client, ClientTrust
 from cds.web import limits
 from cds.web.app import Front, create_app
 from cds.web.limits import MOST_CALLERS, CallRate, FrontLimits, Places
-from tests.cds.web.calls import diagnostics, full
-from tests.cds.web.conftest import URL, Service
+from hooks.site import Site
+from tests.cds.builders import Json, order_select
+from tests.cds.trust import callers
+from tests.cds.trust.callers import PUBLIC_URL, RSA, bearer, call, claims, header, keys, signed
+from tests.cds.web.calls import LEAVE, diagnostics, full
+from tests.cds.web.conftest import URL, OpenedEhr, Service
 
 
 class Seconds:
@@ -65,6 +78,15 @@ def test_one_callers_haste_is_not_anothers(service: Service) -> None:
 
     for address in ("10.0.0.1", "10.0.0.2"):
         answers = [asking.get("/cds-services", environ_overrides={"REMOTE_ADDR": address}) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [200, 429]
+
+
+def test_behind_the_sites_proxy_its_clients_are_told_apart(service: Service) -> None:
+    front = Front(limits=FrontLimits(calls_per_minute=1), proxies=(ip_network("127.0.0.1/32"),))
+    asking = create_app(service.parts(), front).test_client()
+
+    for address in ("203.0.113.7", "203.0.113.8"):
+        answers = [asking.get("/cds-services", headers={"X-Forwarded-For": address}) for _ in range(2)]
         assert [answer.status_code for answer in answers] == [200, 429]
 
 
@@ -177,6 +199,91 @@ def test_a_call_for_which_there_is_no_place_is_told_to_come_again_and_reading_go
         assert app.test_client().get("/healthz").status_code == 200
 
     assert app.test_client().post(URL, json=full()).status_code == 200
+
+
+def test_of_several_ehrs_none_has_more_than_half_of_the_places() -> None:
+    places = Places(at_work=4, longest_wait_s=0.0, ehrs=("one", "two"))
+
+    assert [places.take("one") for _ in range(9)] == [True, True, *[False] * 7]
+    assert [places.take("two") for _ in range(3)] == [True, True, False]
+    assert not places.take()  # of whom it is not known whose it is
+    places.leave("one")
+    assert [places.take(ehr) for ehr in ("two", "one", "one")] == [False, True, False]
+
+
+def test_the_only_ehr_has_all_places() -> None:
+    places = Places(at_work=4, longest_wait_s=0.0, ehrs=("one",))
+
+    assert [places.take("one") for _ in range(5)] == [True] * 4 + [False]
+
+
+def test_however_many_wait_of_one_ehr_they_leave_room_for_another_to_wait() -> None:
+    places = Places(at_work=2, longest_wait_s=30.0, ehrs=("one", "two"))
+    assert places.take("one")
+    with ThreadPoolExecutor(3) as threads:
+        waiting = [threads.submit(places.take, "one") for _ in range(3)]
+        told = [one.result() for one in islice(as_completed(waiting, timeout=30), 2)]
+        assert told == [False, False]
+        assert places.take("two")
+        places.leave("one")
+    assert sorted(one.result() for one in waiting) == [False, False, True]
+
+
+class SilentEhr(OpenedEhr):
+    """An EHR that does not answer until it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.may_answer = threading.Semaphore(0), threading.Event()
+
+    def pages(self, query: str) -> Iterator[Json]:
+        """Nothing, and after a long time."""
+        self.begun.release()
+        assert self.may_answer.wait(30)
+        raise EhrUnreachable("no answer")
+
+
+def guarded(service: Service, *clients: Client, **values: Any) -> Flask:
+    """The application behind its guard, with these limits."""
+    trust = ClientTrust(clients, SeenTokens(service.engine))
+    parts = replace(service.parts(), trust=trust, public_url=PUBLIC_URL)
+    return create_app(parts, Front(limits=FrontLimits(longest_wait_s=0.0, **values)))
+
+
+def asked(app: Flask, authorization: str, body: Json | None = None) -> int:
+    """The status of a call with this token."""
+    headers = {"Authorization": authorization}
+    return app.test_client().post(URL, json=body or full(), headers=headers).status_code
+
+
+def test_a_silent_ehr_does_not_have_the_calls_of_another_refused(service: Service) -> None:
+    silent, theirs = SilentEhr(), callers.client(ehr="ehr-2", issuer="https://two.example", keys=keys(RSA))
+    calling = CallingEhr("ehr-2", "https://two.example/r4", Site(), ZoneInfo("UTC"), silent.open)
+    service.others = (calling,)
+    app = guarded(service, callers.client(), theirs, calls_at_work=4)
+
+    def ask_silent(number: int) -> int:
+        claimed = claims(iss=theirs.issuer, jti=f"silent-{number}")
+        token = bearer(signed(header(alg="RS384", kid="rsa-1"), claimed, RSA, "RS384"))
+        return asked(app, token, order_select(fhirServer=calling.fhir_server, fhirAuthorization=LEAVE))
+
+    with ThreadPoolExecutor(4) as threads:
+        theirs_asked = [threads.submit(ask_silent, number) for number in range(4)]
+        assert all(silent.begun.acquire(timeout=30) for _ in range(2))
+        assert asked(app, call()) == 200
+        silent.may_answer.set()
+    assert {one.result() for one in theirs_asked} <= {412, 503}
+
+
+def test_a_call_that_is_sent_away_to_come_again_may_bring_its_token_once_more(service: Service) -> None:
+    app = guarded(service, callers.client(), calls_per_minute=1, calls_at_work=1)
+    with at_work(app, 1):
+        assert [asked(app, call()) for _ in range(2)] == [503, 429]
+
+    service.clock.sleep(60)
+    answers = [asked(app, call())]
+    service.clock.sleep(60)
+    assert [*answers, asked(app, call())] == [200, 401]
 
 
 def test_however_a_call_ends_its_place_is_free_again(service: Service) -> None:

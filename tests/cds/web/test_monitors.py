@@ -22,6 +22,13 @@ def test_a_program_brings_it_as_a_token_and_a_browser_as_a_password() -> None:
     assert monitors.may_look(basic("operator", SECRET))
 
 
+def test_a_secret_that_is_not_ascii_is_known_as_programs_send_it() -> None:
+    sent = f"Bearer {SECRET} ü€".encode().decode("latin-1")  # as WSGI has it
+
+    assert Monitors(f"{SECRET} ü€").may_read(sent)
+    assert not Monitors(f"{SECRET} ü€").may_read(f"Bearer {SECRET} ü€")
+
+
 @pytest.mark.parametrize(
     "header",
     [

@@ -14,6 +14,7 @@ from cds.store.seen_tokens import SeenTokens
 from cds.trust.clients import ClientTrust
 from cds.web.app import create_app
 from cds.web.refused_callers import MOST_PER_MINUTE, RefusedCallers
+from tests.cds.builders import EHR
 from tests.cds.trust.callers import PUBLIC_URL, call, client
 from tests.cds.web.calls import full
 from tests.cds.web.conftest import URL, Service
@@ -49,6 +50,22 @@ def test_what_a_refused_caller_writes_is_not(service: Service, caller: FlaskClie
     (entry,) = service.trail.entries()
     assert "Doe" not in entry.written
     assert "canary" not in entry.written
+
+
+def test_an_ehr_that_asks_for_the_patients_of_another_is_in_the_trail_and_the_log(
+    service: Service, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.with_other_ehr("ehr-2", "https://two.example/r4")
+    trust = ClientTrust([client(), client(ehr="ehr-2", issuer="https://two.example")], SeenTokens(engine))
+    caller = create_app(replace(service.parts(), trust=trust, public_url=PUBLIC_URL)).test_client()
+
+    headers = {"Authorization": call(iss="https://two.example")}
+    assert caller.post(URL, json=full(), headers=headers).status_code == 403
+
+    (event,) = refusals(service.trail)
+    assert (event.ehr, event.patient_id, event.detail) == ("ehr-2", None, "another-ehr")
+    assert event.call == WebCall("/cds-services/<service_id>", "127.0.0.1")
+    assert caplog.messages == [f"a call was refused: another-ehr, of ehr-2 for {EHR}"]
 
 
 def test_one_that_is_answered_is_not_among_them(service: Service, caller: FlaskClient) -> None:

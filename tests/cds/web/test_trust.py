@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from cds.store.seen_tokens import SeenTokens
 from cds.store.tables import SeenToken
 from cds.trust.clients import Client, ClientTrust, KeySource
 from cds.web import trust
-from cds.web.app import create_app
+from cds.web.app import Front, create_app
 from tests.cds.builders import EHR
 from tests.cds.trust.callers import ISSUER, PUBLIC_URL, RSA, bearer, call, claims, client, header, keys, signed
 from tests.cds.web.calls import full
@@ -31,7 +32,9 @@ FEEDBACK = {
 def guarded(service: Service, engine: Engine, *clients: Client, public_url: str = PUBLIC_URL) -> Flask:
     """The application behind its guard."""
     app = create_app(service.parts())
-    trust.register(app, ClientTrust(clients or [client()], SeenTokens(engine)), public_url, service.clock)
+    trusted = ClientTrust(clients or [client()], SeenTokens(engine))
+    trust.register(app, trusted, public_url, service.clock)
+    trust.register_once(app, trusted, service.clock)
     return app
 
 
@@ -145,11 +148,35 @@ def test_a_route_learns_whose_call_it_is(service: Service, engine: Engine) -> No
 def test_without_trust_every_call_is_let_through_and_nobody_is_verified(service: Service) -> None:
     app = create_app(service.parts())
     trust.register(app, None, PUBLIC_URL, service.clock)
+    trust.register_once(app, None, service.clock)
 
     assert app.test_client().post(URL, json=full()).status_code == 200
     with app.test_request_context(URL, method="POST", headers=authorized()):
         assert app.preprocess_request() is None
         assert trust.verified_ehr() is None
+
+
+DEMONSTRATION = Front(is_demonstration=True)
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8410", "127.0.0.1:8410", "[::1]:8410", "cds.example"])
+def test_a_demonstration_is_asked_by_this_machines_own_names(service: Service, host: str) -> None:
+    app = create_app(replace(service.parts(), public_url="https://cds.example/mammo"), DEMONSTRATION)
+
+    assert app.test_client().post(URL, json=full(), headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8410", "127.0.0.1.evil.example", "[::1", "", "10.0.0.1"]
+)
+def test_a_page_whose_name_stands_for_this_machine_reads_nothing_of_a_demonstration(
+    service: Service, host: str
+) -> None:
+    client = create_app(service.parts(), DEMONSTRATION).test_client()
+
+    for path in ("/cds-services", "/readyz", "/nowhere"):
+        assert client.get(path, headers={"Host": host}).status_code == 403
+    assert client.post(URL, json=full(), headers={"Host": host}).status_code == 403
 
 
 # Keys that cannot be had, and a database that does not answer

@@ -10,8 +10,9 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from cds.errors import LaunchRefused
 from cds.pages.smart.identity import Expected, fhir_user
-from cds.trust.key_set import PublicKey
+from cds.trust.key_set import PublicKey, public_keys
 from tests.cds.builders import NOW
+from tests.cds.trust.callers import without, written
 
 EC, RSA = ECKey.generate_key("P-256", {"kid": "k1"}), RSAKey.generate_key(2048, {"kid": "k2"})
 KEYS: dict[str, PublicKey] = {"k1": EC, "k2": RSA}
@@ -56,6 +57,8 @@ def test_a_good_one_tells_the_user(token: str, user: str) -> None:
 
 def test_without_a_kid_the_only_key_is_meant() -> None:
     assert fhir_user(signed(kid=None), {"k1": EC}, EXPECTED) == "Practitioner/dr1"
+    nameless = public_keys(written({"keys": [without(EC.as_dict(private=False), ["kid"])]}))
+    assert fhir_user(signed(kid=None), nameless, EXPECTED) == "Practitioner/dr1"
     assert UNSIGNED in refusal(signed(kid=None))
     assert UNSIGNED in refusal(signed(), {})
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from http.cookies import SimpleCookie
 from threading import Event, Semaphore
@@ -394,16 +394,37 @@ def test_an_ehr_that_does_not_answer_is_told_apart_from_a_refusal(launching: Lau
     assert seen(launching.site, Action.CALLER_REFUSED) == []
 
 
+@dataclass(frozen=True)
 class SilentEhr(SmartClient):
     """The client of an EHR that does not answer until it is told to."""
 
-    begun, may_answer = Semaphore(0), Event()
+    begun: Semaphore = field(default_factory=lambda: Semaphore(0))
+    may_answer: Event = field(default_factory=Event)
 
     def configuration(self) -> SmartConfiguration:
         """Nothing, and after a long time."""
         self.begun.release()
         assert self.may_answer.wait(60)
         raise EhrUnreachable("no answer")
+
+
+def test_a_silent_ehr_keeps_no_launch_of_another_waiting(launching: LaunchingSite) -> None:
+    (calling,) = launching.site.changes["ehrs"]
+    silent = SilentEhr("https://two.example/r4", "client", SCOPE)
+    other = replace(calling, name="ehr-2", fhir_server=silent.fhir_server, smart=silent)
+    launching.site.changes["ehrs"] = (calling, other)
+    app = launching.site.app()
+    url = launching.ehr.launch(launching.launch_url, PATIENT).removeprefix(HOME)
+    theirs = f"/smart/launch?launch=x&iss={silent.fhir_server}"
+
+    with ThreadPoolExecutor(LAUNCHED_AT_ONCE) as threads:
+        waiting = [threads.submit(lambda: app.test_client().get(theirs).status_code) for _ in range(LAUNCHED_AT_ONCE)]
+        assert all(silent.begun.acquire(timeout=60) for _ in range(LAUNCHED_AT_ONCE // 2))
+        begun = app.test_client().get(url)
+        silent.may_answer.set()
+
+    assert begun.status_code == 302
+    assert {one.result() for one in waiting} <= {503, 504}
 
 
 def test_launches_that_wait_for_a_silent_ehr_are_bounded_and_keep_no_open_page_waiting(
