@@ -201,7 +201,7 @@ def kill_at(hospital: Hospital, command: str, moment: str, after: range, chance:
 
 
 @pytest.mark.parametrize("seed", [2])
-def test_whatever_is_killed_and_when_the_last_run_ends_it_with_nothing_lost_or_done_twice(
+def test_whatever_is_killed_and_when_the_last_runs_end_it_with_nothing_lost_or_done_twice(
     hospital: Hospital, seed: int
 ) -> None:
     chance = random.Random(seed)  # noqa: S311 # no secret
@@ -211,6 +211,9 @@ def test_whatever_is_killed_and_when_the_last_run_ends_it_with_nothing_lost_or_d
             killed.append(command)
         assert hospital.unbalanced() == []
         hospital.let_leases_run_out()
+    with hospital.process("rescore") as process:
+        # 1: an exam at which three ended is held before it is tried again, for it may be what ends them.
+        assert process.wait(LONGEST_S) in (0, 1), hospital.log
     with hospital.process("rescore") as process:
         assert process.wait(LONGEST_S) == 0, hospital.log
 
