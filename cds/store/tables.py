@@ -239,8 +239,8 @@ class Destination(StrEnum):
 class Outbox(SQLModel, table=True):
     """One delivery of one assessment, queued in the transaction that made the assessment.
 
-    `claimed_until` is set while somebody is at it; `reference` is the resource that the EHR made of it, or the UID of the
-    report.
+    `claimed_until` is set while somebody is at it; `reference` is the resource that the EHR made of it, or the report's
+    UID.
     """
 
     __tablename__ = "outbox"
