@@ -21,12 +21,12 @@ from benchmarks.studies import study_uid
 from benchmarks.timing import Row
 from cds.pacs.archive import ImageArchive
 from cds.scoring.budget import ByteBudget
-from cds.scoring.in_process import in_process
+from cds.scoring.in_process import in_process, preparers
 from cds.scoring.pipeline import FETCHERS
 from cds.store.database import open_database
 from cds.store.store import NewExam, Store
 from cds.store.tables import ScoringState, Stage
-from model.domain import STANDARD_VIEWS, RefusedExam, ScoredExam
+from model.domain import RefusedExam, ScoredExam
 from model.prepared import PreparedExam
 from model.scorer import Scorer
 
@@ -34,11 +34,6 @@ BUDGET = 2 << 30
 """Bytes in flight: what a worker has unless its site says otherwise."""
 EXAM_BYTES = 4 * 3328 * 2560 * 2
 LEASE = timedelta(hours=1)
-
-
-def preparers() -> int:
-    """How many exams `cds.scoring.in_process` prepares at the same time."""
-    return max(1, (os.cpu_count() or 1) // len(STANDARD_VIEWS))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,11 @@ from fhir_mappings.subjects import of_patient
 _NO_EXAM = frozenset({"cancelled", "entered-in-error"})
 
 
+def exam_key(study_uid: str | None, accession_number: str | None) -> str | None:
+    """Under what an exam is kept: its study UID, else its accession number; None where it has neither."""
+    return study_uid or (f"accession:{accession_number}" if accession_number else None)
+
+
 @dataclass(frozen=True)
 class ExamReference:
     """Where to find one mammography exam; whatever the EHR does not say, or says ambiguously, is None.
@@ -39,8 +44,8 @@ class ExamReference:
 
     @property
     def key(self) -> str | None:
-        """Under what the exam is kept: its study UID, else its accession number; None where it has neither."""
-        return self.study_uid or (f"accession:{self.accession_number}" if self.accession_number else None)
+        """Under what the exam is kept (`exam_key`)."""
+        return exam_key(self.study_uid, self.accession_number)
 
 
 @dataclass(frozen=True)
@@ -91,9 +96,8 @@ def newest_exams(history: ImagingHistory, most: int) -> ImagingHistory:
 
 def key_of(study: Json) -> str | None:
     """Under what a study is kept that stands and holds mammograms; None for any other, or where nothing names it."""
-    uid, accession = study_uid(study), accession_number(study)
     stands = not _is_withdrawn(study) and _is_mammography(study)
-    return ExamReference("", uid, accession, None, None, None).key if stands else None
+    return exam_key(study_uid(study), accession_number(study)) if stands else None
 
 
 def _is_withdrawn(study: Json) -> bool:

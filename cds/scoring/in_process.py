@@ -36,7 +36,7 @@ def in_process(
     store_down_s: float = 5.0,
     clock_s: Callable[[], float] = time.monotonic,
 ) -> ScoringPipeline:
-    """A pipeline over the exams queued for a model. An exam that is prepared takes a core for each of its views."""
+    """A pipeline over the exams queued for a model."""
     times = StageTimes(clock_s)
     preparation = Preparation(
         archive,
@@ -45,7 +45,12 @@ def in_process(
         times,
         check_patient_id=check_patient_id,
         fetchers=fetchers,
-        preparers=max(1, (os.cpu_count() or 1) // len(STANDARD_VIEWS)),
+        preparers=preparers(),
     )
     books, scoring = Books(store, model, now, times), BatchScoring(scorer, times)
     return ScoringPipeline(books, preparation, scoring, budget, fetchers=fetchers, store_down_s=store_down_s)
+
+
+def preparers() -> int:
+    """How many exams are prepared at the same time: each takes a core for each of its views."""
+    return max(1, (os.cpu_count() or 1) // len(STANDARD_VIEWS))

@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 from cds.store.database import lock_before_reading
 from cds.store.queueing import reopen
 from cds.store.tables import Exam, ExamSource, Scoring, ScoringState
-from fhir_mappings.imaging_studies import ExamReference
+from fhir_mappings.imaging_studies import exam_key
 from fhir_mappings.references import is_dicom_uid
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 def names(exam: Exam | NewExam) -> set[str]:
     """All keys under which an exam may be on record."""
-    by_accession = ExamReference("", None, exam.accession_number, None, None, None).key
-    return {name for name in (exam.key, exam.study_uid, by_accession) if name}
+    return {name for name in (exam.key, exam.study_uid, exam_key(None, exam.accession_number)) if name}
 
 
 def is_same(one: Exam | NewExam, other: Exam | NewExam) -> bool:

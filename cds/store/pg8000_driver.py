@@ -26,13 +26,11 @@ CONNECT_S = 30.0
 """As long a server may take until it has let us in."""
 ANSWER_S = 300.0
 """As long it may take for an answer: what is asked of a million exams takes it seconds. Then it is taken for lost."""
-_ALIVE = {
-    socket.TCP_KEEPIDLE: 30,
-    socket.TCP_KEEPINTVL: 10,
-    socket.TCP_KEEPCNT: 3,
-    socket.TCP_USER_TIMEOUT: 60_000,
-}
-"""A machine that is gone without a word is noticed within a minute (seconds, but for the last: milliseconds)."""
+_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
+"""A machine that is gone without a word is noticed within a minute (seconds, but for the last: milliseconds).
+
+Not every system knows each of them; all have keep-alive itself.
+"""
 _PORT = 5432
 """PostgreSQL's own (IANA)."""
 _UNNAMED = b"\0"
@@ -95,11 +93,11 @@ class _Connection(Connection):  # type: ignore[misc] # pg8000 publishes no types
         return _Cursor(self)
 
     def close(self) -> None:
-        stream = self._sock
+        parts = self._sock, self._usock  # which it forgets
         try:
             super().close()
         finally:
-            for part in filter(None, (stream, self._usock)):
+            for part in filter(None, parts):
                 with suppress(OSError):  # it tries to send what the server will not read
                     part.close()
 
@@ -147,7 +145,8 @@ def _reach(options: dict[str, Any]) -> socket.socket:
         stream = socket.create_connection(place, within_s)
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in _ALIVE.items():
-            stream.setsockopt(socket.IPPROTO_TCP, option, value)
+            if hasattr(socket, option):
+                stream.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
         return stream
     stream = socket.socket(socket.AF_UNIX)
     stream.settimeout(within_s)

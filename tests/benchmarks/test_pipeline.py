@@ -12,7 +12,8 @@ import pytest
 from pydicom import Dataset
 
 from benchmarks.gpu.night import InMemory
-from benchmarks.pipeline import Alone, Measured, Site, alone, preparers
+from benchmarks.pipeline import Alone, Measured, Site, alone
+from cds.scoring.in_process import preparers
 from cds.store.tables import Stage
 from tests.builders import screening_exam
 from tests.cds.builders import MODEL
