@@ -1,9 +1,12 @@
 """What each card says; what none of them may ever say is in `test_claims`."""
 
+# ruff: noqa: N802 - the checklist's ids are written in capitals
+
 from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -12,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from fhir_mappings.chart import Chart
 from fhir_mappings.circumstances import Circumstance, Circumstances
@@ -93,6 +97,30 @@ def test_every_card_is_valid_plain_json_without_nulls_and_with_its_own_uuids(nam
     response = json.loads(json.dumps(cards_response((card_of(name),)), allow_nan=False))
     refuse_empty(response["cards"][0], "card")
     assert all(len(s["actions"]) == 1 for s in response["cards"][0].get("suggestions", []))
+
+
+@everywhere
+def test_C5_every_line_of_a_detail_is_shown_as_the_block_that_it_was_written_as(name: str) -> None:
+    detail = card_of(name).detail
+    lines = {number: line for number, line in enumerate(detail.split("\n")) if line}
+    begins, inline = blocks(detail)
+
+    assert begins["tr_open"] == {n for n, line in lines.items() if line.startswith("|") and "---" not in line}
+    assert begins["list_item_open"] == {n for n, line in lines.items() if line.startswith("- ")}
+    assert begins["paragraph_open"] == {n for n, line in lines.items() if line[0] != "|"}
+    assert inline.keys() <= {"text", "strong_open", "strong_close", "link_open", "link_close"}
+    assert "**" not in "".join(inline["text"])
+
+
+def blocks(detail: str) -> tuple[dict[str, set[int]], dict[str, list[str]]]:
+    """Where each kind of block of a detail begins, by line, and what is within lines, as a renderer reads both."""
+    begins: dict[str, set[int]] = defaultdict(set)
+    inline: dict[str, list[str]] = defaultdict(list)
+    for token in MarkdownIt("commonmark").enable("table").parse(detail):
+        begins[token.type].add(token.map[0] if token.map else -1)
+        for part in token.children or ():
+            inline[part.type].append(part.content)
+    return begins, inline
 
 
 @everywhere

@@ -68,16 +68,33 @@ def test_C6_an_indicator_is_one_of_three() -> None:
         card(indicator="urgent")
 
 
-@pytest.mark.parametrize("broken", [{"label": ""}, {"label": "x", "url": "/about"}, {"label": "x", "icon": "i.png"}])
+NOT_ABSOLUTE = [
+    "about",
+    "/about",
+    "//a.example",
+    "https:///about",
+    "javascript://a.example/%0Aalert(1)",
+    "https://a b.example",
+]
+
+
+@pytest.mark.parametrize(
+    "broken", [{"label": ""}, *({"label": "x", name: address} for name in ("url", "icon") for address in NOT_ABSOLUTE)]
+)
 def test_C7_a_source_has_a_label_and_absolute_addresses(broken: dict[str, str]) -> None:
     with pytest.raises(CardError):
-        Source(broken["label"], broken.get("url"), broken.get("icon"))
+        Source(**broken)  # type: ignore[arg-type]  # one of the members is a Coding
 
 
-def test_C8_a_topic_has_code_and_system() -> None:
+@pytest.mark.parametrize("topic", [Coding("", "a"), Coding("s", "")])
+def test_C8_a_topic_has_code_and_system(topic: Coding) -> None:
     with pytest.raises(CardError, match="topic"):
-        Source("x", topic=Coding("", "a"))
+        Source("x", topic=topic)
+
+
+def test_C8_a_topic_is_sent_as_a_coding() -> None:
     assert Source("x", topic=Coding("s", "a")).to_json()["topic"] == {"code": "a", "system": "s"}
+    assert Source("x", topic=Coding("s", "a", "A")).to_json()["topic"] == {"code": "a", "system": "s", "display": "A"}
 
 
 def test_C9_suggestions_come_with_a_selection_behavior() -> None:

@@ -1,5 +1,7 @@
 """What came with the call, what is fetched, what stays unread: five cases that must never be confused."""
 
+# ruff: noqa: N802 - the checklist's ids are written in capitals
+
 from __future__ import annotations
 
 from typing import Any
@@ -38,7 +40,7 @@ def test_a_complete_prefetch_is_taken_without_asking_the_ehr() -> None:
     assert source.asked == []
 
 
-def test_keys_that_no_template_asked_for_are_left_out() -> None:
+def test_Q10_keys_that_no_template_asked_for_are_left_out() -> None:
     assert completed({"patient": PATIENT, "mammograms": EMPTY, "extra": PATIENT}, None).keys() == TEMPLATES.keys()
 
 
@@ -89,8 +91,13 @@ FAILED: list[Any] = [
 
 
 @pytest.mark.parametrize("value", FAILED)
-def test_a_failed_wrong_or_partial_search_is_fetched_whole(value: object) -> None:
+def test_Q10_Q11_a_failed_wrong_or_partial_search_is_fetched_whole(value: object) -> None:
     assert completed({"patient": PATIENT, "mammograms": value}, ehr())["mammograms"] == STUDIES
+
+
+@pytest.mark.parametrize("value", [{"resourceType": "Person", "id": "p1"}, searchset(PATIENT), [PATIENT], "p1", {}])
+def test_Q10_a_prefetched_read_of_another_type_is_fetched(value: object) -> None:
+    assert completed({"patient": value, "mammograms": EMPTY}, ehr())["patient"] == PATIENT
 
 
 @pytest.mark.parametrize("value", FAILED)

@@ -1,5 +1,7 @@
 """The hook routes over HTTP, with a real store and an EHR that a test can watch."""
 
+# ruff: noqa: N802 - the checklist's ids are written in capitals
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -59,10 +61,12 @@ def resources(card: Json) -> dict[str, Json]:
 # What is answered
 
 
-def test_an_irrelevant_order_is_answered_without_any_look_at_store_or_ehr(service: Service) -> None:
+def test_C2_H1_an_irrelevant_order_is_answered_without_any_look_at_store_or_ehr(service: Service) -> None:
     service.store = NoStore.__new__(NoStore)
 
-    assert service.call(order_select("77066", fhirServer=FHIR_SERVER, fhirAuthorization=LEAVE)).json == {"cards": []}
+    answer = service.call(order_select("77066", fhirServer=FHIR_SERVER, fhirAuthorization=LEAVE))
+
+    assert (answer.status_code, answer.json) == (200, {"cards": []})
     assert service.ehr.tokens == []
 
 
@@ -76,7 +80,7 @@ def test_an_exam_of_the_evening_is_of_the_clinics_day_where_the_ehr_writes_its_m
     assert "2026-05-04" not in card["detail"]
 
 
-def test_over_the_threshold_the_card_offers_the_mri_order_and_the_risk_assessment(service: Service) -> None:
+def test_C13_over_the_threshold_the_card_offers_the_mri_order_and_the_risk_assessment(service: Service) -> None:
     service.score()
 
     (card,) = service.cards(full())
