@@ -78,9 +78,10 @@ def read_imaging_studies(
     studies, left_out = of_patient(listing.resources, patient_id, "imaging study", "imaging studies", beside)
     known = endpoints_by_reference(resource) | endpoints_by_reference(list(endpoints))
     standing = [study for study in studies if not _is_withdrawn(study)]
-    exams = [_exam(study, patient_id, known, zone) for study in standing if _is_mammography(study)]
+    judged = [(study, _is_mammography(study)) for study in standing]
+    exams = [_exam(study, patient_id, known, zone) for study, is_mammography in judged if is_mammography]
     withdrawn = {_exam(study, patient_id, known, zone).key for study in studies if _is_withdrawn(study)}
-    problems = (*listing.problems, *left_out, *_strange(standing), *_of_another_day(exams))
+    problems = (*listing.problems, *left_out, *_strange(judged), *_of_another_day(exams))
     keys = frozenset(key for key in withdrawn - {exam.key for exam in exams} if key)
     return ImagingHistory(_newest_first(_each_once(exams)), problems, keys)
 
@@ -128,8 +129,8 @@ def _modalities(resource: Json) -> list[frozenset[str]]:
     return [codes for one in each if (codes := frozenset(code.upper() for code in codes_of(one)))]
 
 
-def _strange(studies: Iterable[Json]) -> Iterator[str]:
-    strange = sum(_is_mammography(study) is None for study in studies)
+def _strange(judged: Iterable[tuple[Json, bool | None]]) -> Iterator[str]:
+    strange = sum(is_mammography is None for _, is_mammography in judged)
     if strange:
         yield f"left out {counted(strange, 'imaging study', 'imaging studies')} with a modality code that is not known"
 
