@@ -43,6 +43,9 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import ClassVar
 
+from fhir_mappings.errors import ResourceProblem
+from model.errors import DeviceFault, ModelError
+
 
 class MammoTrendError(Exception):
     """Anything this service foresees; `http_status` is what a caller over HTTP is answered.
@@ -245,3 +248,12 @@ class RequiredDataMissing(MammoTrendError):
     """Data that the answer needs could not be had (CDS Hooks 2.0.1, section Prefetch Template: 412)."""
 
     http_status = HTTPStatus.PRECONDITION_FAILED
+
+
+OURS = (MammoTrendError, ModelError, DeviceFault, ResourceProblem)
+"""What the packages raise on purpose, in sentences that may be shown."""
+
+
+def told(fault: Exception) -> str:
+    """What went wrong, for a log, a card or a record. Words of others may name a patient, an address or a secret."""
+    return str(fault) if isinstance(fault, OURS) else f"an unforeseen fault ({type(fault).__name__})"

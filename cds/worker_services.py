@@ -41,6 +41,7 @@ from cds.store.store import Store
 from cds.store.tables import Destination
 from hooks.site import Mode, Site
 from model.card import ModelCard
+from model.domain import ExclusionReason
 
 if TYPE_CHECKING:
     from cds.scoring.pipeline import ScoringPipeline
@@ -151,7 +152,10 @@ class _Site:
 
     @property
     def night_ehrs(self) -> list[NightEhr]:
-        return [NightEhr(ehr.name, self.ehrs[ehr.name], ZoneInfo(ehr.time_zone)) for ehr in self.settings.ehrs]
+        return [
+            NightEhr(ehr.name, self.ehrs[ehr.name], ZoneInfo(ehr.time_zone), ehr.fhir_server)
+            for ehr in self.settings.ehrs
+        ]
 
     def night(self, further: Sequence[Look]) -> Night:
         changes = EhrChanges(self.night_ehrs, self.store, RunRecords(self.engine), self.model, self.now)
@@ -160,15 +164,23 @@ class _Site:
 
     def rescoring(self) -> Night:
         """The run of another model: it looks nowhere, or the site's own would not see what it has found."""
-        return Night([], self.store, RunRecords(self.engine), self.model, self.now, holder_name())
+        permitted = () if self.settings.refuse_unvalidated_devices else (ExclusionReason.DEVICE_NOT_VALIDATED,)
+        return Night([], self.store, RunRecords(self.engine), self.model, self.now, holder_name(), permitted=permitted)
 
     def poll(self) -> ArchivePoll | None:
         imaging = self.settings.imaging
         if not imaging.poll:
             return None
-        arrivals, stable = ArrivalRecords(self.engine), timedelta(minutes=imaging.stable_minutes)
         return ArchivePoll(
-            self.archive, self.night_ehrs, self.store, arrivals, self.model, self.now, stable, imaging.poll_days
+            self.archive,
+            self.night_ehrs,
+            self.store,
+            RunRecords(self.engine),
+            ArrivalRecords(self.engine),
+            self.model,
+            self.now,
+            timedelta(minutes=imaging.stable_minutes),
+            imaging.poll_days,
         )
 
     def pipeline(self) -> ScoringPipeline:

@@ -11,7 +11,7 @@ from typing import Any
 import pydicom
 
 from cds.errors import EhrNotFound, MammoTrendError, StudyNotFound
-from cds.pacs.archive import FoundStudy
+from cds.pacs.archive import FoundStudy, OnListed, unheard
 
 Json = dict[str, Any]
 
@@ -26,10 +26,14 @@ class FakeArchive:
         self.asked: list[tuple[str, str | None]] = []
         self.stored: list[tuple[pydicom.Dataset, str]] = []
 
-    def retrieve_study(self, study_uid: str, root: str | None = None) -> list[pydicom.Dataset]:
+    def retrieve_study(
+        self, study_uid: str, root: str | None = None, on_listed: OnListed = unheard
+    ) -> list[pydicom.Dataset]:
         """The study as it was given, or its error."""
         self.asked.append((study_uid, root))
-        return self.headers(study_uid)
+        images = self.headers(study_uid)
+        on_listed(len(images))
+        return images
 
     def headers(self, study_uid: str, root: str | None = None) -> list[pydicom.Dataset]:
         """The same, for who needs no pixels."""
@@ -53,9 +57,10 @@ class FakeArchive:
         """Those of the list that carry one of the IDs."""
         return [study for study in self._list() if study.patient_id in patient_ids]
 
-    def find_since(self, day: date) -> Iterator[FoundStudy]:
-        """Those of the list of this day or later."""
-        return (study for study in self._list() if study.performed_on and study.performed_on >= day)
+    def find_since(self, day: date, before: date | None = None) -> Iterator[FoundStudy]:
+        """Those of the list of this day or later, and before the other one."""
+        last = before or date.max
+        return (study for study in self._list() if study.performed_on and day <= study.performed_on < last)
 
     def store_report(self, report: pydicom.Dataset, root: str) -> None:
         """Keep it."""

@@ -42,7 +42,7 @@ class InMemory:
         self._files = [file_bytes(image) for image in images]
         self._pixels = [pydicom.dcmread(BytesIO(file))["PixelData"] for file in self._files]
 
-    def retrieve_study(self, study_uid: str, _root: str | None = None) -> list[Dataset]:
+    def retrieve_study(self, study_uid: str, *_: object) -> list[Dataset]:
         """The images as that study's."""
         images: list[Dataset] = [pydicom.dcmread(BytesIO(file), stop_before_pixels=True) for file in self._files]
         for image, pixels in zip(images, self._pixels, strict=True):

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from cds.ehr.write_back import WritableEhr, put
-from cds.errors import EhrUnreachable, MammoTrendError, PacsUnreachable, SettingsError
+from cds.errors import EhrUnreachable, MammoTrendError, PacsUnreachable, SettingsError, told
 from cds.store.outbox import Delivery, OutboxRecords
 from cds.store.tables import Destination
 from cds.store.waiting import LONGEST_RETRY
@@ -52,7 +52,7 @@ class Outbox:
         except MammoTrendError as problem:
             self._failed(delivery, problem)
         except Exception as fault:  # noqa: BLE001 # one letter's unforeseen fault must not stop the others; it stays queued
-            self._records.failed(delivery, f"an unforeseen fault ({type(fault).__name__})", self._now())
+            self._records.failed(delivery, told(fault), self._now())
             log.error("a delivery failed: %s", type(fault).__name__)
         else:
             self._records.delivered(delivery, reference, self._now())

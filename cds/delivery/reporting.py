@@ -9,12 +9,11 @@ from datetime import datetime
 from typing import Protocol
 
 from cds.assessment import Join, assessment
-from cds.errors import MammoTrendError
+from cds.errors import OURS
 from cds.store.assessments import AssessmentRecords, Conclusion, Written
 from cds.store.database_faults import concerns_all
 from cds.store.outcomes import Outcome
 from cds.store.tables import Destination
-from fhir_mappings.errors import ResourceProblem
 from hooks.chart_entry import chart_entry
 from hooks.site import Site
 from model.domain import ModelVersion, ScoredExam, Trajectory
@@ -108,7 +107,7 @@ class Reporter:
 def _told(fault: Exception) -> str:
     """Only our own errors are quoted: the words of others may name a patient."""
     kind = type(fault).__name__
-    return f"{kind}: {fault}" if isinstance(fault, MammoTrendError | ResourceProblem) else kind
+    return f"{kind}: {fault}" if isinstance(fault, OURS) else kind
 
 
 def _conclusion(

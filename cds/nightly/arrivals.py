@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from hashlib import sha256
 from urllib.parse import quote
 
 from cds.errors import MammoTrendError, PacsError, UntrustedServer
-from cds.nightly.ehr_changes import NightEhr, PatientReader, told
+from cds.nightly.ehr_changes import NightEhr, PatientReader, not_looked_at
 from cds.nightly.night import Found
 from cds.pacs.archive import FoundStudy, ImageArchive
-from cds.store.arrivals import ArrivalRecords
+from cds.store.arrivals import ArrivalRecords, Sight
+from cds.store.runs import RunRecords
 from cds.store.store import NewExam, Store
 from cds.store.tables import ExamSource
 from fhir_mappings.bundles import bundle_resources
 from fhir_mappings.elements import counted
 from fhir_mappings.patients import Patient, read_patient
+
+ARCHIVES = "archives"
+"""Up to when all of them are read, among the sources of `RunRecords`."""
+LONGEST_SILENCE = timedelta(days=90)
+"""So much is made up for where all was not read for long; each poll asks for it until nothing of it is left."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +63,15 @@ class PatientUnknown(MammoTrendError):
 
 @dataclass(frozen=True)
 class ArchivePoll:
-    """Takes the studies of the last `days` days that an archive lists, once each has stood still for `stable`."""
+    """Takes the studies of the last `days` days that an archive lists, once each has stood still for `stable`.
+
+    After a time without polls, or with an archive that was silent, also those of as many days before that time.
+    """
 
     archive: ImageArchive
     ehrs: Sequence[NightEhr]
     store: Store
+    runs: RunRecords
     arrivals: ArrivalRecords
     model: str
     now: Callable[[], datetime]
@@ -70,28 +80,64 @@ class ArchivePoll:
 
     def __call__(self, found: Found) -> None:
         """Look at every study; one that fails is looked at again the next time."""
+        now = self.now()
         try:
-            for study in self.archive.find_since(self.now().date() - timedelta(days=self.days)):
-                if found.stop.is_set():
-                    return
-                if self.arrivals.see(study.study_uid, study.instances or 0, self.now(), self.stable):
-                    self._act_on(study, found)
+            self._look_at(self.archive.find_since(now.date() - self._window), found)
+            # The newest first: what is older may be much, and an archive may fail at it.
+            missed = [
+                self._look_at(self.archive.find_since(first, before), found)
+                for first, before in self._missed(now.date(), found)
+            ]
         except (PacsError, UntrustedServer) as problem:
             found.problems.append(f"the archives' new studies: {problem}")
+        else:
+            if all(missed) and not found.stop.is_set():
+                self.runs.move_watermark(ARCHIVES, now)
 
-    def _act_on(self, study: FoundStudy, found: Found) -> None:
+    @property
+    def _window(self) -> timedelta:
+        return timedelta(days=self.days)
+
+    def _missed(self, today: date, found: Found) -> Iterator[tuple[date, date]]:
+        """The days that have left the window since all was read, as lists of no more days than the usual one."""
+        last = self.runs.watermark(ARCHIVES)
+        read_on = min(last.date(), today) if last else today
+        if today - read_on > LONGEST_SILENCE:
+            found.problems.append(
+                f"the archives' new studies: all were last read on {read_on}; of those dated before "
+                f"{today - LONGEST_SILENCE - self._window} only what an EHR lists is found"
+            )
+            read_on = today - LONGEST_SILENCE
+        while read_on < today:
+            first, read_on = read_on - self._window, min(read_on + self._window, today)
+            yield first, read_on - self._window
+
+    def _look_at(self, studies: Iterable[FoundStudy], found: Found) -> bool:
+        """Act on those that came to rest; whether none is to be looked at again."""
+        is_done = True
+        for study in studies:
+            if found.stop.is_set():
+                return False
+            sight = self.arrivals.see(study.study_uid, study.instances or 0, self.now(), self.stable)
+            if sight is Sight.GROWING or (sight is Sight.AT_REST and not self._act_on(study, found)):
+                is_done = False
+        return is_done
+
+    def _act_on(self, study: FoundStudy, found: Found) -> bool:
+        """Whether that came to an end: a study that is nobody's by then is not waited for beyond the window."""
         try:
             if not self.store.is_known(study.study_uid):
                 self._take(study, found)
             uids = "\n".join(sorted(self.archive.image_uids(study.study_uid, study.root)))
         except Exception as fault:  # noqa: BLE001 # one study's unforeseen fault must not keep the poll from the others
-            found.problems.append(f"a study of an archive: {told(fault)}")
-            return
+            found.problems.append(f"a study of an archive: {not_looked_at(fault)}")
+            return isinstance(fault, PatientUnknown)
         # With the patient ID: where the archive corrects it, the images are another woman's.
         images = sha256("\n".join((uids, study.patient_id)).encode()).hexdigest()
         if self.arrivals.images(study.study_uid) not in (None, images):
             self.store.reopen_study(study.study_uid, self.now())
         self.arrivals.take(study.study_uid, images)
+        return True
 
     def _take(self, study: FoundStudy, found: Found) -> None:
         """Register a study under the patient whom an EHR knows by the patient ID on it."""

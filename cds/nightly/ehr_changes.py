@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from cds.assessment import new_exams
 from cds.ehr.client import Ehr
-from cds.errors import EhrAnswerBroken, EhrNotFound, EhrRefused, EhrUnreachable, MammoTrendError
+from cds.errors import EhrAnswerBroken, EhrNotFound, EhrRefused, EhrUnreachable, told
 from cds.nightly.night import Found
 from cds.store.database_faults import concerns_all
 from cds.store.runs import RunRecords
@@ -19,7 +19,6 @@ from fhir_mappings.bundles import bundle_resources, distinct, total_found
 from fhir_mappings.dates import instant, last_updated
 from fhir_mappings.elements import Json, counted
 from fhir_mappings.endpoints import endpoint_references
-from fhir_mappings.errors import ResourceProblem
 from fhir_mappings.imaging_studies import ImagingHistory, key_of, read_imaging_studies
 from fhir_mappings.patients import Patient, read_patient
 from fhir_mappings.subjects import subject_id
@@ -34,11 +33,25 @@ OVERLAP = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class NightEhr:
-    """An EHR with the access of the nightly run. `open` gives a connection for one run; leaving it closes it."""
+    """An EHR with the access of the nightly run. `open` gives a connection for one run; leaving it closes it.
+
+    Another `server` under the same name has changes of its own, of which none is read yet.
+    """
 
     name: str
     open: Callable[[], AbstractContextManager[Ehr]]
     time_zone: tzinfo = UTC
+    server: str = ""
+
+    @property
+    def source(self) -> str:
+        """What it is called where it is noted up to when its changes are read."""
+        return f"{self.former_source} at {self.server}" if self.server else self.former_source
+
+    @property
+    def former_source(self) -> str:
+        """What it was called there whichever server it was, before they were told apart."""
+        return f"ehr {self.name}"
 
 
 @dataclass(frozen=True)
@@ -61,10 +74,10 @@ class EhrChanges:
                 with ehr.open() as client:
                     self._look(ehr, client, found)
             except Exception as fault:  # noqa: BLE001 # one EHR's unforeseen fault must not keep the night from the others
-                found.problems.append(f"{ehr.name}: {told(fault)}")
+                found.problems.append(f"{ehr.name}: {not_looked_at(fault)}")
 
     def _look(self, ehr: NightEhr, client: Ehr, found: Found) -> None:
-        since = self._read_up_to(ehr.name)
+        since = self._read_up_to(ehr)
         changes = _Changes()
         try:
             for page in client.pages(changed_since(since)):
@@ -74,10 +87,11 @@ class EhrChanges:
             found.problems.extend(f"{ehr.name}: {problem}" for problem in changes.problems())
             failed = list(self._look_at_patients(ehr, client, changes, found))
         changes.check_whole()
-        self._move_watermark(ehr.name, since, changes, failed)
+        self._move_watermark(ehr.source, since, changes, failed)
 
-    def _read_up_to(self, ehr: str) -> datetime | None:
-        since = self.runs.watermark(_source(ehr))
+    def _read_up_to(self, ehr: NightEhr) -> datetime | None:
+        self.runs.rename_source(ehr.former_source, ehr.source)
+        since = self.runs.watermark(ehr.source)
         # Only a clock that has since been put back wrote a moment to come: what was filed before it may be unread.
         return since if since is None or since <= self.now() + OVERLAP else None
 
@@ -97,7 +111,7 @@ class EhrChanges:
                 problems = reader.look_at(patient_id, found, changes.keys.get(patient_id, ()))
             except Exception as fault:  # noqa: BLE001 # nor one patient's
                 silent = silent + 1 if isinstance(fault, EhrUnreachable) else 0
-                found.problems.append(f"{ehr.name}: a patient: {told(fault)}")
+                found.problems.append(f"{ehr.name}: a patient: {not_looked_at(fault)}")
                 yield patient_id
             else:
                 silent = 0
@@ -105,7 +119,7 @@ class EhrChanges:
         if left:
             found.problems.append(f"{ehr.name}: {counted(left, 'patient is', 'patients are')} left to the next run")
 
-    def _move_watermark(self, ehr: str, since: datetime | None, changes: _Changes, failed: Sequence[str]) -> None:
+    def _move_watermark(self, source: str, since: datetime | None, changes: _Changes, failed: Sequence[str]) -> None:
         """Only over what is safely stored, and never past our own clock: an EHR's may have been ahead for a while."""
         moments = [changes.patients[patient_id] for patient_id in failed]
         # Of what could not be read it is not known when it changed.
@@ -113,7 +127,7 @@ class EhrChanges:
             return
         reached = min([changes.newest, self.now(), *(moment for moment in moments if moment)])
         if since is None or reached > since:
-            self.runs.move_watermark(_source(ehr), reached)
+            self.runs.move_watermark(source, reached)
 
 
 @dataclass
@@ -235,17 +249,11 @@ class PatientReader:
         self.store.withdraw(self.ehr.name, patient_id, exams.withdrawn, self.now())
 
 
-def told(fault: Exception) -> str:
-    """What could not be looked at, in words. Raises a fault of the store that concerns all that is looked at."""
+def not_looked_at(fault: Exception) -> str:
+    """Why, in words. Raises a fault of the store that concerns all that is looked at."""
     if concerns_all(fault):
         raise fault
-    if isinstance(fault, MammoTrendError | ResourceProblem):
-        return str(fault)
-    return f"an unforeseen fault ({type(fault).__name__})"  # whose words may name a patient
-
-
-def _source(ehr: str) -> str:
-    return f"ehr {ehr}"
+    return told(fault)
 
 
 def changed_since(since: datetime | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Event
@@ -13,6 +13,7 @@ from cds.errors import MammoTrendError
 from cds.nightly.lease import LENGTH, held
 from cds.store.runs import RunRecords, RunSummary
 from cds.store.store import EVERYTHING, Selection, Store
+from model.domain import ExclusionReason
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,8 @@ class Night:
     now: Callable[[], datetime]
     holder: str
     clear: Clear | None = None
+    permitted: Collection[ExclusionReason] = ()
+    """Reasons that the site's settings let an exam be refused for once, and do not any more."""
 
     def run(
         self, settle: Callable[[datetime], object], selection: Selection = EVERYTHING, stop: Event | None = None
@@ -91,6 +94,8 @@ class Night:
             started = self.now()
             run_id = self.runs.start(self.model, started)
             found = self._find(stop or Event())
+            for reason in self.permitted:
+                self.store.queue_refused(self.model, reason, selection, self.now())
             self.store.queue_known(self.model, selection, self.now())
             self.store.make_due(self.model, started, selection)
             settle(started)

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cds.errors import MammoTrendError
-from model.errors import ModelError
+from cds.errors import MammoTrendError, told
 
 
 class Outcome(StrEnum):
@@ -42,10 +41,8 @@ class Check:
             return Finding(self.part, Outcome.OK, self.look())
         except NothingToCheck as nothing:
             return Finding(self.part, Outcome.LEFT_OUT, str(nothing))
-        except (MammoTrendError, ModelError) as problem:
-            return Finding(self.part, Outcome.FAILED, str(problem), self.mend)
-        except Exception as fault:  # noqa: BLE001 # its words may quote an address or a secret; the others go on
-            return Finding(self.part, Outcome.FAILED, f"an unforeseen fault ({type(fault).__name__})", self.mend)
+        except Exception as fault:  # noqa: BLE001 # the others go on
+            return Finding(self.part, Outcome.FAILED, told(fault), self.mend)
 
 
 class NothingToCheck(MammoTrendError):

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from cds.errors import MammoTrendError
+from cds.errors import told
 from cds.operations.kept import Kept
 from cds.operations.sign_of_life import LASTS, SCHEDULE, checked_model
 from cds.store.runs import RunRecords
@@ -80,7 +80,5 @@ class Lookout:
 def _said(ask: Ask) -> str:
     try:
         return ask()
-    except MammoTrendError as problem:
-        return str(problem)
     except Exception as fault:  # noqa: BLE001 # one system's unforeseen fault must not hide the others
-        return f"an unforeseen fault ({type(fault).__name__})"
+        return told(fault)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import pydicom
+
+OnListed = Callable[[int], None]
+"""Told how many images of a study are about to be fetched; it may wait until there is room for them."""
+
+
+def unheard(_images: int) -> None:
+    """For whoever does not count them."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +38,13 @@ class ImageArchive(Protocol):
     are given only where every archive that was to be asked has answered.
     """
 
-    def retrieve_study(self, study_uid: str, root: str | None = None) -> list[pydicom.Dataset]:
-        """Every image of the study, whole and as it is stored; tomosynthesis by its header, without pixels."""
+    def retrieve_study(
+        self, study_uid: str, root: str | None = None, on_listed: OnListed = unheard
+    ) -> list[pydicom.Dataset]:
+        """Every image of the study, whole and as it is stored; tomosynthesis by its header, without pixels.
+
+        `on_listed` is called before its pixels are asked for, once for each archive that has it.
+        """
         ...
 
     def headers(self, study_uid: str, root: str | None = None) -> list[pydicom.Dataset]:
@@ -54,8 +66,8 @@ class ImageArchive(Protocol):
         """All studies of the patient who has these IDs; PatientUnclear where none of them can be asked for."""
         ...
 
-    def find_since(self, day: date) -> Iterator[FoundStudy]:
-        """Every study dated on this day or later."""
+    def find_since(self, day: date, before: date | None = None) -> Iterator[FoundStudy]:
+        """Every study dated on this day or later, and before the other one."""
         ...
 
     def store_report(self, report: pydicom.Dataset, root: str) -> None:

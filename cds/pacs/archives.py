@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import TypeVar
 
 from pydicom import Dataset
 
 from cds.errors import PacsError, PatientUnclear, StudyAmbiguous, StudyNotFound, UntrustedServer
 from cds.origins import listed
-from cds.pacs.archive import FoundStudy
+from cds.pacs.archive import FoundStudy, OnListed, unheard
 from cds.pacs.completeness import is_image
 from cds.pacs.dicomweb import DicomWebArchive
 from cds.pacs.listings import is_askable
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+A_DAY = timedelta(days=1)
 
 
 class Archives:
@@ -26,9 +27,9 @@ class Archives:
     def __init__(self, archives: Sequence[DicomWebArchive]) -> None:
         self._archives = {archive.url: archive for archive in archives}
 
-    def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+    def retrieve_study(self, study_uid: str, root: str | None = None, on_listed: OnListed = unheard) -> list[Dataset]:
         """Every image of the study, from the archive of this root, or from the first that has it."""
-        return self._first(root, lambda archive: _with_images(archive.retrieve_study(study_uid)))
+        return self._first(root, lambda archive: _with_images(archive.retrieve_study(study_uid, on_listed)))
 
     def headers(self, study_uid: str, root: str | None = None) -> list[Dataset]:
         """The header of every object of the study, without pixels."""
@@ -67,20 +68,25 @@ class Archives:
         )
         return list(_each_once(found))
 
-    def find_since(self, day: date) -> Iterator[FoundStudy]:
-        """Every study dated on this day or later, each once; what could not be asked is raised after the rest."""
-        return _each_once(self._listed_since(day))
+    def find_since(self, day: date, before: date | None = None) -> Iterator[FoundStudy]:
+        """Every study dated on this day or later, and before the other one, each once.
+
+        What could not be asked is raised after the rest.
+        """
+        return _each_once(self._listed_between(day, before - A_DAY if before else date.max))
 
     def store_report(self, report: Dataset, root: str) -> None:
         """Store a report in the archive of this root; the same one a second time changes nothing."""
         self._archive(root).store(report)
 
-    def _listed_since(self, day: date) -> Iterator[FoundStudy]:
+    def _listed_between(self, first: date, last: date) -> Iterator[FoundStudy]:
+        # PS3.4 C.2.2.2.5: a range without an end is of that day and later.
+        days = f"{first:%Y%m%d}-" if last == date.max else f"{first:%Y%m%d}-{last:%Y%m%d}"
         problems: list[PacsError | UntrustedServer] = []
         for archive in self._archives.values():
             try:
-                for study in archive.studies({"StudyDate": f"{day:%Y%m%d}-"}):
-                    if study.performed_on is not None and study.performed_on >= day:
+                for study in archive.studies({"StudyDate": days}):
+                    if study.performed_on is not None and first <= study.performed_on <= last:
                         yield study
             except (PacsError, UntrustedServer) as problem:
                 problems.append(problem)

@@ -48,7 +48,7 @@ class ArchiveRoot:
 
 
 @contextmanager
-def connected(root: ArchiveRoot, clock_s: Callable[[], float] = time.monotonic) -> Iterator[DICOMwebClient]:
+def connected(root: ArchiveRoot, clock_s: Callable[[], float] = time.monotonic) -> Iterator[ArchiveClient]:
     """A client for one question; whatever goes wrong inside the block is a PacsError or UntrustedServer.
 
     A session is not safe for several threads, so each question has its own; beside a study a connection costs nothing.
@@ -117,8 +117,22 @@ def _session(root: ArchiveRoot, in_time: Callable[[], None]) -> requests.Session
     return session
 
 
-class _BoundedClient(DICOMwebClient):
-    """Reads the files that arrive within bounds; its parent inflates whatever comes."""
+class ArchiveClient(DICOMwebClient):
+    """Reads the files that arrive within bounds, where its parent inflates whatever comes, and hears what is cut."""
+
+    was_cut = False
+    """Whether the archive said of its last answer that there is more than it gave."""
+
+    def _http_get(
+        self,
+        url: str,
+        params: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        stream: bool = False,
+    ) -> requests.Response:
+        response = super()._http_get(url, params=params, headers=headers, stream=stream)
+        self.was_cut = _says_more(response.headers.get("Warning", ""))
+        return response
 
     def _http_get_multipart_application_dicom(
         self, url: str, media_types: Any = None, params: Any = None, stream: bool = False
@@ -132,9 +146,15 @@ class _BoundedClient(DICOMwebClient):
         return (read_file(BytesIO(part)) for part in parts)
 
 
-def _client(root: ArchiveRoot, session: requests.Session) -> DICOMwebClient:
+def _says_more(warning: str) -> bool:
+    """Whether it is that of PS3.18, 8.3.4.4; in other words code 299 says that a key was not understood."""
+    words = warning.lower()
+    return "299" in words and any(said in words for said in ("additional", "exceed", "truncated"))
+
+
+def _client(root: ArchiveRoot, session: requests.Session) -> ArchiveClient:
     timeout = (root.connect_timeout_s, root.read_timeout_s)
     # permissive_uid: real studies carry UIDs with leading zeros, and the archive decides what it has.
-    client = _BoundedClient(root.url.rstrip("/"), session=session, permissive_uid=True, timeout=timeout)
+    client = ArchiveClient(root.url.rstrip("/"), session=session, permissive_uid=True, timeout=timeout)
     client.set_http_retry_params(retry=False)  # the session's own retries also cover lost connections
     return client

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -12,10 +12,10 @@ import requests
 from dicomweb_client.web import DICOMwebClient
 from pydicom import Dataset
 
-from cds.errors import PacsError, ReportRejected, StudyIncomplete, StudyNotFound
-from cds.pacs.archive import FoundStudy
+from cds.errors import MammoTrendError, PacsError, ReportRejected, StudyIncomplete, StudyNotFound
+from cds.pacs.archive import FoundStudy, OnListed, unheard
 from cds.pacs.completeness import check_study, is_image
-from cds.pacs.connection import ArchiveRoot, connected
+from cds.pacs.connection import ArchiveClient, ArchiveRoot, connected
 from cds.pacs.listings import ListedInstance, listed_instances, listed_studies
 from fhir_mappings.references import is_dicom_uid
 
@@ -44,11 +44,19 @@ class DicomWebArchive:
         """Its DICOMweb root."""
         return self._root.url
 
-    def retrieve_study(self, study_uid: str) -> list[Dataset]:
-        """Every image of the study, whole and as it is stored; tomosynthesis by its header, without pixels."""
+    def retrieve_study(self, study_uid: str, on_listed: OnListed = unheard) -> list[Dataset]:
+        """Every image of the study, whole and as it is stored; tomosynthesis by its header, without pixels.
+
+        `on_listed` is told how many are to come with their pixels.
+        """
         _check_uid(study_uid)
         with connected(self._root, self._clock_s) as client:
-            return _study(client, study_uid)
+            instances = _existing(client, study_uid)
+        flat = [instance for instance in instances if instance.sop_class not in _VOLUMES]
+        on_listed(sum(instance.is_mammogram for instance in flat))
+        # A connection of its own: how long that waited is not the archive's.
+        with connected(self._root, self._clock_s) as client:
+            return _study(client, study_uid, instances)
 
     def headers(self, study_uid: str) -> list[Dataset]:
         """The header of every object of the study, without pixels."""
@@ -66,10 +74,22 @@ class DicomWebArchive:
             instances = _existing(client, study_uid)
         return frozenset(instance.uid for instance in instances if instance.is_mammogram)
 
-    def studies(self, filters: Mapping[str, str]) -> list[FoundStudy]:
-        """The mammography studies that it gives for these keys; whether they fit is the caller's to check."""
-        with connected(self._root, self._clock_s) as client:
-            return list(listed_studies(client, self._root.url, filters))
+    def studies(self, filters: Mapping[str, str]) -> Iterator[FoundStudy]:
+        """The mammography studies that it gives for these keys; whether they fit is the caller's to check.
+
+        Where it does not give all, that is raised after the rest.
+        """
+        listed: list[FoundStudy] = []
+        problem: MammoTrendError | None = None
+        try:
+            with connected(self._root, self._clock_s) as client:
+                for study in listed_studies(client, self._root.url, filters):
+                    listed.append(study)  # one by one: what came before a fault is kept
+        except MammoTrendError as fault:
+            problem = fault
+        yield from listed
+        if problem is not None:
+            raise problem
 
     def greet(self) -> None:
         """Ask for any one study; that it has none is an answer, too."""
@@ -88,21 +108,19 @@ def _check_uid(study_uid: str) -> None:
         raise StudyNotFound("the exam's study UID is not a DICOM UID; correct its ImagingStudy in the EHR")
 
 
-def _study(client: DICOMwebClient, study_uid: str) -> list[Dataset]:
-    instances = _existing(client, study_uid)
+def _study(client: ArchiveClient, study_uid: str, instances: Sequence[ListedInstance]) -> list[Dataset]:
     volumes = [instance for instance in instances if instance.sop_class in _VOLUMES]
+    flat = [instance for instance in instances if instance.sop_class not in _VOLUMES]
     if volumes:
-        flat = [instance for instance in instances if instance.sop_class not in _VOLUMES]
         received = [_instance(client, study_uid, instance) for instance in flat]
     else:
-        flat = instances
         received = list(client.iter_study(study_uid, media_types=AS_STORED))
     check_study(received, study_uid, {instance.uid for instance in flat})
     images = {str(dataset.SOPInstanceUID): dataset for dataset in received if is_image(dataset)}
     return [*images.values(), *(_volume(client, study_uid, volume) for volume in volumes)]
 
 
-def _existing(client: DICOMwebClient, study_uid: str) -> list[ListedInstance]:
+def _existing(client: ArchiveClient, study_uid: str) -> list[ListedInstance]:
     instances = listed_instances(client, study_uid)
     if not instances:
         raise StudyNotFound("the archive lists no objects of the study")

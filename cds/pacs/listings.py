@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from dicomweb_client.web import DICOMwebClient
 from pydicom.uid import UID
 
 from cds.errors import PacsError
 from cds.pacs.archive import FoundStudy
+from cds.pacs.connection import ArchiveClient
 from fhir_mappings.elements import text
 from fhir_mappings.references import is_dicom_uid
 
@@ -23,6 +23,8 @@ _DIGITS = 9
 _INSTANCES = "00201208"
 _MODALITY, _MODALITIES, _STUDY_UID, _SOP_UID = "00080060", "00080061", "0020000D", "00080018"
 Row = Mapping[str, Any]
+Page = tuple[Sequence[Row], bool]
+"""What an archive lists at once, and whether it says that there is more."""
 
 
 @dataclass(frozen=True)
@@ -49,38 +51,43 @@ def is_askable(value: str) -> bool:
     return bool(value.strip()) and value.isprintable() and not set(value) & set("*?\\,")
 
 
-def listed_instances(client: DICOMwebClient, study_uid: str) -> list[ListedInstance]:
+def listed_instances(client: ArchiveClient, study_uid: str) -> list[ListedInstance]:
     """Every object of the study."""
 
-    def ask(offset: int | None) -> list[Row]:
-        return list(client.search_for_instances(study_uid, offset=offset, fields=[_MODALITY]))
+    def ask(offset: int | None) -> Page:
+        page = client.search_for_instances(study_uid, offset=offset, fields=[_MODALITY])
+        return page, client.was_cut
 
     return [_instance(row) for row in _rows(ask, _SOP_UID)]
 
 
-def listed_studies(client: DICOMwebClient, root: str, filters: Mapping[str, str]) -> Iterator[FoundStudy]:
+def listed_studies(client: ArchiveClient, root: str, filters: Mapping[str, str]) -> Iterator[FoundStudy]:
     """The mammography studies that an archive gives for these keys; whether they fit the keys is not checked."""
     asked = {"ModalitiesInStudy": MAMMOGRAPHY, **filters}
 
-    def ask(offset: int | None) -> list[Row]:
+    def ask(offset: int | None) -> Page:
         page = client.search_for_studies(
             limit=STUDIES_A_PAGE, offset=offset, fields=[_MODALITIES, _INSTANCES], search_filters=asked
         )
-        return list(page)
+        return page, client.was_cut
 
     for row in _rows(ask, _STUDY_UID, STUDIES_A_PAGE):
         if is_dicom_uid(_text(row, _STUDY_UID)) and _is_mammography(client, row):
             yield _study(row, root)
 
 
-def _rows(ask: Callable[[int | None], list[Row]], key: str, limit: int | None = None) -> Iterator[Row]:
+def _rows(ask: Callable[[int | None], Page], key: str, limit: int | None = None) -> Iterator[Row]:
     """Row by row, each once, asked for until a page brings nothing new: not every archive honours `offset`."""
     seen: set[str] = set()
+    is_cut = False
     for _ in range(MAX_PAGES):
-        page = ask(len(seen) or None)
+        was_cut = is_cut
+        page, is_cut = ask(len(seen) or None)
         new = {uid: row for row in page if (uid := _text(row, key)) and uid not in seen}
         if not new and limit is not None and len(page) == limit:
             raise PacsError("the archive gives the first page of its list again and again, so the rest is not known")
+        if not new and (is_cut or was_cut):
+            raise PacsError("the archive cuts its list and gives no more of it; have it give more, or page by `offset`")
         if not new:
             return
         seen |= new.keys()
@@ -88,7 +95,7 @@ def _rows(ask: Callable[[int | None], list[Row]], key: str, limit: int | None = 
     raise PacsError(f"the archive's list does not end within {MAX_PAGES} pages; ask for less, or ask its administrator")
 
 
-def _is_mammography(client: DICOMwebClient, row: Row) -> bool:
+def _is_mammography(client: ArchiveClient, row: Row) -> bool:
     modalities = _values(row, _MODALITIES)
     if modalities:
         return MAMMOGRAPHY in modalities

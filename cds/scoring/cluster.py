@@ -83,7 +83,7 @@ class ClusterPreparation:
         self._prepare: Any = ray.remote(num_cpus=cores, num_returns=2)(prepare)
         self._prepare_elsewhere = self._prepare.options(scheduling_strategy="SPREAD")
 
-    def prepared(self, job: ScoringJob, _on_fetched: Callable[[int], None] = lambda _: None, /) -> Ready | Done | Held:
+    def prepared(self, job: ScoringJob, /, *_: Callable[[int], None]) -> Ready | Done | Held:
         """The exam ready for the network, refused, or held for whatever reason. Its images come to a node only."""
         try:
             told, pictures = self._told(job)

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from cds.commands.command_line import set_up_logging
-from cds.errors import ClusterNotUsable, MammoTrendError, ModelNotUsable
+from cds.errors import ClusterNotUsable, MammoTrendError, ModelNotUsable, told
 from cds.operations.safety import refuse_unsafe
 from cds.scoring.batches import BatchScoring
 from cds.scoring.outcomes import Done, Held, Prepared, Ready
@@ -24,7 +24,7 @@ from cds.settings import Settings, read_settings
 from cds.store.stage_times import Spent
 from cds.store.store import ScoringJob
 from cds.store.tables import Stage
-from model.errors import DeviceFault, DeviceLost, ModelError
+from model.errors import DeviceLost
 from model.prepared import PreparedExam
 from model.preparer import Preparer, left_to_the_scorer
 from model.preprocessing import finished
@@ -167,7 +167,5 @@ def _require(wanted: str, found: str) -> None:
 
 
 def _in_words(fault: Exception) -> str:
-    """What is wrong with this node. Only our own errors are quoted."""
-    ours = isinstance(fault, MammoTrendError | ModelError | DeviceFault)
-    said = str(fault) if ours else f"an unforeseen fault ({type(fault).__name__})"
-    return f"the node {platform.node()!r} of the cluster cannot work: {said}"
+    """What is wrong with this node."""
+    return f"the node {platform.node()!r} of the cluster cannot work: {told(fault)}"

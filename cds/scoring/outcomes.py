@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from cds.errors import MammoTrendError
+from cds.errors import OURS, told
 from cds.store.store import ScoringJob
 from model.domain import RefusedExam, ScoredExam
 
@@ -46,8 +46,5 @@ class Held:
 
     @classmethod
     def because_of(cls, job: ScoringJob, fault: Exception) -> Held:
-        """Only our own errors are quoted: the words of others may name a patient."""
-        kind = type(fault).__name__
-        if isinstance(fault, MammoTrendError):
-            return cls(job, str(fault), kind)
-        return cls(job, f"an unforeseen fault ({kind})", kind, is_foreseen=False)
+        """The same as the fault is told of everywhere."""
+        return cls(job, told(fault), type(fault).__name__, is_foreseen=isinstance(fault, OURS))

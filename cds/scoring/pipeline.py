@@ -26,7 +26,9 @@ log = logging.getLogger(__name__)
 
 IDLE_S = 0.2
 READY_POLL_S = 0.02
-STUDY_BYTES = 256 << 20
+PICTURE_BYTES = 64 << 20
+"""What a picture may take as it comes: one of the largest detector, uncompressed."""
+STUDY_BYTES = 4 * PICTURE_BYTES
 """What an exam is thought to take until it is prepared: four pictures as they came, and as they were decoded."""
 BATCHES_READY = 2
 """How many batches may wait for the network: an urgent exam waits behind them."""
@@ -37,10 +39,13 @@ FETCHERS = 6
 class Preparing(Protocol):
     """What makes exams ready: `cds.scoring.preparation.Preparation`, or a cluster."""
 
-    def prepared(self, job: ScoringJob, on_fetched: Callable[[int], None], /) -> Ready | Done | Held:
+    def prepared(
+        self, job: ScoringJob, on_listed: Callable[[int], None], on_fetched: Callable[[int], None], /
+    ) -> Ready | Done | Held:
         """The exam ready for the network, refused, or held for whatever reason. For any thread.
 
-        `on_fetched` is told how many bytes its images take in this process, once they are there.
+        `on_listed` is told how many images are to be fetched into this process, and may wait for room for them;
+        `on_fetched` how many bytes they take, once they are there.
         """
         ...
 
@@ -170,17 +175,24 @@ class ScoringPipeline:
             return False
         taken, held = STUDY_BYTES, 0
 
+        def expect(images: int) -> None:
+            """Where the pipeline breaks down nobody makes room any more: then what is in hand comes to its end."""
+            nonlocal taken
+            if (wanted := images * PICTURE_BYTES) > taken:
+                has_room = self._budget.exchange(taken, wanted, lambda: shift.broken)
+                taken = wanted if has_room else 0
+
         def weigh(fetched: int) -> None:
             nonlocal taken
-            if fetched > taken:
-                self._budget.change(taken, fetched)
-                taken = fetched
+            is_there = max(fetched, STUDY_BYTES)
+            self._budget.change(taken, is_there)
+            taken = is_there
 
         try:
             job = self._claimed(shift)
             if job is None:
                 return False
-            outcome = self._preparing.prepared(job, weigh)
+            outcome = self._preparing.prepared(job, expect, weigh)
             if isinstance(outcome, Ready):
                 held = outcome.exam.bytes_held
                 shift.ready.put(outcome)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from pydicom import Dataset
 
 from cds.errors import MammoTrendError, StudyIncomplete
-from cds.pacs.archive import ImageArchive
+from cds.pacs.archive import ImageArchive, OnListed, unheard
 from cds.scoring.outcomes import Done, Held, Ready
 from cds.scoring.stages import StageTimes
 from cds.store.assessments import IMAGES_OF_ANOTHER
@@ -57,10 +57,12 @@ class Preparation:
         self._check_patient_id = check_patient_id
         self._fetchers, self._preparers, self._place = fetchers, preparers, Semaphore(preparers)
 
-    def prepared(self, job: ScoringJob, on_fetched: Callable[[int], None] = lambda _: None, /) -> Ready | Done | Held:
+    def prepared(
+        self, job: ScoringJob, on_listed: OnListed = unheard, on_fetched: Callable[[int], None] = lambda _: None, /
+    ) -> Ready | Done | Held:
         """The exam ready for the network, refused, or held for whatever reason; raises DeviceLost, which is not its.
 
-        `on_fetched` is told how many bytes its images take.
+        `on_listed` is told how many images are to be fetched, `on_fetched` how many bytes they take.
         """
         found = job
         try:
@@ -68,7 +70,7 @@ class Preparation:
                 raise WorkersLost(f"{job.lost} workers in a row ended while they had it; see whether memory ran out")
             with self._times.of(Stage.FETCH, lanes=self._fetchers):
                 found = self._located(job)
-                images = self._fetched(found)
+                images = self._fetched(found, on_listed)
             on_fetched(sum(len(image.get("PixelData") or b"") for image in images))
             with self._place, self._times.of(Stage.PREPARE, lanes=self._preparers):
                 exam = self._preparer.prepare(images, at=self._now(), performed_on=found.performed_on)
@@ -93,9 +95,9 @@ class Preparation:
         study = self._archive.find_by_accession(job.accession_number or "", job.patient_identifiers)
         return replace(job, study_uid=study.study_uid, dicomweb_root=study.root)
 
-    def _fetched(self, job: ScoringJob) -> list[Dataset]:
+    def _fetched(self, job: ScoringJob, on_listed: OnListed) -> list[Dataset]:
         assert job.study_uid is not None  # noqa: S101 # it has been located
-        images = self._archive.retrieve_study(job.study_uid, job.dicomweb_root)
+        images = self._archive.retrieve_study(job.study_uid, job.dicomweb_root, on_listed)
         if self._check_patient_id:
             _check_patient(images, job.patient_identifiers)
         _check_study(images, job.study_uid)

@@ -58,13 +58,13 @@ class ImagingSettings(Section):
     """Ask the archives what is new, at night and every `poll_minutes`."""
     poll_minutes: int = Field(default=15, ge=1)
     poll_days: int = Field(default=7, ge=1)
-    """How far back a study's date may be for it to be looked at as new."""
+    """How far back a study's date may be, from when all archives were last read, for it to be looked at as new."""
     stable_minutes: int = Field(default=30, ge=0)
     """How long a new study must have received nothing more before it counts as whole."""
     fetchers: int = Field(default=6, ge=1, le=1024)
     """How many exams are asked for at the same time: enough that the others need not wait for a slow archive."""
     in_flight_megabytes: int = Field(default=2048, ge=256)
-    """How much memory exams may take that were fetched and are not scored yet."""
+    """How much memory exams may take that were fetched or are coming, and are not scored yet."""
     report_to: str = ""
     """The name of the archive that gets a DICOM structured report of each score; empty: none does."""
 

@@ -49,7 +49,10 @@ class Settings(BaseSettings):
     models_folder: Path = Path("mammotrend-models")
     """Where imported models are installed, a folder each."""
     refuse_unvalidated_devices: bool = False
-    """Refuse exams of mammography units that the model's card does not list, instead of a warning on the score."""
+    """Refuse exams of mammography units that the model's card does not list, instead of a warning on the score.
+
+    Unset again, the next run scores what was refused so.
+    """
     private_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     """Networks, such as 127.0.0.0/8, that a server's name may stand for although nothing is connected to there."""
     ehrs: tuple[EhrSettings, ...] = ()

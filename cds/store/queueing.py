@@ -8,12 +8,13 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, case, update
+from sqlalchemy import ColumnElement, Engine, String, case, cast, update
 from sqlmodel import Session, col, select
 
 from cds.store.database import insert_into
 from cds.store.known_exams import StoredErrand
 from cds.store.tables import Exam, Priority, Scoring, ScoringState
+from model.domain import ExclusionReason
 
 AT_A_TIME = 1000
 PATIENTS_AT_A_TIME = 100
@@ -112,8 +113,37 @@ def _bring_forward(engine: Engine, ehr: str, patient_ids: Sequence[str], model: 
             session.commit()
 
 
-def reopen(session: Session, which: ColumnElement[bool], states: Sequence[ScoringState], now: datetime) -> int:
-    """Queue errands again, due at once, that are in one of these states; they are then new, if not urgent.
+def queue_refused(
+    engine: Engine, which: ColumnElement[bool], model: str, reason: ExclusionReason, now: datetime
+) -> int:
+    """Queue again, behind all others, those of the known exams that a model refused for this reason; how many."""
+    queued, last = 0, 0
+    while ids := _refused(engine, which, model, reason, last):
+        with Session(engine) as session:
+            queued += reopen(session, col(Scoring.id).in_(ids), [ScoringState.REFUSED], now, Priority.BACKLOG)
+            session.commit()
+        last = ids[-1]
+    return queued
+
+
+def _refused(engine: Engine, which: ColumnElement[bool], model: str, reason: ExclusionReason, last: int) -> list[int]:
+    """Some at a time, as above."""
+    named = cast(col(Scoring.exclusions), String).contains(f'"{reason}"', autoescape=True)  # as JSON has it
+    errands = select(Scoring.id).join(Exam, col(Exam.id) == Scoring.exam_id)
+    these = errands.where(which, Scoring.model == model, Scoring.state == ScoringState.REFUSED, named)
+    with Session(engine) as session:
+        some = these.where(col(Scoring.id) > last).order_by(col(Scoring.id)).limit(AT_A_TIME)
+        return [found or 0 for found in session.exec(some).all()]
+
+
+def reopen(
+    session: Session,
+    which: ColumnElement[bool],
+    states: Sequence[ScoringState],
+    now: datetime,
+    priority: Priority | None = None,
+) -> int:
+    """Queue errands again, due at once, that are in one of these states; unless told otherwise new, if not urgent.
 
     The attempt is counted, which takes the exam from a worker that has it under the old particulars.
     """
@@ -125,6 +155,7 @@ def reopen(session: Session, which: ColumnElement[bool], states: Sequence[Scorin
         "exclusions": [],
         "priority": case((col(Scoring.priority) == Priority.BACKLOG, Priority.NEW), else_=col(Scoring.priority)),
         "due_at": now,
+        **({} if priority is None else {"priority": priority}),
     }
     these = in_order(which & col(Scoring.state).in_(states))
     changed = session.execute(update(Scoring).where(these).values(**queued, attempts=col(Scoring.attempts) + 1))

@@ -98,6 +98,14 @@ class RunRecords:
             session.merge(Watermark(source=source, moment=moment))
             session.commit()
 
+    def rename_source(self, source: str, name: str) -> None:
+        """Have what is noted of a source be noted under another name, unless something is under that."""
+        with Session(self._engine) as session:
+            kept = session.get(Watermark, source)
+            if kept is not None and session.get(Watermark, name) is None:
+                kept.source = name
+                session.commit()
+
     def start(self, model: str, now: datetime) -> int:
         """Begin a run; its number."""
         run = Run(model=model, started_at=now)

@@ -21,7 +21,7 @@ from cds.store.registration import NewExam
 from cds.store.stage_times import Spent
 from cds.store.tables import Exam, ExamSource, Priority, Score, Scoring, ScoringState, Stage
 from cds.store.waiting import longest_due, wait_after
-from model.domain import RefusedExam, ScoredExam
+from model.domain import ExclusionReason, RefusedExam, ScoredExam
 
 __all__ = ["BELONGS_TO_ANOTHER", "EVERYTHING", "NewExam", "Outcome", "ScoringJob", "Selection", "Store"]
 
@@ -107,6 +107,10 @@ class Store:
     def queue_known(self, model: str, selection: Selection, now: datetime) -> int:
         """Queue every known exam of the selection for a model that has not seen it, as backlog; how many those were."""
         return queueing.queue_known(self._engine, selection.exams(), model, now)
+
+    def queue_refused(self, model: str, reason: ExclusionReason, selection: Selection, now: datetime) -> int:
+        """Queue every exam of the selection again that a model refused for this reason, as backlog; how many."""
+        return queueing.queue_refused(self._engine, selection.exams(), model, reason, now)
 
     def other_owners(self, ehr: str, patient_id: str, keys: Collection[str]) -> set[str]:
         """The other patients of this EHR under whom it listed any of these exams when it was last read."""

@@ -89,7 +89,7 @@ class Priority(IntEnum):
     NEW = 1
     """It came by itself, or was changed."""
     BACKLOG = 2
-    """It was known before, and only the model is new."""
+    """It was known before, and only the model is new, or what the site lets be scored."""
 
 
 class Scoring(SQLModel, table=True):

@@ -31,6 +31,7 @@ from cds.store.retention import Kind
 from cds.store.runs import RunRecords, RunSummary
 from cds.worker_services import kept_for, site_night, worker_services
 from model.card import DEMO_MODEL, read_card
+from model.domain import ExclusionReason
 from tests.cds.model_card import model_folder
 
 PACS = (PacsSettings(name="main", dicomweb_root="http://127.0.0.1:9/dicom-web"),)
@@ -72,6 +73,14 @@ def test_the_archives_are_looked_into_only_where_the_site_says_so(tmp_path: Path
 
     assert (plain.schedule.jobs, len(plain.night.looks)) == (["night"], 1)
     assert (polling.schedule.jobs, len(polling.night.looks)) == (["poll"], 2)
+
+
+def test_unvalidated_units_that_the_site_does_not_refuse_any_more_are_tried_again(tmp_path: Path) -> None:
+    refusing = worker_services(settings(tmp_path, refuse_unvalidated_devices=True))
+    assert refusing.night.permitted == ()
+    for writes in (True, False):
+        permitting = worker_services(settings(tmp_path), writes=writes)
+        assert permitting.night.permitted == (ExclusionReason.DEVICE_NOT_VALIDATED,)
 
 
 def test_another_model_than_the_sites_only_scores_what_is_known_and_leaves_the_rest_to_the_sites_own(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine
 
 from cds.errors import EhrUnreachable, PacsUnreachable, UntrustedServer
-from cds.nightly.arrivals import ArchivePoll, ArchivePriors
+from cds.nightly.arrivals import LONGEST_SILENCE, ArchivePoll, ArchivePriors
 from cds.nightly.ehr_changes import NightEhr
 from cds.nightly.night import Found
 from cds.pacs.archive import FoundStudy
 from cds.store.arrivals import ArrivalRecords
+from cds.store.runs import RunRecords
 from cds.store.store import ScoringJob, Store
 from cds.store.tables import ScoringState
 from tests.builders import cad_report, screening_exam
@@ -25,8 +27,12 @@ from tests.fakes import FakeArchive
 STABLE = timedelta(minutes=30)
 
 
-def study(uid: str = "1.2.1", patient_id: str = IDENTIFIER, instances: int | None = 4) -> FoundStudy:
-    return FoundStudy(uid, "http://pacs", patient_id, "A1", NOW.date(), instances)
+TODAY = NOW.date()
+DAYS = 7
+
+
+def study(uid: str = "1.2.1", patient_id: str = IDENTIFIER, instances: int | None = 4, day: date = TODAY) -> FoundStudy:
+    return FoundStudy(uid, "http://pacs", patient_id, "A1", day, instances)
 
 
 class Site:
@@ -39,11 +45,12 @@ class Site:
             self.pacs,
             [NightEhr(EHR, self.ehr.opening())],
             self.store,
+            RunRecords(engine),
             ArrivalRecords(engine),
             MODEL.key,
             self.clock,
             STABLE,
-            days=7,
+            days=DAYS,
         )
 
     def list(self, *studies: FoundStudy) -> None:
@@ -197,9 +204,7 @@ def test_a_study_of_somebody_whom_no_ehr_knows_is_told_of_and_looked_at_again(si
 
 def test_of_two_patients_with_one_patient_id_neither_gets_the_study(site: Site) -> None:
     site.ehr = ChartEhr("p1", "p2")
-    site.look = ArchivePoll(
-        site.pacs, [NightEhr(EHR, site.ehr.opening())], site.store, site.look.arrivals, MODEL.key, site.clock, STABLE, 7
-    )
+    site.look = replace(site.look, ehrs=[NightEhr(EHR, site.ehr.opening())])
     site.list(study())
     site.poll()
 
@@ -278,6 +283,111 @@ def test_an_ehr_or_archive_that_cannot_be_asked_is_told_of_and_asked_again(site:
     site.pacs.listed.append(PacsUnreachable("the archive does not answer"))
     found = site.poll()
     assert (found.exams, found.problems) == (1, ["the archives' new studies: the archive does not answer"])
+
+
+# After a time without polls
+
+
+def days_ago(site: Site, count: int) -> date:
+    return site.clock.now.date() - timedelta(days=count)
+
+
+def test_what_arrived_while_nobody_polled_is_taken_once_it_stood_still_however_long_that_was(site: Site) -> None:
+    site.poll()
+    site.clock.advance(timedelta(days=40))
+    arrived = [study(f"1.2.{count}", day=days_ago(site, count)) for count in (1, 30, 40, 40 + DAYS)]
+    site.list(*arrived, study("1.2.99", day=days_ago(site, 41 + DAYS)))
+
+    assert site.poll().problems == []
+    assert site.poll(STABLE).exams == len(arrived)
+    assert {job.study_uid for job in jobs_now(site)} == {one.study_uid for one in arrived}
+
+
+def test_an_archive_that_was_silent_is_read_from_before_its_silence(site: Site) -> None:
+    site.poll()
+    site.pacs.listed = [PacsUnreachable("the archive does not answer")]
+    for _ in range(DAYS + 3):
+        site.poll(timedelta(days=1))
+    site.list(study(day=days_ago(site, DAYS + 2)))
+
+    site.poll()
+    assert site.poll(STABLE).exams == 1
+
+
+def test_one_that_an_ehr_could_not_be_asked_about_is_not_given_up_when_its_days_are_over(site: Site) -> None:
+    site.list(study())
+    site.poll()
+    site.ehr.failing[f"patient by {IDENTIFIER}"] = EhrUnreachable("no connection")
+    for _ in range(DAYS + 3):
+        assert site.poll(timedelta(days=1)).problems == ["a study of an archive: no connection"]
+
+    site.ehr.failing.clear()
+    assert site.poll().exams == 1
+
+
+def test_of_one_that_is_nobodys_no_more_is_told_when_its_days_are_over(site: Site) -> None:
+    site.list(study(patient_id="SOMEBODY"))
+    site.poll()
+    for _ in range(DAYS):
+        assert len(site.poll(timedelta(days=1)).problems) == 1
+
+    assert len(site.poll(timedelta(days=1)).problems) == 1
+    assert site.poll().problems == []
+
+
+def test_a_poll_that_is_ended_has_not_read_all(site: Site) -> None:
+    site.poll()
+    site.clock.advance(timedelta(days=DAYS + 2))
+    site.list(study(day=days_ago(site, DAYS + 1)))
+    ended = Found()
+    ended.stop.set()
+    site.look(ended)
+
+    site.poll()
+    assert site.poll(STABLE).exams == 1
+
+
+def test_of_a_time_that_is_too_long_to_be_made_up_for_that_is_told_until_the_rest_is_read(site: Site) -> None:
+    site.poll()
+    site.clock.advance(LONGEST_SILENCE + timedelta(days=5, hours=1))
+    longest = LONGEST_SILENCE.days + DAYS
+    site.list(study("1.2.1", day=days_ago(site, longest)), study("1.2.2", day=days_ago(site, longest + 1)))
+
+    said = (
+        "the archives' new studies: all were last read on 2026-05-20; of those dated before "
+        f"{days_ago(site, longest)} only what an EHR lists is found"
+    )
+    assert site.poll().problems == [said]
+    assert site.poll(timedelta(minutes=29)).problems == [said]
+    assert site.poll(timedelta(minutes=1)).exams == 1
+    assert site.poll().problems == []
+    assert [job.study_uid for job in jobs_now(site)] == ["1.2.1"]
+
+
+def test_each_list_of_what_was_missed_is_no_longer_than_the_usual_one(site: Site) -> None:
+    asked: list[int] = []
+
+    class Asked(FakeArchive):
+        def find_since(self, day: date, before: date | None = None) -> Iterator[FoundStudy]:
+            asked.append(((before or site.clock.now.date()) - day).days)
+            return super().find_since(day, before)
+
+    site.look = replace(site.look, archive=Asked({}))
+    site.poll()
+    site.poll(timedelta(days=17))
+    site.poll()
+
+    assert asked == [DAYS, DAYS, DAYS, DAYS, 17 - 2 * DAYS, DAYS]
+
+
+def test_a_clock_that_was_put_back_reads_what_is_usual(site: Site) -> None:
+    site.clock.advance(timedelta(days=500))
+    site.poll()
+    site.clock.advance(-timedelta(days=500))
+    site.list(study())
+
+    assert site.poll().problems == []
+    assert site.poll(STABLE).exams == 1
 
 
 # A patient's earlier exams

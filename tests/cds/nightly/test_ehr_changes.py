@@ -252,6 +252,35 @@ def test_a_second_look_finds_nothing_new_and_queues_nothing_twice(engine: Engine
     assert store.count(MODEL.key, ScoringState.QUEUED) == 0
 
 
+def look_at_server(engine: Engine, ehr: ChartEhr, server: str) -> Found:
+    found = Found()
+    at = NightEhr("ehr-1", ehr.opening(), server=server)
+    EhrChanges([at], Store(engine), RunRecords(engine), MODEL.key, Clock())(found)
+    return found
+
+
+def test_another_server_under_the_same_name_is_read_from_its_beginning(engine: Engine, store: Store) -> None:
+    first, second = ChartEhr("p1"), ChartEhr("p2", "p3")
+    first.put("p1", "1.2.1", NOW - DAY)
+    second.put("p2", "1.2.2", NOW - 300 * DAY)
+    second.put("p3", "1.2.3", NOW - DAY)
+    look_at_server(engine, first, "https://old.example/fhir")
+
+    assert look_at_server(engine, second, "https://new.example/fhir").patients == 2
+    assert look_at_server(engine, second, "https://new.example/fhir").patients == 1
+    assert queued(store) == ["1.2.1", "1.2.2", "1.2.3"]
+
+
+def test_where_it_was_read_by_its_name_alone_until_now_it_is_not_all_read_again(engine: Engine) -> None:
+    ehr, another = ChartEhr("p1"), ChartEhr("p1")
+    for one in (ehr, another):
+        one.put("p1", "1.2.1", NOW - 300 * DAY)
+    RunRecords(engine).move_watermark("ehr ehr-1", NOW - DAY)
+
+    assert look_at_server(engine, ehr, "https://ehr.example/fhir").patients == 0
+    assert look_at_server(engine, another, "https://another.example/fhir").patients == 1
+
+
 def test_an_earlier_exam_that_did_not_change_is_found_with_the_one_that_did(engine: Engine, store: Store) -> None:
     ehr = ChartEhr("p1")
     ehr.put("p1", "1.2.1", NOW - 300 * DAY)

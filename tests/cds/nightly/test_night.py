@@ -17,6 +17,7 @@ from cds.store.outbox import OutboxRecords
 from cds.store.runs import RunRecords, RunSummary
 from cds.store.store import EVERYTHING, NewExam, Selection, Store
 from cds.store.tables import Destination
+from model.domain import ExclusionReason
 from tests.cds.builders import EHR, MODEL, NOW, Clock, conclusion, new_exam, refused, scored
 
 MINUTE = timedelta(minutes=1)
@@ -199,6 +200,26 @@ def test_a_run_over_a_selection_leaves_the_others_to_their_next_attempt(engine: 
     assert job is not None
     assert job.patient_id == "p1"
     assert store.claim(MODEL.key, NOW, timedelta(hours=9)) is None
+
+
+def test_a_run_tries_again_what_was_refused_for_a_reason_that_the_settings_do_not_count_any_more(
+    engine: Engine, store: Store
+) -> None:
+    store.register([new_exam("1.2.1")], MODEL.key, NOW)
+    settle(store)  # refused
+
+    assert settled(night(engine), store) == []
+    assert settled(replace(night(engine), permitted=[ExclusionReason.TOMOSYNTHESIS]), store) == []
+    again = replace(night(engine), permitted=[ExclusionReason.MISSING_VIEW])
+    assert settled(again, store, Selection("p2")) == []
+    assert settled(again, store) == ["1.2.1"]
+
+
+def settled(run: Night, store: Store, selection: Selection = EVERYTHING) -> list[str]:
+    """What a run has settled."""
+    done: list[str] = []
+    run.run(lambda _: done.extend(settle(store)), selection)
+    return done
 
 
 def test_a_run_over_the_whole_site_clears_away_what_was_kept_long_enough_and_keeps_count(engine: Engine) -> None:

@@ -20,8 +20,8 @@ from cds.errors import EhrRefused
 from cds.nightly.arrivals import ArchivePriors
 from cds.nightly.ehr_changes import EhrChanges, NightEhr
 from cds.nightly.night import Look, Night
-from cds.nightly.rescore import NoSuchPatient, SiteRun, refuse_unknown, summary_lines
-from cds.pacs.archive import FoundStudy
+from cds.nightly.rescore import NoSuchPatient, SiteRun, progress_bar, refuse_unknown, summary_lines
+from cds.pacs.archive import FoundStudy, OnListed, unheard
 from cds.scoring.books import LEASE
 from cds.scoring.budget import ByteBudget
 from cds.scoring.in_process import in_process
@@ -128,9 +128,11 @@ def test_exams_that_come_while_another_model_scores_the_archive_are_scored_by_it
     class Slow(FakeArchive):
         """While an exam is fetched, the site's own night finds another."""
 
-        def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+        def retrieve_study(
+            self, study_uid: str, root: str | None = None, on_listed: OnListed = unheard
+        ) -> list[Dataset]:
             store.register([new_exam("1.2.2")], "the site's model", NOW)
-            return super().retrieve_study(study_uid, root)
+            return super().retrieve_study(study_uid, root, on_listed)
 
     site.pacs, site.looks = Slow(site.pacs.studies), []
 
@@ -223,9 +225,11 @@ def test_an_exam_that_a_killed_worker_had_is_waited_for_and_scored(site: Site, s
     class Waiting(FakeArchive):
         """While the other exam is fetched, the killed worker's lease ends."""
 
-        def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+        def retrieve_study(
+            self, study_uid: str, root: str | None = None, on_listed: OnListed = unheard
+        ) -> list[Dataset]:
             site.clock.advance(LEASE)
-            return super().retrieve_study(study_uid, root)
+            return super().retrieve_study(study_uid, root, on_listed)
 
     site.pacs = Waiting(site.pacs.studies)
     summary, _ = site.run()
@@ -238,9 +242,11 @@ def test_each_exam_is_tried_once_although_failing_ones_are_due_again_before_the_
     class Slow(FakeArchive):
         """Every failing fetch takes longer than the wait before the next attempt."""
 
-        def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+        def retrieve_study(
+            self, study_uid: str, root: str | None = None, on_listed: OnListed = unheard
+        ) -> list[Dataset]:
             site.clock.advance(timedelta(minutes=2))
-            return super().retrieve_study(study_uid, root)
+            return super().retrieve_study(study_uid, root, on_listed)
 
     site.pacs = Slow({})
     for uid in ("1.2.1", "1.2.2", "1.2.3"):
@@ -273,6 +279,20 @@ def test_at_a_terminal_a_bar_shows_how_far_it_is(site: Site) -> None:
     assert "an hour" in printed
 
 
+def test_the_bar_says_the_rate_and_the_time_that_is_left() -> None:
+    clock, console = Clock(), Console(record=True, width=160, file=StringIO())
+    progress = progress_bar(console)
+    progress.get_time = clock.monotonic_s
+    task = progress.add_task("Scoring exams", total=6)
+    for _ in range(2):
+        clock.sleep(30)
+        progress.advance(task)
+
+    console.print(progress.make_tasks_table(progress.tasks))
+
+    assert "2/6 120 an hour 0:02:00" in " ".join(console.export_text().split())
+
+
 class SlowArchive(FakeArchive):
     """An archive in which every study takes two seconds."""
 
@@ -280,9 +300,9 @@ class SlowArchive(FakeArchive):
         super().__init__({})
         self.clock = clock
 
-    def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+    def retrieve_study(self, study_uid: str, root: str | None = None, on_listed: OnListed = unheard) -> list[Dataset]:
         self.clock.sleep(2)
-        return super().retrieve_study(study_uid, root)
+        return super().retrieve_study(study_uid, root, on_listed)
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -333,11 +333,24 @@ def test_studies_since_a_day_are_those_of_that_day_and_later(started: Callable[[
     assert asked[0]["StudyDate"] == "20260105-"
 
 
+def test_studies_between_two_days_are_those_before_the_second_one(started: Callable[[Flask], str]) -> None:
+    days = {"1.2.3": "20260104", "1.2.4": "20260105", "1.2.5": "20260106", "1.2.6": "20260107"}
+    asked: list[dict[str, str]] = []
+    url = started(listing([study_row(uid, **{"00080020": day}) for uid, day in days.items()], asked))
+
+    found = list(archives(url).find_since(DAY, date(2026, 1, 7)))
+
+    assert [study.study_uid for study in found] == ["1.2.4", "1.2.5"]
+    assert asked[0]["StudyDate"] == "20260105-20260106"
+
+
 def test_an_honest_archive_gives_only_what_is_new(started: Callable[[Flask], str], tmp_path: Path) -> None:
     own = archives(started(of(tmp_path, screening_exam(STUDY))))
 
     assert [study.study_uid for study in own.find_since(DAY)] == [STUDY]
     assert list(own.find_since(date(2026, 1, 6))) == []
+    assert [study.study_uid for study in own.find_since(DAY, date(2026, 1, 6))] == [STUDY]
+    assert list(own.find_since(date(2026, 1, 4), DAY)) == []
 
 
 def test_the_new_studies_of_the_others_are_told_before_an_archive_that_is_down(
@@ -363,6 +376,59 @@ def test_a_list_that_repeats_its_first_full_page_is_not_taken_for_all(started: C
 
     with pytest.raises(PacsError, match="again and again"):
         list(archives(started(app)).find_since(DAY))
+
+
+MORE = '299 https://pacs.example: "There are 2 additional results that can be requested."'
+EXCEEDED = '299 pacs "The number of results exceeded the maximum supported by the server."'
+
+
+def cutting(warning: str, most: int, *, pages: bool) -> Flask:
+    """An archive that gives no more than some of its four studies at once, says so, and may go on where it is asked."""
+    rows = [study_row(f"1.2.{number}") for number in range(4)]
+    app = Flask("cutting")
+
+    @app.get("/studies")
+    def studies() -> tuple[list[object], dict[str, str]]:
+        offset = request.args.get("offset", 0, int) if pages else 0
+        is_cut = offset + most < len(rows)
+        return list(rows[offset : offset + most]), {"Warning": warning} if is_cut else {}
+
+    return app
+
+
+@pytest.mark.parametrize("warning", [MORE, EXCEEDED])
+def test_of_a_list_that_is_cut_all_that_is_given_is_taken_and_then_that_there_is_more_is_told(
+    started: Callable[[Flask], str], warning: str
+) -> None:
+    studies = archives(started(cutting(warning, 3, pages=False))).find_since(DAY)
+
+    assert [next(studies).study_uid for _ in range(3)] == ["1.2.0", "1.2.1", "1.2.2"]
+    with pytest.raises(PacsError, match="cuts its list"):
+        next(studies)
+
+
+def test_of_a_list_that_ends_short_of_what_there_is_that_is_told(started: Callable[[Flask], str]) -> None:
+    app = Flask("ending")
+
+    @app.get("/studies")
+    def studies() -> tuple[list[object], dict[str, str]]:
+        return ([], {}) if request.args.get("offset") else ([study_row(STUDY)], {"Warning": EXCEEDED})
+
+    url = started(app)
+    with pytest.raises(PacsError, match="cuts its list"):
+        by_accession(url)
+    with pytest.raises(PacsError, match="cuts its list"):
+        archives(url).find_by_patient(HERS)
+
+
+def test_a_list_that_is_cut_is_whole_where_the_archive_gives_the_rest(started: Callable[[Flask], str]) -> None:
+    assert len(list(archives(started(cutting(MORE, 3, pages=True))).find_since(DAY))) == 4
+
+
+def test_another_warning_than_of_a_cut_list_is_none(started: Callable[[Flask], str]) -> None:
+    unsupported = '299 pacs "The fuzzymatching parameter is not supported. Only literal matching has been performed."'
+
+    assert len(list(archives(started(cutting(unsupported, 3, pages=False))).find_since(DAY))) == 3
 
 
 def test_a_list_without_an_end_is_given_up(started: Callable[[Flask], str]) -> None:

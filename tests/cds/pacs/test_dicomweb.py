@@ -32,6 +32,7 @@ from cds.origins import BearerToken
 from cds.pacs.connection import ArchiveRoot
 from cds.pacs.dicomweb import DicomWebArchive
 from tests.builders import cad_report, file_bytes, mammogram, screening_exam, tomosynthesis
+from tests.cds.builders import Clock
 
 STUDY = "1.2.3"
 BOUNDARY = "b0undary"
@@ -100,6 +101,26 @@ def test_tomosynthesis_comes_as_its_header_alone(folder: DicomFolder) -> None:
     assert by_uid(received[:-1]) == by_uid(images)
     assert (header.SOPInstanceUID, header.NumberOfFrames) == (volume.SOPInstanceUID, 3)
     assert "PixelData" not in header
+
+
+def test_how_many_mammograms_come_is_told_before_their_pixels_are_asked_for(folder: DicomFolder) -> None:
+    stored(folder, [*screening_exam(STUDY), tomosynthesis(STUDY), cad_report(STUDY)])
+    asked, told = list[str](), list[tuple[int, str]]()
+    app = dicomweb_app(folder)
+    app.before_request(lambda: asked.append(request.path))
+    with serve(app) as url:
+        DicomWebArchive(ArchiveRoot(url)).retrieve_study(STUDY, lambda images: told.append((images, asked[-1])))
+
+    assert told == [(4, f"/studies/{STUDY}/instances")]
+    assert len(asked) > 1
+
+
+def test_waiting_until_there_is_room_for_a_study_is_not_the_archives_time(folder: DicomFolder) -> None:
+    stored(folder, screening_exam(STUDY))
+    clock = Clock()
+    with serve(dicomweb_app(folder)) as url:
+        archive = DicomWebArchive(ArchiveRoot(url, whole_timeout_s=600), clock.monotonic_s)
+        assert len(archive.retrieve_study(STUDY, lambda _: clock.sleep(900))) == 4
 
 
 def test_a_study_that_the_archive_does_not_have_is_not_found(folder: DicomFolder) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from queue import SimpleQueue
 from threading import Event, Thread
 
 from hypothesis import given
@@ -43,6 +45,60 @@ def test_one_that_waits_goes_on_when_there_is_room() -> None:
     assert entered.wait(10)
     thread.join()
     assert budget.taken == 7
+
+
+def test_a_large_one_is_not_passed_by_small_ones_that_come_after_it() -> None:
+    budget, order = ByteBudget(10), SimpleQueue[int]()
+    budget.reserve(8, never)
+
+    def enter(size: int) -> None:
+        budget.reserve(size, never)
+        order.put(size)
+
+    threads = [Thread(target=enter, args=[size]) for size in (9, 1)]
+    threads[0].start()
+    wait_until(lambda: budget.waiting == 1)
+    threads[1].start()
+    wait_until(lambda: budget.waiting == 2)
+    budget.change(8, 0)
+    for thread in threads:
+        thread.join()
+    assert [order.get() for _ in threads] == [9, 1]
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    while not is_so():
+        Event().wait(0.001)
+
+
+def test_those_that_turn_out_to_need_more_give_back_what_they_have_and_do_not_wait_for_each_other() -> None:
+    budget, most = ByteBudget(10), SimpleQueue[int]()
+    sizes = (7, 9, 25)
+    for _ in sizes:
+        budget.reserve(3, never)
+
+    def grow(size: int) -> None:
+        assert budget.exchange(3, size, never)
+        most.put(budget.taken)
+        budget.change(size, 0)
+
+    threads = [Thread(target=grow, args=[size], daemon=True) for size in sizes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(most.get(timeout=0) for _ in sizes) == sorted(sizes)  # each was alone
+    assert budget.taken == 0
+
+
+def test_one_that_it_is_over_for_has_nothing_and_nobody_waits_behind_it() -> None:
+    budget = ByteBudget(10)
+    budget.reserve(8, never)
+    budget.reserve(2, never)
+
+    assert not budget.exchange(2, 4, lambda: True)
+    assert budget.taken == 8
+    assert budget.reserve(2, never)
 
 
 def test_what_turns_out_larger_than_it_was_thought_counts_as_it_is() -> None:

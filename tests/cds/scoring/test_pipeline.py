@@ -15,13 +15,13 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, OperationalError
 
 from cds.errors import PacsUnreachable
-from cds.pacs.archive import FoundStudy
+from cds.pacs.archive import FoundStudy, OnListed, unheard
 from cds.scoring.batches import BatchScoring
 from cds.scoring.books import LEASE, Books
 from cds.scoring.budget import ByteBudget
 from cds.scoring.in_process import in_process
 from cds.scoring.outcomes import Done, Held, Ready
-from cds.scoring.pipeline import BATCHES_READY, IDLE_S, STUDY_BYTES, ScoringPipeline
+from cds.scoring.pipeline import BATCHES_READY, IDLE_S, PICTURE_BYTES, STUDY_BYTES, ScoringPipeline
 from cds.scoring.preparation import Preparation
 from cds.scoring.stages import StageTimes
 from cds.store.stage_times import Spent, sum_times
@@ -143,9 +143,11 @@ def test_as_many_exams_are_fetched_at_the_same_time_as_there_are_fetchers(store:
     class Meeting(FakeArchive):
         """Answers nobody before four have asked."""
 
-        def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+        def retrieve_study(
+            self, study_uid: str, root: str | None = None, on_listed: OnListed = unheard
+        ) -> list[Dataset]:
             together.wait(20)
-            return super().retrieve_study(study_uid, root)
+            return super().retrieve_study(study_uid, root, on_listed)
 
     assert drain(pipeline(store, Meeting(archive().studies), FakeScorer(), fetchers=4)) == len(UIDS)
     assert store.count(MODEL.key, ScoringState.SCORED) == len(UIDS)
@@ -158,12 +160,14 @@ def test_a_study_that_does_not_come_keeps_no_other_waiting(store: Store) -> None
     class Waiting(FakeArchive):
         """Gives the first study only when all others have been given, as an archive that recalls it from a tape."""
 
-        def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+        def retrieve_study(
+            self, study_uid: str, root: str | None = None, on_listed: OnListed = unheard
+        ) -> list[Dataset]:
             if study_uid == UIDS[0]:
                 assert all_others.wait(20)
             elif len(self.asked) == len(UIDS) - 2:
                 all_others.set()
-            return super().retrieve_study(study_uid, root)
+            return super().retrieve_study(study_uid, root, on_listed)
 
     assert drain(pipeline(store, Waiting(archive().studies), FakeScorer(), fetchers=2)) == len(UIDS)
     assert store.count(MODEL.key, ScoringState.SCORED) == len(UIDS)
@@ -199,11 +203,11 @@ class CountingArchive(FakeArchive):
         super().__init__(archive().studies)
         self.budget, self.most, self.lock = budget, 0, threading.Lock()
 
-    def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+    def retrieve_study(self, study_uid: str, root: str | None = None, on_listed: OnListed = unheard) -> list[Dataset]:
         """Notes how much is taken while a study is on its way."""
         with self.lock:
             self.most = max(self.most, self.budget.taken)
-        return super().retrieve_study(study_uid, root)
+        return super().retrieve_study(study_uid, root, on_listed)
 
 
 def test_what_is_in_flight_stays_within_the_budget_and_all_of_it_is_given_back(store: Store) -> None:
@@ -228,8 +232,10 @@ def test_a_study_that_is_larger_than_thought_takes_so_much_of_the_budget_until_i
     budget, taken, picture = ByteBudget(2 * STUDY_BYTES), [], bytes(STUDY_BYTES // 2)
 
     class Large(FakeArchive):
-        def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
-            images = super().retrieve_study(study_uid, root)
+        def retrieve_study(
+            self, study_uid: str, root: str | None = None, on_listed: OnListed = unheard
+        ) -> list[Dataset]:
+            images = super().retrieve_study(study_uid, root, on_listed)
             for image in images:
                 image.PixelData = picture
             return images
@@ -245,6 +251,38 @@ def test_a_study_that_is_larger_than_thought_takes_so_much_of_the_budget_until_i
     assert budget.taken == 0
 
 
+class ManyImages(FakeArchive):
+    """Every study has so many images of the largest detector; notes how many bytes of them are there at most."""
+
+    def __init__(self, images: int) -> None:
+        super().__init__(archive().studies)
+        self.images, self.there, self.most, self.lock = images, 0, 0, threading.Lock()
+
+    def retrieve_study(self, study_uid: str, root: str | None = None, on_listed: OnListed = unheard) -> list[Dataset]:
+        """As they come while others come, too."""
+        on_listed(self.images)
+        with self.lock:
+            self.there += self.images * PICTURE_BYTES
+            self.most = max(self.most, self.there)
+        Event().wait(0.02)
+        with self.lock:
+            self.there -= self.images * PICTURE_BYTES
+        return super().retrieve_study(study_uid, root)
+
+
+@pytest.mark.parametrize(("images", "at_once"), [(10, 1), (8, 2), (4, 4), (99, 1)])
+def test_studies_of_many_images_are_not_fetched_at_the_same_time_beyond_the_budget(
+    store: Store, images: int, at_once: int
+) -> None:
+    store.register([new_exam(uid) for uid in UIDS], MODEL.key, NOW)
+    budget, pacs = ByteBudget(4 * STUDY_BYTES), ManyImages(images)
+
+    assert drain(pipeline(store, pacs, FakeScorer(), budget, fetchers=6)) == len(UIDS)
+
+    assert pacs.most <= at_once * images * PICTURE_BYTES
+    assert budget.taken == 0
+
+
 def test_an_exam_that_was_claimed_again_after_its_lease_was_over_ends_nothing(store: Store) -> None:
     store.register([new_exam("1.2.1")], MODEL.key, NOW)
     clock, again = Clock(), Event()
@@ -252,14 +290,16 @@ def test_an_exam_that_was_claimed_again_after_its_lease_was_over_ends_nothing(st
     class Slow(FakeArchive):
         """Gives the study only when it has been claimed a second time."""
 
-        def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+        def retrieve_study(
+            self, study_uid: str, root: str | None = None, on_listed: OnListed = unheard
+        ) -> list[Dataset]:
             if self.asked:
                 again.set()
             else:
                 self.asked.append((study_uid, root))
                 clock.advance(LEASE)
                 assert again.wait(20)
-            return super().retrieve_study(study_uid, root)
+            return super().retrieve_study(study_uid, root, on_listed)
 
     line = in_process(
         store, Slow(archive().studies), FakeScorer(), MODEL.key, clock, ByteBudget(9 * STUDY_BYTES), fetchers=2
@@ -334,7 +374,9 @@ def test_an_exam_that_is_claimed_again_stays_with_the_second_when_the_first_is_c
     store.register([new_exam("1.2.1"), new_exam("1.2.2")], MODEL.key, NOW)
 
     class Changing(Twice):
-        def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+        def retrieve_study(
+            self, study_uid: str, root: str | None = None, on_listed: OnListed = unheard
+        ) -> list[Dataset]:
             if study_uid == "1.2.2":
                 self.keep_other_waiting()
             elif not self.changed.is_set():
@@ -343,7 +385,7 @@ def test_an_exam_that_is_claimed_again_stays_with_the_second_when_the_first_is_c
                 self.be_second()
                 store.keeps.clear()
                 was_kept.append(store.keeps.wait(5))
-            return super().retrieve_study(study_uid, root)
+            return super().retrieve_study(study_uid, root, on_listed)
 
     pacs = Changing(lambda: store.reopen_study("1.2.1", NOW))  # which counts as an attempt
     put_together(store, keep_every_s=0.01, pacs=pacs).drain(Event(), NOW, on_done=pacs.on_done)
@@ -358,10 +400,12 @@ def test_what_was_found_by_particulars_that_the_ehr_has_corrected_since_is_not_t
     store.register([wrong, new_exam("1.2.2")], MODEL.key, NOW)
 
     class Correcting(Twice):
-        def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+        def retrieve_study(
+            self, study_uid: str, root: str | None = None, on_listed: OnListed = unheard
+        ) -> list[Dataset]:
             if study_uid == "1.2.2":
                 self.keep_other_waiting()
-            return super().retrieve_study(study_uid, root)
+            return super().retrieve_study(study_uid, root, on_listed)
 
         def find_by_accession(self, accession_number: str, patient_ids: Sequence[str]) -> FoundStudy:
             if "MRN-2" in patient_ids:
@@ -404,9 +448,11 @@ def test_with_nothing_to_do_the_store_is_asked_as_often_as_by_one_thread_and_wha
     class Meeting(FakeArchive):
         """Answers nobody before all eight threads have asked."""
 
-        def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+        def retrieve_study(
+            self, study_uid: str, root: str | None = None, on_listed: OnListed = unheard
+        ) -> list[Dataset]:
             together.wait(20)
-            return super().retrieve_study(study_uid, root)
+            return super().retrieve_study(study_uid, root, on_listed)
 
     line = pipeline(store, Meeting(archive().studies), FakeScorer(), ByteBudget(99 * STUDY_BYTES), fetchers=8)
     stop = Event()
@@ -560,10 +606,12 @@ def test_told_to_stop_it_finishes_what_is_in_hand_and_takes_nothing_more(store: 
     class Stopping(FakeArchive):
         """Is told to stop in the middle of the first fetch."""
 
-        def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+        def retrieve_study(
+            self, study_uid: str, root: str | None = None, on_listed: OnListed = unheard
+        ) -> list[Dataset]:
             store.register([new_exam("1.2.2")], MODEL.key, NOW)
             stop.set()
-            return super().retrieve_study(study_uid, root)
+            return super().retrieve_study(study_uid, root, on_listed)
 
     pipeline(store, Stopping(archive().studies), FakeScorer(), fetchers=1).run(stop)
 
@@ -571,14 +619,15 @@ def test_told_to_stop_it_finishes_what_is_in_hand_and_takes_nothing_more(store: 
     assert store.queued(MODEL.key) == {None: 1}
 
 
-def test_a_fault_of_scoring_itself_ends_the_run_and_every_thread(store: Store) -> None:
+@pytest.mark.parametrize("images", [4, 99])
+def test_a_fault_of_scoring_itself_ends_the_run_and_every_thread(store: Store, images: int) -> None:
     class Broken(BatchScoring):
         def scored(self, ready: Sequence[Ready]) -> list[Done | Held]:
             raise RuntimeError("not foreseen")
 
     store.register([new_exam(uid) for uid in UIDS], MODEL.key, NOW)
     before = threading.active_count()
-    line = put_together(store, Broken)
+    line = put_together(store, Broken, pacs=ManyImages(images))
 
     with pytest.raises(RuntimeError, match="not foreseen"):
         drain(line)

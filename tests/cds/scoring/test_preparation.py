@@ -11,7 +11,7 @@ import pytest
 from pydicom import Dataset
 
 from cds.errors import MammoTrendError, PacsUnreachable, StudyAmbiguous, StudyIncomplete, StudyNotFound
-from cds.pacs.archive import FoundStudy
+from cds.pacs.archive import FoundStudy, OnListed, unheard
 from cds.scoring.books import LEASE
 from cds.scoring.preparation import SETTLED
 from cds.store.database import open_database
@@ -357,9 +357,9 @@ class TimedArchive(FakeArchive):
         super().__init__(studies.studies)
         self.clock = clock
 
-    def retrieve_study(self, study_uid: str, root: str | None = None) -> list[Dataset]:
+    def retrieve_study(self, study_uid: str, root: str | None = None, on_listed: OnListed = unheard) -> list[Dataset]:
         self.clock.sleep(2)
-        return super().retrieve_study(study_uid, root)
+        return super().retrieve_study(study_uid, root, on_listed)
 
 
 class TimedScorer(FakeScorer):

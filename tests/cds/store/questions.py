@@ -23,6 +23,7 @@ from cds.store.seen_tokens import SeenTokens
 from cds.store.store import EVERYTHING, NewExam, ScoringJob, Selection, Store
 from cds.store.tables import Destination, Feedback, OutboxState, ShownCard
 from cds.store.unscored import unscored_exams
+from model.domain import ExclusionReason
 from tests.cds.builders import LEASE, conclusion, refused, scored
 from tests.cds.store.many_women import EHR, FIRST, STUDY
 
@@ -114,6 +115,9 @@ QUESTIONS: dict[str, Callable[[Engine, str], object]] = {
     "clerk": ask_clerk,
     "night": ask_night,
     "night: all known exams": lambda engine, model: Store(engine).queue_known(model, EVERYTHING, NOW),
+    "night: what is not refused any more": lambda engine, model: Store(engine).queue_refused(
+        model, ExclusionReason.DEVICE_NOT_VALIDATED, EVERYTHING, NOW
+    ),
     "night: what waits": lambda engine, model: Store(engine).untried(model, NOW),
     "night: what failed": lambda engine, model: Store(engine).make_due(model, NOW),
     "night: clearing": lambda engine, _: Retention(engine, KEPT, lambda: NOW).clear(Event()),

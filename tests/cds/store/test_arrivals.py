@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import Engine
 
-from cds.store.arrivals import ArrivalRecords
+from cds.store.arrivals import ArrivalRecords, Sight
 from tests.cds.builders import NOW
 from tests.cds.store.asking import all_at_once
 
@@ -19,7 +19,7 @@ def test_processes_that_see_new_studies_at_the_same_moment_do_not_stop_each_othe
 
     all_at_once([lambda: [records.see(uid, 4, NOW, STABLE) for uid in STUDIES]] * 4)
 
-    assert all(records.see(uid, 4, NOW + STABLE, STABLE) for uid in STUDIES)
+    assert {records.see(uid, 4, NOW + STABLE, STABLE) for uid in STUDIES} == {Sight.AT_REST}
 
 
 def test_a_study_that_grew_is_to_be_acted_on_again_and_what_it_had_is_kept(engine: Engine) -> None:
@@ -27,8 +27,8 @@ def test_a_study_that_grew_is_to_be_acted_on_again_and_what_it_had_is_kept(engin
     records.see("1.2.1", 4, NOW, STABLE)
     assert records.images("1.2.1") is None
     records.take("1.2.1", "digest")
-    assert not records.see("1.2.1", 4, NOW + STABLE, STABLE)
+    assert records.see("1.2.1", 4, NOW + STABLE, STABLE) is Sight.TAKEN
 
-    assert not records.see("1.2.1", 5, NOW + STABLE, STABLE)
-    assert records.see("1.2.1", 5, NOW + 2 * STABLE, STABLE)
+    assert records.see("1.2.1", 5, NOW + STABLE, STABLE) is Sight.GROWING
+    assert records.see("1.2.1", 5, NOW + 2 * STABLE, STABLE) is Sight.AT_REST
     assert records.images("1.2.1") == "digest"

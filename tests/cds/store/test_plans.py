@@ -35,6 +35,7 @@ WHOLE = {
     "night: clearing": whole("each row is looked at once a night", "arrival", "card", "feedback", "outbox", SORTED),
     "night: what waits": whole("it is all that waits", "scoring"),
     "night: all known exams": whole("it is about all exams", "exam", "scoring"),
+    "night: what is not refused any more": whole("once a night, of all that is refused", "exam", "scoring"),
     "night: what failed": whole("once a night, of all that waits", "scoring"),
     "rescore: one patient": whole("hers is looked for in all that is new and waits", "scoring"),
     "start": whole("once, when a worker starts: it is about all that was concluded", "assessment", "outbox"),

@@ -12,9 +12,10 @@ from sqlalchemy import Engine, text, update
 from sqlmodel import Session, col, select
 
 from cds.store.database import open_database
-from cds.store.queueing import PATIENTS_AT_A_TIME
-from cds.store.store import EVERYTHING, NewExam, Store
+from cds.store.queueing import AT_A_TIME, PATIENTS_AT_A_TIME
+from cds.store.store import EVERYTHING, NewExam, Selection, Store
 from cds.store.tables import Exam, ExamSource, Priority, Scoring
+from model.domain import Exclusion, ExclusionReason, RefusedExam
 from tests.cds.builders import EHR, LEASE, MODEL, NOW, PATIENT, new_exam, refused
 from tests.cds.store.asking import all_at_once, jobs
 from tests.postgresql import PostgresqlServer
@@ -54,6 +55,48 @@ def test_a_study_that_its_ehr_changes_is_new_for_every_model(store: Store) -> No
     store.register([new_exam("1.2.2", images="5 images")], MODEL.key, NOW)
 
     assert [job.study_uid for job in jobs(store, "new")] == ["1.2.2", "1.2.1"]
+
+
+def refuse(store: Store, uid: str, *reasons: ExclusionReason, model: str = MODEL.key) -> None:
+    """Have the next exam that is due refused for these reasons."""
+    job = store.claim(model, NOW, LEASE)
+    assert job is not None
+    assert job.study_uid == uid
+    said = tuple(Exclusion(reason, "Because of that.") for reason in reasons)
+    store.save_refusal(job, RefusedExam(uid, job.performed_on, said), NOW)
+
+
+def test_what_was_refused_for_a_reason_that_counts_no_more_is_queued_again_behind_what_is_new(store: Store) -> None:
+    unit, view = ExclusionReason.DEVICE_NOT_VALIDATED, ExclusionReason.MISSING_VIEW
+    exams = [new_exam(f"1.2.{number}", f"p{number}") for number in range(1, 5)]
+    store.register(exams, MODEL.key, NOW)
+    for uid, reasons in {"1.2.1": [unit], "1.2.2": [view], "1.2.3": [view, unit], "1.2.4": [unit]}.items():
+        refuse(store, uid, *reasons)
+    store.register([new_exam("1.2.9", "p9")], MODEL.key, NOW)
+
+    assert store.queue_refused(MODEL.key, unit, Selection(patient_id="p4"), NOW) == 1
+    assert store.queue_refused(MODEL.key, unit, EVERYTHING, NOW) == 2
+    assert store.queue_refused(MODEL.key, unit, EVERYTHING, NOW) == 0
+
+    assert store.untried(MODEL.key, NOW) == 1  # no night waits for them
+    assert [job.study_uid for job in jobs(store)] == ["1.2.9", "1.2.1", "1.2.3", "1.2.4"]
+
+
+def test_what_another_model_refused_stays_as_it_is(store: Store) -> None:
+    store.register([new_exam("1.2.1")], MODEL.key, NOW)
+    refuse(store, "1.2.1", ExclusionReason.DEVICE_NOT_VALIDATED)
+
+    assert store.queue_refused("new", ExclusionReason.DEVICE_NOT_VALIDATED, EVERYTHING, NOW) == 0
+    assert jobs(store) == []
+
+
+def test_more_than_one_transaction_may_hold_are_queued_again(store: Store) -> None:
+    store.register([new_exam(f"1.2.{number}") for number in range(AT_A_TIME + 1)], MODEL.key, NOW)
+    unit = ExclusionReason.DEVICE_NOT_VALIDATED
+    while job := store.claim(MODEL.key, NOW, LEASE):
+        store.save_refusal(job, RefusedExam(job.study_uid or "", None, (Exclusion(unit, "That."),)), NOW)
+
+    assert store.queue_refused(MODEL.key, unit, EVERYTHING, NOW) == AT_A_TIME + 1
 
 
 def test_what_a_hook_asks_for_is_urgent_although_it_was_backlog(store: Store) -> None:

@@ -68,6 +68,20 @@ def test_a_watermark_is_where_it_was_moved_to(runs: RunRecords) -> None:
     assert runs.watermark("ehr other") is None
 
 
+def test_what_is_noted_of_a_source_goes_by_its_new_name_but_is_never_put_over_what_that_one_has(
+    runs: RunRecords,
+) -> None:
+    runs.move_watermark("old", NOW)
+    for name in ("new", "old"):
+        runs.rename_source(name, name)
+        runs.rename_source("old", "new")
+        assert (runs.watermark("old"), runs.watermark("new")) == (None, NOW)
+
+    runs.move_watermark("old", NOW + SECOND)
+    runs.rename_source("old", "new")
+    assert runs.watermark("new") == NOW
+
+
 def test_a_run_is_kept_with_its_summary_and_a_killed_one_without(runs: RunRecords) -> None:
     killed, done = runs.start(MODEL.key, NOW), runs.start(MODEL.key, NOW + SECOND)
     runs.finish(done, RunSummary(5, 3, {"implant": 1}, {"no answer": 1}, 2, ("ehr-1: no connection",)), NOW + LENGTH)
