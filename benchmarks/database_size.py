@@ -30,7 +30,6 @@ from cds.store.tables import Destination
 from cds.web.app import Front, create_app
 from cds.web.limits import FrontLimits
 from hooks.site import Mode, Site
-from model.domain import STANDARD_VIEWS
 from tests.postgresql import postgresql
 
 STORED = 100_000
@@ -39,11 +38,6 @@ FEW = 2_000
 AT_A_TIME = 1000
 _SQLITE_BYTES = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
 _POSTGRESQL_BYTES = "SELECT pg_database_size(current_database())"
-_IMAGES = [
-    {"view": str(view), "uid": f"1.2.840.113619.2.401.{10**15 + number}.20261129.{10**6 + number}", "sha256": "a" * 64}
-    for number, view in enumerate(STANDARD_VIEWS)
-]
-"""As a score names what it was made from; the UIDs as long as those of mammography units are."""
 
 
 def sizes(database_url: str, exams: int = STORED, few: int = FEW) -> dict[str, float]:
@@ -52,7 +46,7 @@ def sizes(database_url: str, exams: int = STORED, few: int = FEW) -> dict[str, f
     exams, few = women * EXAMS, min(few, women)
     engine = open_database(database_url)
     steps: dict[str, tuple[int, Callable[[], object]]] = {
-        "stored": (exams, lambda: _store(engine, database_url, women)),
+        "stored": (exams, lambda: store_exams(database_url, women)),
         "again": (exams, lambda: score_again(engine, "-2")),
         "audit": (exams, lambda: _note_scores(engine, exams)),
         "assessment": (few, lambda: _assess(engine, few)),
@@ -85,12 +79,6 @@ def _note_scores(engine: Engine, exams: int) -> None:
             for number in range(first, min(first + AT_A_TIME, exams)):
                 note(session, AccessEvent(Action.SCORED, now, EHR, f"woman-{number}", f"2.25.1.{number}"))
             session.commit()
-
-
-def _store(engine: Engine, database_url: str, women: int) -> None:
-    store_exams(database_url, women)
-    with engine.begin() as connection:
-        connection.execute(text("UPDATE score SET images = :images"), {"images": json.dumps(_IMAGES)})
 
 
 def _assess(engine: Engine, few: int) -> None:

@@ -33,6 +33,7 @@ from model.scorer import Scorer
 BUDGET = 2 << 30
 """Bytes in flight: what a worker has unless its site says otherwise."""
 EXAM_BYTES = 4 * 3328 * 2560 * 2
+"""Of an exam of the benchmarks that is not compressed."""
 LEASE = timedelta(hours=1)
 
 
@@ -49,6 +50,8 @@ class Measured:
     """A stage of each round by itself, and the pipeline of the same round: a busy machine is busy for both."""
 
     rounds: Sequence[tuple[Mapping[Stage, Alone], float]]
+    exam_bytes: int
+    """Of the images of an exam, as the archive has them."""
 
     def alone(self) -> dict[Stage, Alone]:
         """Medians of the stages."""
@@ -73,12 +76,11 @@ class Measured:
             f"its slowest stage alone, {slowest}",
             f"{100 * share:.0f} % of that rate; all stages' work on every core would take {1000 * busy:.0f} ms",
         )
-        return [*(_stage_row(name, stage, one) for stage, one in alone.items()), pipeline]
+        return [*(self._stage_row(name, stage, one) for stage, one in alone.items()), pipeline]
 
-
-def _stage_row(name: str, stage: Stage, one: Alone) -> Row:
-    used = f"{1000 * one.core_s:.0f} ms of processor"
-    return Row(f"{name}: {stage} alone, an exam of {EXAM_BYTES / 1e6:.0f} MB", one.alone_s, remark=used)
+    def _stage_row(self, name: str, stage: Stage, one: Alone) -> Row:
+        used = f"{1000 * one.core_s:.0f} ms of processor"
+        return Row(f"{name}: {stage} alone, an exam of {self.exam_bytes / 1e6:.2g} MB", one.alone_s, remark=used)
 
 
 class Site:
@@ -105,7 +107,8 @@ class Site:
     def against_its_stages(self, exams: int, rounds: int) -> Measured:
         """The pipeline and its stages, in turn several times."""
         self.in_the_pipeline(self.scorer.batch_exams)
-        return Measured([(self._stages_alone(exams // 2), self.in_the_pipeline(exams)) for _ in range(rounds)])
+        measured = [(self._stages_alone(exams // 2), self.in_the_pipeline(exams)) for _ in range(rounds)]
+        return Measured(measured, sum(len(image.PixelData) for image in self._fetched(0)))
 
     def in_the_pipeline(
         self, exams: int, on_done: Callable[[], None] = lambda: None, archive: ImageArchive | None = None

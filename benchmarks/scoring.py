@@ -77,7 +77,8 @@ def _stages(name: str, exam: PhantomExam, model: Path, rate: float, rounds: int)
     faster = f"{plain / forward:.2f} times faster, {_difference(network, batch):.0e} on the logits"
     yield Row(f"{name}: {Stage.FORWARD} ({in_use / 1e9:.0f} GFLOP)", forward, in_use / rate, floor, faster)
     reload = median_seconds(lambda: optimised(load_network(model, CPU)[0]), rounds)
-    yield Row(f"{name}: loading the weights, saved for every exam but the first", reload)
+    again = f"an exam is {(prepare + forward + reload) / (prepare + forward):.2f} times as long where each loads them"
+    yield Row(f"{name}: loading the weights, saved for every exam but the first", reload, remark=again)
 
 
 def _forwards(network: Mirai, batch: Tensor, rounds: int) -> tuple[float, float]:

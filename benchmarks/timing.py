@@ -5,15 +5,22 @@ from __future__ import annotations
 import copy
 import os
 import platform
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+
+PACKAGES = ("flask", "imagecodecs", "numpy", "pg8000", "pydicom", "sqlalchemy", "waitress")
+"""Beside torch, those whose versions the figures depend on."""
+_POSTGRESQL = Path("/usr/lib/postgresql")
 
 
 @dataclass(frozen=True)
@@ -84,15 +91,44 @@ def flop(network: nn.Module, shape: Sequence[int]) -> float:
 
 
 def machine() -> dict[str, str]:
-    """What the figures were taken on."""
+    """What the figures were taken on, and of which program."""
     return {
+        "commit": _first_line(["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]),
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "cuda": str(torch.version.cuda or "none"),
+        **{package: version(package) for package in PACKAGES},
+        "postgresql": _first_line(
+            [str(max(Path("/usr/lib/postgresql").glob("*/bin/postgres"), default="postgres")), "-V"]
+        ),
         "cores": str(os.cpu_count()),
-        "processor": platform.machine(),
+        "processor": f"{platform.machine()} {_processor_model()}".rstrip(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # one that only an extra brings
+        return "none"
+
+
+def _processor_model() -> str:
+    """As Linux names it; nothing elsewhere."""
+    try:
+        told = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in told if line.startswith("model name")), "")
+
+
+def _first_line(command: Sequence[str]) -> str:
+    """What a program says of itself; "none" where it is not there."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]  # noqa: S603 - our own
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        return "none"
 
 
 def matrix_rate(

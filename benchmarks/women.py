@@ -15,7 +15,15 @@ from cds.store.database import open_database
 from cds.store.store import NewExam, Store
 from fhir_mappings.codes import DICOM_UID
 from hooks.site import Mode
-from model.domain import AcquisitionDevice, ModelVersion, RiskScore, ScoredExam
+from model.domain import (
+    STANDARD_VIEWS,
+    AcquisitionDevice,
+    ModelVersion,
+    Provenance,
+    RiskScore,
+    ScoredExam,
+    SourceImage,
+)
 from model.phantom import PhantomExam, dicom_images
 
 EHR = "bench"
@@ -30,6 +38,15 @@ _EXAMS = [PhantomExam(1, date(_TODAY.year - n, 1, 15), 0.3, FIRST, rows=64, colu
 _UIDS = [f"2.25.{n}" for n in range(1, EXAMS + 1)]
 """Of the first woman's studies; those of another have her number behind."""
 _IDENTIFIERS = ("archive-id",)
+_MADE_FROM = Provenance(
+    tuple(
+        SourceImage(view, f"1.2.840.113619.2.401.{10**15 + number}.20261129.{10**6 + number}", "a" * 64)
+        for number, view in enumerate(STANDARD_VIEWS)
+    ),
+    "cpu, float32",
+    "mammotrend 0.1.0, torch 2.13.0+cpu",
+)
+"""As a score names what it was made from; the UIDs as long as those of mammography units are."""
 _EMPTY = {"resourceType": "Bundle", "type": "searchset"}
 _ONCE = 2
 """`copy_rows` makes a copy for each woman but the first."""
@@ -105,7 +122,8 @@ def _store_first(store: Store, model: ModelVersion) -> None:
     score = RiskScore((0.01, 0.02, 0.03, 0.04, 0.05), (0.1, 0.2, 0.3, 0.4, 0.5), model)
     while job := store.claim(model.key, now, timedelta(minutes=1)):
         day = job.performed_on or _TODAY
-        store.save_score(job, ScoredExam(job.study_uid or "", day, score, now, AcquisitionDevice("Phantom Imaging")))
+        device = AcquisitionDevice("Phantom Imaging")
+        store.save_score(job, ScoredExam(job.study_uid or "", day, score, now, device, provenance=_MADE_FROM))
 
 
 def call(number: int) -> bytes:

@@ -49,7 +49,7 @@ def test_an_archive_in_memory_has_every_study(archive: InMemory) -> None:
 def test_every_stage_and_the_pipeline_have_a_row(site: Site) -> None:
     rows = site.against_its_stages(exams=4, rounds=1).rows("tiny")
 
-    assert [row.what.partition(" alone")[0] for row in rows[:4]] == [f"tiny: {stage}" for stage in Stage]
+    assert [row.what for row in rows[:4]] == [f"tiny: {stage} alone, an exam of 0.48 MB" for stage in Stage]
     assert rows[4].what == "tiny: the pipeline, an exam"
     assert rows[4].floor_s == max(row.seconds for row in rows[:4])
     assert all(row.seconds > 0 for row in rows)
@@ -98,7 +98,7 @@ def test_the_pipeline_stands_beside_its_slowest_stage() -> None:
     def stages(prepare_s: float) -> dict[Stage, Alone]:
         return {stage: Alone(prepare_s if stage is Stage.PREPARE else 0.1, 0.2) for stage in Stage}
 
-    row = Measured([(stages(0.4), 0.5), (stages(0.6), 0.8), (stages(0.5), 1.0)]).rows("x")[-1]
+    row = Measured([(stages(0.4), 0.5), (stages(0.6), 0.8), (stages(0.5), 1.0)], exam_bytes=1).rows("x")[-1]
 
     assert (row.seconds, row.floor_s, row.floor) == (0.8, 0.5, "its slowest stage alone, prepare")
     assert row.remark.startswith("75 % of that rate")

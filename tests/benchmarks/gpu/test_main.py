@@ -61,7 +61,7 @@ class TestDryRun:
 
         assert sum(": decoding alone on all" in what for what in told) == 6
         assert sum(what.endswith(": the pipeline, an exam") for what in told) == 12
-        assert "dry run, Explicit VR Little Endian, bf16: score alone, an exam of 68 MB" in told
+        assert "dry run, Explicit VR Little Endian, bf16: score alone, an exam of 0.48 MB" in told
         assert any(": the pipeline as shipped, 6 fetchers and 2 GB" in what for what in told)
 
     def test_what_is_tried_is_beside_what_is_in_use_or_says_why_it_cannot_be_tried(self, record: Record) -> None:
