@@ -26,7 +26,8 @@ def installed_models(models_folder: Path) -> tuple[InstalledModel, ...]:
     except OSError:
         found = []  # no model has been imported yet
     visible = [folder for folder in found if not folder.name.startswith(".")]
-    return tuple(_installed(folder) for folder in [DEMO_MODEL, *visible])
+    others = [folder for folder in visible if folder.resolve() != DEMO_MODEL.resolve()]
+    return tuple(_installed(folder) for folder in [DEMO_MODEL, *others])
 
 
 def _installed(folder: Path) -> InstalledModel:

@@ -7,11 +7,15 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from playwright.sync_api import Browser
 
 from tests.browser.chromium import chromium
 from tests.postgresql import PostgresqlServer, postgresql
 from tests.servers import OrthancServer, SekmetServer, orthanc, sekmet
+
+settings.register_profile("untimed", settings(), deadline=None)  # how long an example takes is the machine's matter
+settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -72,14 +72,16 @@ def find_release(
 
 def _by_content(roles: list[str], files: list[ReleaseFile], budget: Budget) -> dict[str, ReleaseFile]:
     found: dict[str, ReleaseFile] = {}
-    unread = []
+    left_out = []
     for file in files if roles else []:
         try:
             content = read_torch_file(file.read(MAX_FILE_BYTES), budget)
             role = _role(content)
         except ReleaseRefused as e:
-            unread.append(f"{file.name!r}: {e}")
+            left_out.append(f"{file.name!r}: {e}")
             continue
+        if not role:
+            left_out.append(f"{file.name!r}: it holds none of the three")
         if role in found:
             raise ReleaseRefused(f"{found[role].name!r} and {file.name!r} both hold the {role}; leave only one")
         if role in roles:
@@ -87,7 +89,7 @@ def _by_content(roles: list[str], files: list[ReleaseFile], budget: Budget) -> d
     missing = [role for role in roles if role not in found]
     if missing:
         raise ReleaseRefused(
-            f"there is no file of the {' nor of the '.join(missing)}" + "".join(f"; {u}" for u in unread)
+            f"there is no file of the {' nor of the '.join(missing)}" + "".join(f"; {one}" for one in left_out)
         )
     return found
 

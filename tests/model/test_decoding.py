@@ -364,7 +364,7 @@ ENCODERS: dict[UID, Callable[[np.ndarray], bytes | bytearray]] = {
 
 
 @pytest.mark.parametrize("syntax", list(ENCODERS), ids=lambda syntax: syntax.keyword)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(rows=st.integers(1, 40), columns=st.integers(1, 40), kind=st.sampled_from(["u1", "u2"]), seed=st.integers(0, 99))
 def test_any_size_and_depth_decodes_to_the_very_pixels_that_went_in(
     syntax: UID, rows: int, columns: int, kind: str, seed: int
@@ -508,7 +508,7 @@ def test_a_jpeg_of_another_kind_than_its_transfer_syntax_is_refused() -> None:
 
 
 @pytest.mark.parametrize("syntax", [RLELossless, *ENCODERS], ids=lambda syntax: syntax.keyword)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_damaged_bytes_give_a_picture_of_the_right_size_or_a_refusal_and_never_a_crash(
     syntax: UID, data: st.DataObject

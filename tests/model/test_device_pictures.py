@@ -71,7 +71,7 @@ def test_every_kind_of_picture_is_the_same_on_both_paths(stored: NDArray[np.inte
     assert np.array_equal(finished_on(CPU, view, SMALL).numpy(), expected)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     before=st.tuples(st.integers(1, 150), st.integers(4, 150)),
     after=st.tuples(st.integers(1, 150), st.integers(4, 150)),

@@ -61,7 +61,7 @@ def test_the_demo_model_gives_the_logits_of_the_reference() -> None:
     torch.testing.assert_close(optimised(network)(pictures), network(pictures), atol=1e-5, rtol=0)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 10_000),
     rows=st.integers(33, 70),

@@ -12,6 +12,10 @@ def test_the_demo_model_is_always_installed(tmp_path: Path) -> None:
     assert (demo.name, demo.folder, demo.problem) == (DEMO_MODEL.name, DEMO_MODEL, "")
 
 
+def test_the_demo_model_is_listed_once_where_the_models_folder_is_its_own() -> None:
+    assert [found.name for found in installed_models(DEMO_MODEL.parent)] == [DEMO_MODEL.name]
+
+
 def test_models_are_listed_by_name_and_other_folders_are_not(tmp_path: Path) -> None:
     for name in ("mirai", "another", ".import-abc"):
         install_tiny_model(tmp_path / name)

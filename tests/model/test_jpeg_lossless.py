@@ -26,7 +26,7 @@ def decoded(frame: bytes) -> np.ndarray:
     return np.asarray(imagecodecs.jpeg8_decode(frame))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     rows=st.integers(1, 40),
     columns=st.integers(1, 40),

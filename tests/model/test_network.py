@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor
 
 from model.accuracy import noise_pictures
@@ -54,6 +57,29 @@ def test_what_the_views_are_pooled_to_is_what_the_original_pools_them_to(golden:
     assert pooled[0, :16].tolist() == pytest.approx(expected, abs=1e-5)
 
 
+def attended(x: NDArray[np.float64], weights: Mapping[str, NDArray[np.float64]], heads: int) -> NDArray[np.float64]:
+    """Attention of the views (V, D) among each other, head by head as Vaswani et al. 2017 write it."""
+
+    def linear(name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return values @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+    mixed = []
+    for q, k, v in zip(*(np.split(linear(name, x), heads, axis=1) for name in ("query", "key", "value")), strict=True):
+        shares = np.exp(q @ k.T / np.sqrt(q.shape[1]))
+        mixed.append(shares / shares.sum(axis=1, keepdims=True) @ v)
+    return linear("aggregate", np.concatenate(mixed, axis=1))
+
+
+@pytest.mark.parametrize("heads", [1, 8, 16])
+@torch.inference_mode()
+def test_every_number_of_heads_attends_as_the_formula_says(heads: int) -> None:
+    attention = golden_network(heads=heads).get_submodule("transformer.layers.0.attention")
+    weights = {name: tensor.double().numpy() for name, tensor in attention.state_dict().items()}
+    views = torch.randn(4, 512, generator=torch.Generator().manual_seed(1))
+    expected = attended(views.double().numpy(), weights, heads)
+    assert np.abs(attention(views[None])[0].numpy() - expected).max() < 1e-5
+
+
 @torch.inference_mode()
 def test_without_the_relu_after_the_pool_the_logits_are_those_of_that_variant() -> None:
     logits = golden_network(relu_after_pool=False)(noise_pictures("input.small", 256, 208))[0]
@@ -81,7 +107,7 @@ def test_a_picture_in_the_place_of_another_view_gives_another_score(golden: Mira
     assert (swapped - golden.aggregate(features)).abs().max() > 1e-4
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), scale=st.floats(0.01, 1000))
 def test_the_risk_never_falls_from_one_year_to_the_next(seed: int, scale: float) -> None:
     torch.manual_seed(seed)
@@ -91,7 +117,7 @@ def test_the_risk_never_falls_from_one_year_to_the_next(seed: int, scale: float)
     assert (logits.diff(dim=1) >= 0).all()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10_000))
 def test_the_logits_of_any_exam_rise_from_year_to_year(seed: int) -> None:
     with torch.inference_mode():

@@ -92,6 +92,13 @@ def test_the_minimum_becomes_black_and_the_maximum_white() -> None:
     assert grey.tolist() == [[0, 6553], [65535, 32767]]
 
 
+def test_the_window_is_computed_in_the_order_that_decides_its_last_grey_level() -> None:
+    grey = window(np.array([[45, 48, 51, 90]], dtype=np.uint16), header())
+    # Without rounding 48 would be 4369. ((48 - 67.5) / 45 + 0.5) * 65535 comes out below it and is cut off;
+    # (48 - 45) / 45 * 65535 comes out at it, and with a reciprocal of the width 51 would be 8737.
+    assert grey.tolist() == [[0, 4368, 8738, 65535]]
+
+
 def test_monochrome1_is_inverted() -> None:
     stored = golden_mammogram(60, 40, "L")
     upright = window(stored, header())
@@ -253,7 +260,7 @@ def test_quarters_of_a_full_size_white_picture_are_summed_without_overflow() -> 
     assert chest_wall_right(grey)[0, -1] == 65535
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     stored=st.lists(st.integers(-32768, 32767), min_size=4, max_size=60),
     slope=st.sampled_from([None, 1.0, 0.25, 3.0]),

@@ -526,7 +526,7 @@ ACQUISITIONS: list[tuple[str, str, int | None]] = [
 ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_of_duplicates_the_latest_is_scored_whatever_their_order(data: st.DataObject) -> None:
     duplicates = []

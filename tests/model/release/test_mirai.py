@@ -178,9 +178,12 @@ def test_a_command_in_the_place_of_a_file_is_refused_and_never_run(folder: Path,
     trace = tmp_path / "trace"
     for name in ("encoder.p", "calibrator.p"):
         (folder / name).write_bytes(pickle.dumps(Attack(trace)))
-    with pytest.raises(ReleaseRefused, match="no file of the image encoder nor of the calibrator"):
+    with pytest.raises(ReleaseRefused, match="no file of the image encoder nor of the calibrator") as refused:
         taken(folder, tmp_path / "model")
     assert not trace.exists()
+    for name in ("encoder.p", "calibrator.p"):
+        assert f"; '{name}': it holds none of the three" in str(refused.value)
+    assert "transformer.p" not in str(refused.value)
 
 
 def test_nothing_of_the_release_is_imported(release: Path, tmp_path: Path) -> None:
