@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Engine, create_engine, text
 from sqlmodel import SQLModel
@@ -109,6 +110,9 @@ def copy_rows(engine: Engine, table: str, changed: dict[str, str], source: str, 
     # Names of our own tables and columns, and nothing from outside.
     statement = f"{_NUMBERS} INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM {source}"  # noqa: S608
     with engine.begin() as connection:
+        if connection.dialect.driver == "pg8000":
+            driver: Any = connection.connection.dbapi_connection
+            driver.answer_within(None)  # ten million rows take longer than any question of the service
         connection.execute(text(statement), {"women": women, "first": FIRST})
 
 

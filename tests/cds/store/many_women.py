@@ -75,6 +75,8 @@ def _copy_to_others(engine: Engine, women: int) -> None:
         "outbox CROSS JOIN assessment AS old CROSS JOIN woman CROSS JOIN assessment AS hers "
         f"WHERE old.id = outbox.assessment_id AND hers.ehr = '{EHR}' AND hers.identifier = old.identifier || {_AFTER}"
     )
+    with engine.begin() as connection:
+        connection.execute(text("ANALYZE assessment"))  # else PostgreSQL looks through all for each
     copy_rows(engine, "outbox", {"assessment_id": "hers.id"}, letters, women)
     copy_rows(engine, "card", {**hers, "uuid": f"uuid || {_AFTER}"}, "card, woman", women)
     copy_rows(engine, "feedback", {"card": f"card || {_AFTER}"}, "feedback, woman", women)
