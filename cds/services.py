@@ -47,7 +47,7 @@ from hooks.cards import PAGE_LINK
 from hooks.case import MriPolicy
 from hooks.contract import Link, Source
 from hooks.service import Service
-from hooks.site import STUDY_URL, Mode, Site
+from hooks.site import Mode, Site
 from model.calibration_file import calibrated_by
 from model.card import ModelCard, read_card
 from model.domain import Comparability, ImageType
@@ -251,7 +251,7 @@ def site(ehr: EhrSettings, settings: Settings, card: ModelCard) -> Site:
         mode=ehr.mode,
         policy=mri_policy(settings),
         demo_banner=card.banner,
-        source=Source(settings.service.label, settings.service.url or STUDY_URL),
+        source=Source(settings.service.label, settings.service.url),
         mri_order=Coding(order.system, order.code, order.display),
         mri_equivalents=tuple(_codings(order.equivalents)),
         mri_intent=order.intent,

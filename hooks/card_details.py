@@ -35,7 +35,8 @@ _NOT_ASKED = {
     Rule.CHEST_IRRADIATION: "irradiation of the chest in youth",
 }
 """What a site must give its own codes for."""
-_ANSWERS = {True: "met", False: "**not met**", None: "**unknown**"}
+# Not "met", which a radiologist reads as metastasis.
+_ANSWERS = {True: "fulfilled", False: "**not fulfilled**", None: "**unknown**"}
 _DOUBTS = frozenset(
     {
         Rule.RECORD,
@@ -212,11 +213,18 @@ def apartness(exam: ScoredExam, trajectory: Trajectory | None) -> Iterator[str]:
 
 def _trouble(exam: Exam) -> str:
     if isinstance(exam, RefusedExam):
-        reasons = dict.fromkeys(escape(exclusion.sentence).rstrip(".") for exclusion in exam.exclusions)
-        return "cannot be scored: " + ("; ".join(reasons) or "no reason recorded")
+        return "cannot be scored: " + ("; ".join(_refusals(exam)) or "no reason recorded")
     if isinstance(exam, PendingExam) and exam.problem:
         return f"not scored yet: {escape(exam.problem).rstrip('.')}"
     return "scoring is under way"
+
+
+def _refusals(exam: RefusedExam) -> Iterator[str]:
+    """Each reason once; what is said of the whole exam is not said again of its images."""
+    whole = [exclusion.sentence for exclusion in exam.exclusions if exclusion.image_uid is None]
+    for sentence in dict.fromkeys(exclusion.sentence for exclusion in exam.exclusions):
+        if not any(sentence != said and said.endswith(sentence) for said in whole):
+            yield escape(sentence).rstrip(".")
 
 
 def _day(exam: Exam) -> str:

@@ -34,8 +34,13 @@ RESEARCH_MARK = "Research: "
 PAGE_LINK = "Show the scores over time"
 """What the link to the page of a card is called."""
 
-_OF_THE_SCORE = (Rule.SCORE, Rule.SCORE_AGE)
+_OF_THE_SCORE = (Rule.SCORE, Rule.SCORE_AGE, Rule.NEWEST_EXAM)
 """The rules whose answer is told by saying that there is no score."""
+
+
+_LEAST_CHANGE = 0.005
+"""A fraction: half a percentage point. A smaller change is left to the detail where chance has not been measured: many
+EHRs show the summary alone, and there nothing says that so little may be chance."""
 
 
 class CardKind(StrEnum):
@@ -202,6 +207,9 @@ def _second_thoughts(kind: CardKind, latest: ScoredExam, occasion: Occasion) -> 
 def _changes(trajectory: Trajectory | None) -> tuple[str, ...]:
     if trajectory is None or trajectory.change is None or trajectory.years < SHORTEST_RATE_YEARS:
         return ("",)
+    # Rounded as it is shown, so that 0.5 is told and 0.4 is not.
+    if trajectory.minimum_detectable_change is None and round(abs(trajectory.change), 3) < _LEAST_CHANGE:
+        return ("",)
     unmeasurable = trajectory.change_is_measurable is False
     moved = "no measurable change" if unmeasurable else change_in_words(trajectory.change)
     change = f", {moved} in {trajectory.years:.1f} years"
@@ -211,7 +219,9 @@ def _changes(trajectory: Trajectory | None) -> tuple[str, ...]:
 def _problem(newest: Exam) -> str:
     if isinstance(newest, RefusedExam) and newest.exclusions:
         whole = [e for e in newest.exclusions if e.image_uid is None] or list(newest.exclusions)
-        return f": {_first_sentence(whole[0].sentence)}"
+        # "No usable image: ..." is an image's own reason with words before it that "cannot be scored" has said.
+        said = (e.sentence for e in newest.exclusions if whole[0].sentence.endswith(e.sentence))
+        return f": {_first_sentence(min(said, key=len))}"
     if isinstance(newest, PendingExam) and newest.problem:
         return f": {_first_sentence(newest.problem)}"
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import lru_cache
 
@@ -15,6 +16,15 @@ def percent(fraction: float, *, beside: float) -> str:
     threshold must never look equal to it.
     """
     return f"{_beside(fraction, beside)} %"
+
+
+def yearly_percents(fractions: Sequence[float], *, beside: float) -> tuple[str, ...]:
+    """Risks year by year as per cent, all with the decimals by which the last stays on its own side of `beside`.
+
+    A threshold is one of the last year's risk: decimals of their own would have the others seem to be held against it.
+    """
+    decimals = len(_beside(fractions[-1], beside).partition(".")[2])
+    return tuple(f"{_percent(fraction):.{decimals}f} %" for fraction in fractions)
 
 
 def threshold_percent(fraction: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 
 from fhir_mappings.chart import Unread
@@ -21,6 +22,7 @@ _OLDEST_AGE_YEARS = 120  # beyond it a birth date is a placeholder, such as 1 Ja
 _NO_SCORE = "No score is known."
 _OTHER_PATHWAY = "Breast MRI is decided by that, not by this score."
 _FINISH_WORK_UP = "Finish the work-up first."
+_LOOKED_AT = f"; observations looked at: {', '.join(OBSERVATION_CATEGORIES)}"
 
 
 def sex_rule(case: Case) -> Finding:
@@ -162,7 +164,10 @@ def diagnostic_mammogram_rule(case: Case) -> Finding:
 def work_up_rule(case: Case) -> Finding:
     """Is no finding being worked up: no newest BI-RADS category but 1 or 2?"""
     words, reason = "newest BI-RADS category other than 1 and 2", "BI-RADS category other than 1 or 2"
-    return _circumstance_rule(case, Rule.WORK_UP, Circumstance.OPEN_ASSESSMENT, words, reason, _FINISH_WORK_UP)
+    found = _circumstance_rule(case, Rule.WORK_UP, Circumstance.OPEN_ASSESSMENT, words, reason, _FINISH_WORK_UP)
+    # That a category other than two was not found leaves open what was.
+    absent = f"The newest BI-RADS category on record, if any, is 1 or 2{_LOOKED_AT}."
+    return replace(found, fact=absent) if found.met else found
 
 
 def information(case: Case) -> tuple[str, ...]:
@@ -189,8 +194,7 @@ def _circumstance_rule(case: Case, rule: Rule, asked: Circumstance, words: str, 
     if asked in circumstances.unread:
         why = circumstances.unread[asked].strip().rstrip(".")
         return Finding(rule, None, f"Not known, as it could not be looked up: {words} ({why}).", needed=False)
-    where = f"; observations looked at: {', '.join(OBSERVATION_CATEGORIES)}" if asked in OBSERVED else ""
-    return Finding(rule, True, f"Not found on record: {words}{where}.")
+    return Finding(rule, True, f"Not found on record: {words}{_LOOKED_AT if asked in OBSERVED else ''}.")
 
 
 def breast_mri_rule(case: Case) -> Finding:
@@ -216,12 +220,19 @@ def breast_mri_rule(case: Case) -> Finding:
 
 
 def _still_to_be_done(orders: Orders, since: date, today: date) -> Finding | None:
-    """What is open counts however old it is: its day is told, as an old one may have been forgotten."""
+    """What is open counts however old it is: its day is told, as an old one may have been forgotten.
+
+    A draft is no order yet: who takes it for one leaves it unsigned.
+    """
     if still_open := [order for order in orders.orders if order.is_open]:
-        order = _newest(still_open)
-        fact = f"A breast MRI is ordered already: an open order {_dated(order, today)} is on record."
-        instead = "" if _is_since(order, since) else "Find out whether that order still stands."
-        return Finding(Rule.BREAST_MRI, False, fact, "breast MRI already ordered", instead=instead)
+        signed = [order for order in still_open if order.status != "draft"]
+        order, what = _newest(signed or still_open), "order" if signed else "draft"
+        dated = _dated(order, today)
+        fact, reason = f"A breast MRI is drafted and not signed: a draft {dated}", "breast MRI drafted, not signed"
+        if signed:
+            fact, reason = f"A breast MRI is ordered already: an open order {dated}", "breast MRI already ordered"
+        instead = "" if _is_since(order, since) else f"Find out whether that {what} still stands."
+        return Finding(Rule.BREAST_MRI, False, f"{fact} is on record.", reason, instead=instead)
     # What was done this evening may be of tomorrow where an EHR writes its moments in UTC.
     tomorrow = timedelta(days=1)
     if ahead := [order for order in orders.orders if order.dated and order.dated.earliest - today > tomorrow]:
@@ -271,7 +282,9 @@ def newest_exam_rule(case: Case) -> Finding:
     stay so: then the earlier score is used and the card says so.
     """
     newest, latest = newest_exam(case.assessment), case.latest
-    if latest is None or newest is None or newest is latest:
+    if latest is None:
+        return Finding(Rule.NEWEST_EXAM, None, _NO_SCORE, "no score")
+    if newest is None or newest is latest:
         return Finding(Rule.NEWEST_EXAM, True, "The score is of the newest exam known.")
     fact = f"{without_usable_score(newest)}; the score used is of {exam_words(latest)}."
     if is_being_scored(newest):

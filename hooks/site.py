@@ -13,9 +13,6 @@ from hooks.case import MriPolicy, PolicyError
 from hooks.contract import OverrideReason, Source
 from model.domain import ModelVersion
 
-STUDY_URL = "https://doi.org/10.1148/radiol.253023"
-"""The publication behind the service (Lehman et al., Radiology 2026): a card's source unless the site names its own."""
-
 OVERRIDE_REASON_SYSTEM = "urn:mammotrend:override-reason"
 
 
@@ -69,7 +66,7 @@ class Site:
     mode: Mode = Mode.SILENT
     policy: MriPolicy = field(default_factory=MriPolicy)
     demo_banner: str = ""
-    source: Source = field(default_factory=lambda: Source("MammoTrend", STUDY_URL))
+    source: Source = field(default_factory=lambda: Source("MammoTrend"))
     mri_order: Coding = DEFAULT_MRI_ORDER
     mri_equivalents: tuple[Coding, ...] = ()
     mri_intent: str = "order"

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,14 +43,14 @@ class Hospital:
     images: DicomFolder
     nearline: set[str]
 
-    def admit(self, woman: DemoPatient) -> None:
-        """Put one of the cast and her mammograms on record."""
+    def admit(self, woman: DemoPatient, today: date) -> None:
+        """Put one of the cast and her mammograms on record; her orders were drafted today."""
         dicom_ids = {exam.patient_id for exam in (*woman.exams, *filter(None, [woman.arriving]))}
         self.charts.put(patient(woman.id, woman.name, woman.birth_date, dicom_ids))
         for exam in woman.exams:
             self.receive(woman.id, list(dicom_images(exam)))
         for code in woman.drafted_codes:
-            self.charts.create(draft_order(woman.id, code))
+            self.charts.create(draft_order(woman.id, code) | {"authoredOn": today.isoformat()})
 
     def arrive(self, woman_id: str, exam: PhantomExam) -> None:
         """An exam of today, which the archive brings back only slowly."""

@@ -40,16 +40,16 @@ def cast(today: date) -> tuple[DemoPatient, ...]:
         DemoPatient(
             "rising",
             "Ada Rising",
-            "score rises as in the study",
+            "drawn to rise as the study's medians",
             years_before(today, 52, days=100),
             yearly(1, "rising", today, (2.1, 2.2, 2.3, 2.6, 3.2, 4.6, 6.6)),
         ),
         DemoPatient(
-            "stable",
-            "Berta Stable",
-            "score stable under the threshold",
+            "level",
+            "Berta Level",
+            "five scores, all under the threshold",
             years_before(today, 61, days=200),
-            yearly(2, "stable", today, (1.2, 1.2, 1.2, 1.2, 1.2), BOREALIS, JPEGLSLossless),
+            yearly(2, "level", today, (1.2, 1.2, 1.2, 1.2, 1.2), BOREALIS, JPEGLSLossless),
         ),
         DemoPatient(
             "nearly-35",
@@ -84,7 +84,7 @@ def cast(today: date) -> tuple[DemoPatient, ...]:
         DemoPatient(
             "arriving",
             "Hanna Arriving",
-            "this morning's exam is not scored at the moment of the call",
+            "an exam of today: was being scored when the table was made",
             years_before(today, 49, days=77),
             yearly(8, "arriving", years_before(today, 1), (2.4,)),
             arriving=PhantomExam(8, today, signal_for(0.027), "DEMO-arriving"),

@@ -80,7 +80,7 @@ def run_demo(console: Console, *, once: bool, folder: Path | None) -> None:
     with _ended_by_signals(), _folder(folder) as place, open_hospital(place / "images") as hospital:
         with console.status("Admitting patients to the embedded hospital"):
             women, film = cast(today), list(film_exams())
-            visits = _admit(hospital, women, film)
+            visits = _admit(hospital, women, film, today)
         settings = read_settings(_write_settings(hospital, place), environment=False)
         with (
             _running(hospital, settings, place) as demo,
@@ -99,10 +99,10 @@ def run_demo(console: Console, *, once: bool, folder: Path | None) -> None:
                 _wait_for_ctrl_c(console)
 
 
-def _admit(hospital: Hospital, women: tuple[DemoPatient, ...], film: list[FilmExam]) -> list[Visit]:
+def _admit(hospital: Hospital, women: tuple[DemoPatient, ...], film: list[FilmExam], today: date) -> list[Visit]:
     visits = []
     for woman in women:
-        hospital.admit(woman)
+        hospital.admit(woman, today)
         visits.append(Visit(woman.id, woman.name, woman.shows, call_for(woman, hospital.fhir_server, hospital.token)))
     for exam in film:
         for patient_id, (ending, shows) in zip(hospital.admit_film(exam), FILM_LINES, strict=True):

@@ -14,6 +14,8 @@ from rich.text import Text
 TITLE = "order-select, fired once for each patient"
 TABLE_COLUMNS = 110
 """In fewer characters the table's cells would be cut."""
+NO_CARD = "no card: looked, nothing to say, or a card overridden lately rests"
+"""`{"cards": []}` does not tell which."""
 OFFERS = {"ServiceRequest": "breast MRI order", "RiskAssessment": "RiskAssessment"}
 
 
@@ -42,7 +44,7 @@ def show(rows: Sequence[Row], console: Console) -> None:
 
 def cards_text(cards: Sequence[dict[str, Any]]) -> Text:
     """The cards of one call: indicator, summary, and what each offers."""
-    return Text("\n").join(map(_card, cards)) if cards else Text("no card: looked, nothing to say", "dim")
+    return Text("\n").join(map(_card, cards)) if cards else Text(NO_CARD, "dim")
 
 
 def _card(card: dict[str, Any]) -> Text:

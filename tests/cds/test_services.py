@@ -83,6 +83,12 @@ def test_an_ehrs_cards_say_what_the_site_and_the_models_card_say(tmp_path: Path)
     assert (parts.answer_budget_s, parts.assessor.model) == (0.5, MODEL)
 
 
+def test_the_source_of_a_card_is_the_service_alone_and_leads_only_where_the_site_says(tmp_path: Path) -> None:
+    (ehr,) = web_services(settings(tmp_path, Mode.RESEARCH)).ehrs
+
+    assert (ehr.site.source.label, ehr.site.source.url) == ("MammoTrend", None)
+
+
 def order_of(system: str, code: str) -> Order:
     """An order as the EHR writes it, with one code."""
     written = {"resourceType": "ServiceRequest", "subject": {"reference": "Patient/p1"}}

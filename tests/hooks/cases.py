@@ -60,6 +60,7 @@ CASES: dict[str, tuple[CardKind, Chart, Assessment]] = {
     "34 years and 11 months": (CardKind.OVER_WITHOUT_MRI, YOUNG, Assessment(history_of())),
     "no birth date": (CardKind.OVER_WITHOUT_MRI, chart(birth=None), Assessment(history_of())),
     "MRI ordered": (CardKind.OVER_WITHOUT_MRI, chart(mri_orders=Orders((order(dated=exact(TODAY)),))), one_exam()),
+    "MRI drafted": (CardKind.OVER_WITHOUT_MRI, chart(mri_orders=Orders((order(status="draft"),))), one_exam()),
     "earlier cancer": (CardKind.OVER_WITHOUT_MRI, chart(history=BreastHistory(True, False)), one_exam()),
     "mastectomy": (CardKind.OVER_WITHOUT_MRI, chart(history=BreastHistory(False, True)), one_exam()),
     "a man": (CardKind.OVER_WITHOUT_MRI, chart(sex=Sex.MALE), one_exam()),
@@ -107,6 +108,11 @@ CASES: dict[str, tuple[CardKind, Chart, Assessment]] = {
         Assessment(history_of(EARLIER_FLAT, NEW_SOFTWARE, minimum_detectable_change=HALF_A_POINT)),
     ),
     "new software": (CardKind.MRI_SUGGESTED, chart(), Assessment(history_of(EARLIER_FLAT, NEW_SOFTWARE))),
+    "rising, new software": (
+        CardKind.MRI_SUGGESTED,
+        chart(),
+        Assessment(history_of(EARLIER_FLAT, on_device("HOLOGIC", "Selenia", "1.9", risk=0.046))),
+    ),
     "a unit without a name": (CardKind.MRI_SUGGESTED, chart(), Assessment(history_of(EARLIER_FLAT, on_device("A")))),
     "a gap": (
         CardKind.MRI_SUGGESTED,

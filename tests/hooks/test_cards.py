@@ -32,7 +32,7 @@ from hooks.json_rules import refuse_empty
 from hooks.markdown import escape
 from hooks.policy import Comparator, MriPolicy, recommend
 from hooks.site import Mode, Site
-from model.domain import AcquisitionDevice, Assessment, Trajectory
+from model.domain import AcquisitionDevice, Assessment, Exclusion, ExclusionReason, Trajectory
 from model.trajectory import trajectory
 from tests.hooks.builders import (
     DIAGNOSTIC,
@@ -228,11 +228,16 @@ def test_a_score_that_is_at_the_threshold_and_no_more_is_never_called_over_it() 
     assert " over " not in detail
 
 
+@everywhere
+def test_no_card_has_a_word_that_a_radiologist_reads_as_metastasis(name: str) -> None:
+    assert re.search(r"\bmet(s|a)?\b", card_of(name).detail, re.IGNORECASE) is None
+
+
 def test_what_no_rule_looks_at_stands_below_the_rules() -> None:
     lines = card_of("rising over six years").detail.splitlines()
     left = "lifetime risk of 20 % or more, irradiation of the chest in youth, and what is not on record in codes"
     assert f"- Not checked here: {left}." in lines
-    assert lines[lines.index(f"- Not checked here: {left}.") - 1].startswith("- met: ")
+    assert lines[lines.index(f"- Not checked here: {left}.") - 1].startswith("- fulfilled: ")
 
 
 def test_what_a_site_has_given_codes_for_is_not_called_unchecked() -> None:
@@ -240,7 +245,7 @@ def test_what_a_site_has_given_codes_for_is_not_called_unchecked() -> None:
     detail = only_card(asked, one_exam()).detail
     assert "- Not checked here: and what is not on record in codes." not in detail
     assert "- Not checked here: what is not on record in codes." in detail
-    assert "- met: Not found on record: lifetime risk of 20 % or more; observations looked at: " in detail
+    assert "- fulfilled: Not found on record: lifetime risk of 20 % or more; observations looked at: " in detail
 
 
 @pytest.mark.parametrize("name", ["another patient's study", "exams nobody assessed"])
@@ -286,6 +291,7 @@ def test_a_card_of_which_no_suggestion_can_be_built_is_still_a_card() -> None:
         ("34 years and 11 months", "; no MRI suggestion: under 35"),
         ("no birth date", "; no MRI suggestion: age not known"),
         ("MRI ordered", "; no MRI suggestion: breast MRI already ordered"),
+        ("MRI drafted", "; no MRI suggestion: breast MRI drafted, not signed"),
         ("earlier cancer", "; no MRI suggestion: breast cancer or carcinoma in situ on record"),
         ("a man", "; no MRI suggestion: model made for women"),
         ("an old score", "; no MRI suggestion: score older than 24 months"),
@@ -334,7 +340,7 @@ def test_a_card_below_the_threshold_is_short() -> None:
 
 def test_a_card_below_the_threshold_still_tells_what_makes_the_score_doubtful() -> None:
     detail = card_of("below, a man, an old score").detail
-    assert "**not met**: Sex on record: male; the model was made for women." in detail
+    assert "**not fulfilled**: Sex on record: male; the model was made for women." in detail
     assert "more than 24 months ago" in detail
 
 
@@ -358,9 +364,9 @@ DOUBTS = {
 def test_a_score_under_the_threshold_is_told_with_what_is_on_record_that_it_is_not_meant_for(reason: str) -> None:
     card = only_card(DOUBTS[reason], one_exam(scored(0.012)))
     (found,) = [one for one in occasion(DOUBTS[reason], one_exam()).recommendation.findings if one.reason == reason]
-    line = f"- **not met**: {escape(found.fact)}"
+    line = f"- **not fulfilled**: {escape(found.fact)}"
     assert card.summary.endswith(f"score 1.2 % (threshold 1.7 %), exam of 2026-05-03; {reason}")
-    assert [one for one in card.detail.splitlines() if one.startswith("- **not met**")] == [
+    assert [one for one in card.detail.splitlines() if one.startswith("- **not fulfilled**")] == [
         f"{line} {found.instead}" if found.instead else line
     ]
 
@@ -370,14 +376,16 @@ def test_a_score_under_the_threshold_is_told_without_what_bears_on_an_mri_alone(
     young = YOUNG if reason == "under 35" else noted(frozenset({Circumstance.PREGNANCY, Circumstance.CONTRAST_ALLERGY}))
     card = only_card(young, one_exam(scored(0.012)))
     assert reason in {one.reason for one in occasion(young, one_exam()).recommendation.obstacles}
-    assert "not met" not in card.detail
+    assert "not fulfilled" not in card.detail
     assert card.summary.endswith("exam of 2026-05-03")
 
 
 @pytest.mark.parametrize("risk", [0.01, 0.066])
 def test_a_score_on_a_record_that_was_replaced_says_which_record_to_use(risk: float) -> None:
     detail = only_card(chart(replaced=True), one_exam(scored(risk))).detail
-    assert "**not met**: This patient record was replaced by another one. Use the record that replaced it." in detail
+    assert (
+        "**not fulfilled**: This patient record was replaced by another one. Use the record that replaced it." in detail
+    )
 
 
 def test_the_table_is_newest_first_with_the_reasons_of_exams_without_a_score() -> None:
@@ -393,6 +401,21 @@ def test_the_table_is_newest_first_with_the_reasons_of_exams_without_a_score() -
     assert "not scored yet: No study UID |" in rows[0]
     assert "cannot be scored: No usable R MLO view" in rows[1]
     assert "scoring is under way" in rows[4]
+
+
+FILM = "Not a digital mammogram for presentation, but Secondary Capture Image Storage."
+
+
+def test_what_is_said_of_a_whole_exam_is_not_said_again_of_its_images() -> None:
+    images = [Exclusion(ExclusionReason.NOT_MAMMOGRAPHY, FILM, f"1.2.{number}") for number in range(2)]
+    blurred = Exclusion(ExclusionReason.PARTIAL_VIEW, "It shows a part of the breast.", "1.2.3")
+    whole = Exclusion(ExclusionReason.NOT_MAMMOGRAPHY, f"No usable image: {FILM}")
+    exam = replace(refused(), exclusions=(*images, blurred, whole))
+
+    card = only_card(chart(), Assessment(refused=(exam,)))
+
+    assert f"cannot be scored: It shows a part of the breast; No usable image: {FILM[:-1]} |" in card.detail
+    assert card.summary == f"Research: the exam of 2026-05-03 cannot be scored: {FILM[:-1]}"
 
 
 def test_a_long_table_says_how_many_exams_it_leaves_out() -> None:
@@ -498,14 +521,41 @@ def test_a_changed_device_is_marked_in_table_lines_and_summary() -> None:
     card = card_of("new software")
     assert "| HOLOGIC Selenia 1.9 | device or its software changed since the exam before |" in card.detail
     assert "changed between 2025-05-03 and 2026-05-03; scores may shift with it." in card.detail
-    assert card.summary.endswith(", up 0.1 points in 2.0 years (device or software changed)")
+    rising = card_of("rising, new software")
+    assert rising.summary.endswith(", up 2.5 points in 2.0 years (device or software changed)")
+
+
+@pytest.mark.parametrize(
+    ("first", "latest", "end"),
+    [
+        (0.021, 0.0254, ""),
+        (0.0211, 0.0219, ""),
+        (0.03, 0.03, ""),
+        (0.0254, 0.021, ""),
+        (0.021, 0.026, ", up 0.5 points in 2.0 years"),
+        (0.026, 0.021, ", down 0.5 points in 2.0 years"),
+        (0.09, 0.021, ", down 6.9 points in 2.0 years"),
+    ],
+)
+def test_where_chance_has_not_been_measured_a_summary_is_silent_on_a_change_of_less_than_half_a_point(
+    first: float, latest: float, end: str
+) -> None:
+    card = only_card(chart(), Assessment(history_of({2024: first, 2026: latest})))
+    shown = f"{Decimal(str(latest)) * 100:.1f} %"
+    assert card.summary == f"Research: increased 5-year image-based score {shown} (threshold 1.7 %){end}"
+    assert "Change from 2024-05-03 to 2026-05-03: " in card.detail
+
+
+def test_where_chance_has_been_measured_a_summary_tells_every_change_that_is_more() -> None:
+    line = history_of({2024: 0.021, 2026: 0.0242}, minimum_detectable_change=0.003)
+    assert only_card(chart(), Assessment(line)).summary.endswith("(threshold 1.7 %), up 0.3 points in 2.0 years")
 
 
 def test_the_remark_on_the_device_gives_way_where_a_summary_is_too_long_for_it() -> None:
     policy = MriPolicy(threshold=0.0203333333)
-    line = history_of({2024: 0.0191, 2025: 0.021}, replace(NEW_SOFTWARE, score=scored(0.02033333331).score))
+    line = history_of({2024: 0.0101, 2025: 0.021}, replace(NEW_SOFTWARE, score=scored(0.02033333331).score))
     summary = only_card(chart(), Assessment(line), Site(mode=Mode.RESEARCH, policy=policy)).summary
-    assert summary.endswith("in 2.0 years")
+    assert summary.endswith("up 1.0 points in 2.0 years")
 
 
 def test_a_unit_that_an_exam_does_not_name_is_not_taken_for_the_same_nor_for_another() -> None:

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hooks.percentages import change_in_words, limit_in_points, percent, points, size_in_points, threshold_percent
+from hooks.percentages import (
+    change_in_words,
+    limit_in_points,
+    percent,
+    points,
+    size_in_points,
+    threshold_percent,
+    yearly_percents,
+)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +44,18 @@ def test_a_shown_score_stays_on_its_own_side_of_the_shown_threshold(fraction: fl
     shown = Decimal(percent(fraction, beside=threshold).removesuffix(" %"))
     limit = Decimal(threshold_percent(threshold).removesuffix(" %"))
     assert (shown > limit, shown == limit) == (fraction > threshold, fraction == threshold)
+
+
+@given(fractions=st.lists(st.floats(0, 1), min_size=5, max_size=5).map(sorted), threshold=st.floats(0.001, 0.5))
+@example(fractions=[0.004, 0.009, 0.0169, 0.01699, 0.016995], threshold=0.017)
+def test_risks_year_by_year_have_the_decimals_of_the_last_and_never_seem_to_fall(
+    fractions: list[float], threshold: float
+) -> None:
+    shown = yearly_percents(fractions, beside=threshold)
+    assert shown[-1] == percent(fractions[-1], beside=threshold)
+    assert len({len(one.partition(".")[2]) for one in shown}) == 1
+    numbers = [Decimal(one.removesuffix(" %")) for one in shown]
+    assert numbers == sorted(numbers)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from fhir_mappings.imaging_studies import ImagingHistory
 from fhir_mappings.orders import Draft, Order, Orders, usual_order_codes
 from fhir_mappings.patients import Sex
 from hooks.policy import Comparator, Finding, MriPolicy, PolicyError, Recommendation, Rule, recommend
-from model.domain import Assessment, ImageType
+from model.domain import Assessment, ImageType, Trajectory
 from tests.hooks.builders import (
     DIAGNOSTIC,
     RISING,
@@ -220,7 +220,7 @@ def test_a_breast_mri_of_the_last_twelve_months_stops_a_second_one_whatever_else
     assert (finding(in_part, Rule.BREAST_MRI).met, in_part.suggest_mri) == (None if met else met, suggested)
 
 
-@pytest.mark.parametrize("status", ["active", "on-hold", "draft", "unknown", "", "of-no-standard"])
+@pytest.mark.parametrize("status", ["active", "on-hold", "unknown", "", "of-no-standard"])
 @pytest.mark.parametrize(
     ("dated", "told", "instead"),
     [
@@ -241,6 +241,27 @@ def test_a_breast_mri_order_that_is_still_open_counts_however_old_it_is_and_its_
     assert decided.suggest_mri is False
     assert (found.met, found.reason, found.instead) == (False, "breast MRI already ordered", instead)
     assert found.fact == f"A breast MRI is ordered already: an open order {told} is on record."
+
+
+@pytest.mark.parametrize(
+    ("dated", "told", "instead"),
+    [
+        (exact(TODAY), "dated 2026-05-20", ""),
+        (exact(date(2011, 1, 3)), "dated 2011-01-03", "Find out whether that draft still stands."),
+        (None, "without a date", "Find out whether that draft still stands."),
+    ],
+)
+def test_an_order_that_nobody_has_signed_is_called_a_draft(dated: PartialDate | None, told: str, instead: str) -> None:
+    decided = decide(chart(mri_orders=Orders((order(dated=dated, status="draft"),))))
+    found = finding(decided, Rule.BREAST_MRI)
+    assert (found.met, found.reason, found.instead) == (False, "breast MRI drafted, not signed", instead)
+    assert found.fact == f"A breast MRI is drafted and not signed: a draft {told} is on record."
+
+
+def test_beside_an_order_a_newer_draft_is_not_what_is_told() -> None:
+    signed, drafted = order(dated=exact(date(2026, 1, 3))), order(dated=exact(TODAY), status="draft")
+    found = finding(decide(chart(mri_orders=Orders((drafted, signed)))), Rule.BREAST_MRI)
+    assert found.fact == "A breast MRI is ordered already: an open order dated 2026-01-03 is on record."
 
 
 def test_an_open_order_without_a_date_counts_and_says_so() -> None:
@@ -365,6 +386,23 @@ def test_the_suggestion_waits_for_a_newer_exam_only_while_it_is_being_scored(
     assert bool(decided.unknowns) is (met is None)
 
 
+@pytest.mark.parametrize(
+    "assessment",
+    [
+        Assessment(refused=(refused(),)),
+        Assessment(pending=(pending(),)),
+        Assessment(pending=(pending(problem="The archive does not answer"),)),
+        Assessment(Trajectory((), apart=(scored(),))),
+        Assessment(),
+    ],
+)
+def test_where_there_is_no_score_none_is_said_to_be_of_the_newest_exam(assessment: Assessment) -> None:
+    decided = decide(assessment=assessment)
+    found = finding(decided, Rule.NEWEST_EXAM)
+    assert (found.met, found.fact) == (None, finding(decided, Rule.SCORE).fact)
+    assert decided.unknowns.count(found.fact) == 1
+
+
 def test_without_a_score_nothing_is_over_or_under_the_threshold() -> None:
     decided = decide(assessment=Assessment(refused=(refused(),)))
     assert (decided.over_threshold, decided.suggest_mri) == (None, False)
@@ -459,10 +497,20 @@ def test_what_is_on_record_stops_the_suggestion_says_what_to_do_instead_and_unre
     assert any("could not be looked up: " in said and said.endswith(" (no answer).") for said in unread.unknowns)
 
 
-@pytest.mark.parametrize("rule", [Rule.LIFETIME_RISK, Rule.PREGNANCY, Rule.WORK_UP, Rule.CONTRAST_ALLERGY])
-def test_what_was_not_found_among_observations_names_the_categories_that_were_looked_at(rule: Rule) -> None:
+@pytest.mark.parametrize(
+    ("rule", "begins"),
+    [
+        (Rule.LIFETIME_RISK, "Not found on record: lifetime risk of 20 % or more"),
+        (Rule.PREGNANCY, "Not found on record: pregnancy"),
+        (Rule.WORK_UP, "The newest BI-RADS category on record, if any, is 1 or 2"),
+        (Rule.CONTRAST_ALLERGY, "Not found on record: allergy to a contrast agent"),
+    ],
+)
+def test_what_was_not_found_among_observations_names_the_categories_that_were_looked_at(
+    rule: Rule, begins: str
+) -> None:
     fact = finding(decide(replace(chart(), circumstances=Circumstances())), rule).fact
-    assert fact.startswith("Not found on record: ")
+    assert fact.startswith(begins)
     is_observed = rule is not Rule.CONTRAST_ALLERGY
     assert fact.endswith("; observations looked at: imaging, exam, procedure, survey, social-history.") is is_observed
 

@@ -64,12 +64,18 @@ class RiskLine:
 
 @dataclass(frozen=True)
 class Chart:
-    """All that the screen shows of one patient."""
+    """All that the screen shows of one patient; `recorded` are the identifiers of her risk assessments."""
 
     patient: PatientLine
     exams: tuple[ExamLine, ...]
     orders: tuple[OrderLine, ...]
     risks: tuple[RiskLine, ...]
+    recorded: frozenset[str]
+
+    def holds(self, suggestion: Json) -> bool:
+        """Whether all that a suggestion would create is on record; what has no identifier is new each time."""
+        resources = [as_object(action.get("resource")) for action in objects(suggestion["actions"])]
+        return all(self.recorded.intersection(identifiers(resource)) for resource in resources)
 
 
 def read_chart(ehr: Ehr, images: DicomFolder, patient_id: str, today: date) -> Chart:
@@ -83,12 +89,18 @@ def read_chart(ehr: Ehr, images: DicomFolder, patient_id: str, today: date) -> C
         tuple(exam_lines(found(ehr, f"ImagingStudy{hers}&_sort=-started"), images)),
         tuple(order for order in orders if order.status != "entered-in-error"),
         tuple(_risk(risk) for risk in risks),
+        frozenset(name for risk in risks for name in identifiers(risk)),
     )
 
 
 def found(ehr: Ehr, query: str) -> list[Json]:
     """The resources that a search finds."""
     return [resource for _, resource in bundle_entries(ehr.search(query))]
+
+
+def identifiers(resource: Json) -> list[str]:
+    """The names that a resource gives itself, as a search has them."""
+    return [f"{one['system']}|{one['value']}" for one in objects(resource.get("identifier", []))]
 
 
 def patient_line(patient: Json, today: date) -> PatientLine:

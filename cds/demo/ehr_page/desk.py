@@ -8,6 +8,7 @@ from threading import RLock
 from typing import Any
 from urllib.parse import urlencode
 
+from cds.demo.ehr_page.chart import identifiers
 from cds.demo.ehr_page.decision_support import Adviser
 from cds.demo.ehr_page.orders import ORDER_TYPES, Orderable
 from cds.demo.ehr_page.visit import Decision, Visit
@@ -52,7 +53,7 @@ class Desk:
     def select(self, visit: Visit, orderable: Orderable) -> None:
         """Draft an order; this fires order-select."""
         with visit.lock:
-            drafted = self._ehr.create(orderable.draft(visit.patient_id) | {"authoredOn": instant(self._now())})
+            drafted = self._create(orderable.draft(visit.patient_id))
             context = {
                 "selections": [f"{drafted['resourceType']}/{drafted['id']}"],
                 "draftOrders": collection(self.drafts(visit.patient_id)),
@@ -70,12 +71,15 @@ class Desk:
         """Sign all drafts; this fires order-sign first, and its cards must have been `seen` (the call's id)."""
         with visit.lock:
             drafts = self.drafts(visit.patient_id)
-            if drafts and not self._has_seen(visit, seen):
+            if not drafts:
+                return
+            if not self._has_seen(visit, seen):
                 self._ask(visit, "order-sign", {"draftOrders": collection(drafts)}, "Orders about to be signed")
                 if visit.latest and visit.latest.cards:
                     return
             for draft in drafts:
                 self._ehr.update(draft | {"status": "active", "authoredOn": instant(self._now())})
+            visit.signed = len(drafts)
 
     def accept(self, visit: Visit, card_id: str, suggestion_id: str) -> None:
         """Do what a suggestion says and tell the service; a second click changes nothing."""
@@ -101,7 +105,8 @@ class Desk:
                 **({"userComment": comment} if comment else {}),
             }
             words = reason["display"] if reason else "no reason given"
-            self._decide(visit, card_id, {"outcome": "overridden", **({"overrideReason": why} if why else {})}, words)
+            overridden = {"outcome": "overridden", **({"overrideReason": why} if why else {})}
+            self._decide(visit, card_id, overridden, words, comment=comment)
 
     def drafts(self, patient_id: str) -> list[Json]:
         """The patient's unsigned orders."""
@@ -112,16 +117,26 @@ class Desk:
         return visit.latest is not None and (visit.latest.hook, visit.latest.id) == ("order-sign", seen)
 
     def _ask(self, visit: Visit, hook: str, context: Json, occasion: str) -> None:
+        visit.signed = 0
         visit.consultations.append(self._adviser.ask(hook, visit.patient_id, context, occasion))
 
-    def _create(self, resource: Json) -> None:
-        """Put a resource into the chart; one that names itself by an identifier, once."""
-        identifiers = objects(resource.get("identifier", []))
-        names = [f"{one['system']}|{one['value']}" for one in identifiers]
-        self._ehr.create(resource, urlencode({"identifier": names[0]}) if names else None)
+    def _create(self, resource: Json) -> Json:
+        """Put a resource into the chart, an order with its day; one that names itself by an identifier, once."""
+        if resource["resourceType"] in ORDER_TYPES:
+            resource = {"authoredOn": instant(self._now()), **resource}
+        names = identifiers(resource)
+        return self._ehr.create(resource, urlencode({"identifier": names[0]}) if names else None)
 
-    def _decide(self, visit: Visit, card_id: str, outcome: Json, words: str, suggestion_id: str | None = None) -> None:
+    def _decide(
+        self,
+        visit: Visit,
+        card_id: str,
+        outcome: Json,
+        words: str,
+        suggestion_id: str | None = None,
+        comment: str = "",
+    ) -> None:
         at = self._now()
         service_id = visit.latest.service_id if visit.latest else ""
         problem = self._adviser.report(service_id, {"card": card_id, "outcomeTimestamp": instant(at), **outcome})
-        visit.decisions.append(Decision(card_id, words, at, suggestion_id, problem))
+        visit.decisions.append(Decision(card_id, words, at, suggestion_id, problem, comment))

@@ -17,7 +17,7 @@ Json = dict[str, Any]
 class Decision:
     """What was done with a card; `problem` says why the service could not be told, None where it was.
 
-    `suggestion` is the one that was accepted, None for an override.
+    `suggestion` is the one that was accepted, None for an override; `comment` is what the clinician added to that.
     """
 
     card: str
@@ -25,15 +25,20 @@ class Decision:
     at: datetime
     suggestion: str | None
     problem: str | None
+    comment: str = ""
 
 
 @dataclass
 class Visit:
-    """One patient's chart while it is open. Whoever changes it holds its lock."""
+    """One patient's chart while it is open. Whoever changes it holds its lock.
+
+    `signed` is how many orders were signed since the service was last asked.
+    """
 
     patient_id: str
     consultations: list[Consultation] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
+    signed: int = 0
     lock: RLock = field(default_factory=RLock)
 
     @property

@@ -21,7 +21,7 @@ CARDS = [
 ]
 ROW = Row(
     "Ada Rising",
-    "score rises as in the study",
+    "drawn to rise as the study's medians",
     "52",
     ["7 scored", "1 queued"],
     "6.79 %",
@@ -56,4 +56,4 @@ def test_a_wide_terminal_shows_a_table_and_a_narrow_one_a_block_for_each_patient
 
 
 def test_a_call_that_brings_no_card_is_said_to_have_looked() -> None:
-    assert cards_text([]).plain == "no card: looked, nothing to say"
+    assert cards_text([]).plain == "no card: looked, nothing to say, or a card overridden lately rests"

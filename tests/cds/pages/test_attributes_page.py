@@ -34,6 +34,7 @@ def test_every_attribute_is_shown_with_its_paragraph_and_its_source(demo_site: S
         assert f'<span class="quiet">{one.paragraph}</span>' in said
     assert "Source: model/checkpoints/phantom-demo/card.json" in said
     assert "Not available" in said
+    assert "What has no source is marked “not available”." in said
 
 
 def test_a_model_that_is_not_clinical_says_so_above_all(demo_site: Site) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import pytest
 from flask.testing import FlaskClient
@@ -114,8 +115,10 @@ def test_feedback_that_was_not_taken_is_not_shown_as_sent(client: FlaskClient, a
 
 
 def test_no_card_and_no_answer_are_told_apart(client: FlaskClient, adviser: ToldAdviser) -> None:
+    rests = "or a card for her was overridden lately and rests."
+    assert f"No card. The service was asked and has nothing new to say, {rests}" in page(client, CHART)
     press(client, f"{CHART}/orders", order="drug")
-    assert "No card. The service was asked and has nothing to say about this." in page(client, CHART)
+    assert f"No card. The service was asked and has nothing to say about this, {rests}" in page(client, CHART)
     adviser.problem = "the service answered 412: no mammograms"
     press(client, f"{CHART}/orders", order="screening")
     said = page(client, CHART)
@@ -137,6 +140,66 @@ def test_a_draft_can_be_removed_and_the_others_signed(client: FlaskClient, chart
     said = page(client, CHART)
     assert "Diagnostic mammogram active" in said
     assert "Screening mammogram draft" not in said
+
+
+def test_a_page_says_that_orders_were_signed_until_the_service_is_asked_again(
+    client: FlaskClient, adviser: ToldAdviser
+) -> None:
+    adviser.cards["order-sign"] = [card()]
+    for order in ("screening", "drug"):
+        press(client, f"{CHART}/orders", order=order)
+    press(client, f"{CHART}/sign")
+    asked = page(client, CHART)
+    assert "Orders about to be signed ·" in asked
+    assert "Not signed yet." in asked
+    press(client, f"{CHART}/sign", seen=f"call-{len(adviser.asked)}")
+    said = page(client, CHART)
+    assert "Orders signed ·" in said
+    assert "Signed. 2 orders are active now." in said
+    assert "Not signed yet." not in said
+    press(client, f"{CHART}/orders", order="mri")
+    assert "Signed." not in page(client, CHART)
+
+
+def test_a_suggestion_that_is_on_record_already_is_marked_and_not_offered_again(
+    client: FlaskClient, adviser: ToldAdviser
+) -> None:
+    adviser.cards["order-select"] = [card()]
+    press(client, f"{CHART}/orders", order="screening")
+    for suggestion in ("mri", "risk"):
+        press(client, f"{CHART}/cards/card-1/accept/{suggestion}")
+    adviser.cards["order-select"] = [card("card-2")]
+    press(client, f"{CHART}/orders", order="screening")
+    assert "Record the risk, on record already" in page(client, CHART)
+    offered = re.findall(r'action="[^"]*/accept/([^"]*)"', client.get(CHART).text)
+    assert offered == ["mri"]
+
+
+def test_the_comment_of_an_override_is_shown(client: FlaskClient, adviser: ToldAdviser) -> None:
+    adviser.cards["patient-view"] = [card()]
+    page(client, CHART)
+    press(client, f"{CHART}/cards/card-1/override", reason="patient-declined", comment="<i>fears</i> the tube")
+    assert "&lt;i&gt;fears&lt;/i&gt; the tube" in page(client, CHART)
+
+
+def test_the_style_sheet_says_nothing_twice(client: FlaskClient) -> None:
+    with client.get("/static/ehr.css") as answer:
+        selectors = re.findall(r"^([^\s@}][^{}]*) \{", answer.get_data(as_text=True), re.MULTILINE)
+    assert len(selectors) > 80
+    assert [one for one, count in Counter(selectors).items() if count > 1] == []
+
+
+def test_feedback_that_was_not_taken_is_in_the_colour_of_trouble_beside_what_was_accepted(
+    client: FlaskClient, adviser: ToldAdviser
+) -> None:
+    adviser.cards["patient-view"] = [card()]
+    page(client, CHART)
+    press(client, f"{CHART}/cards/card-1/accept/mri")
+    adviser.feedback_problem = "the service answered 503"
+    press(client, f"{CHART}/cards/card-1/accept/risk")
+    text = client.get(CHART).text
+    assert "✓ Draft an MRI, feedback sent</p>" in text
+    assert '✓ Record the risk, <span class="trouble">feedback not sent</span></p>' in text
 
 
 def test_a_closed_chart_leads_back_to_the_list(client: FlaskClient) -> None:

@@ -64,7 +64,8 @@ def test_accepting_puts_the_order_into_the_chart_and_tells_the_service(
     desk: Desk, adviser: ToldAdviser, charts: ResourceStore, visit: Visit
 ) -> None:
     desk.accept(visit, "card-1", "mri")
-    assert charts.all("ServiceRequest")[-1]["code"]["text"] == "MRI"
+    drafted = charts.all("ServiceRequest")[-1]
+    assert (drafted["code"]["text"], drafted["authoredOn"]) == ("MRI", "2026-05-20T23:30:00Z")
     ((service_id, feedback),) = adviser.reported
     assert service_id == "service-order-select"
     assert feedback == {
@@ -139,7 +140,7 @@ def test_overriding_tells_the_service_why(
     desk.override(visit, "card-1", code, comment)
     ((_, feedback),) = adviser.reported
     assert (feedback["outcome"], feedback.get("overrideReason")) == ("overridden", why)
-    assert visit.decisions[0].words == words
+    assert (visit.decisions[0].words, visit.decisions[0].comment) == (words, comment)
 
 
 def test_a_card_is_either_accepted_or_overridden(
@@ -188,6 +189,15 @@ def test_an_unreachable_service_does_not_keep_orders_from_being_signed(
     adviser.problem = "the service cannot be reached"
     desk.sign(visit, None)
     assert statuses(charts) == ["active"]
+
+
+def test_a_second_click_on_signing_leaves_it_said_that_all_is_signed(desk: Desk, visit: Visit) -> None:
+    assert visit.signed == 0
+    for _ in range(2):
+        desk.sign(visit, None)
+        assert visit.signed == 1
+    desk.select(visit, MRI)
+    assert visit.signed == 0
 
 
 def test_signing_nothing_asks_nothing(desk: Desk, adviser: ToldAdviser) -> None:
