@@ -18,8 +18,9 @@ from cds.commands.command_line import Config, console, plain_errors, set_up_logg
 from cds.errors import StudyNotPossible
 from cds.settings import Settings, read_settings
 from cds.study.telling.small_cells import FEWEST
-from model.calibration_file import write_calibration
+from model.calibration_file import read_calibration, write_calibration
 from model.card import read_card
+from model.errors import CalibrationRefused
 
 if TYPE_CHECKING:
     # What they import belongs to the extra `study`, which no other command needs.
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from cds.study.progress import Track
     from cds.study.telling.report import Report
 
+LIBRARIES = ("pandas", "pyarrow", "ruptures", "sklearn", "statsmodels", "torchsurv")
+"""Those of the extra `study`, as they are imported."""
+ADD_LIBRARIES = ".venv/bin/pip install -c constraints.txt -e '.[study]'"
 One = TypeVar("One")
 Day = Annotated[
     datetime | None, typer.Option(formats=["%Y-%m-%d"], help="A day of the period, both with it.", show_default=False)
@@ -55,6 +59,18 @@ class Asked:
     output: Path
     fewest: int
     config: Path | None
+
+    @property
+    def files(self) -> list[Path]:
+        """What it is read from."""
+        return [file for file in (self.cohort, self.outcomes) if file is not None]
+
+    @property
+    def source(self) -> str:
+        """The same in words."""
+        if self.cohort is not None:
+            return f"the file {self.cohort.name!r}"
+        return "the site's store" + (f" and the file {self.outcomes.name!r}" if self.outcomes else "")
 
     def read(self, *, needs_outcomes: bool) -> Cohort:
         """The cohort of the file, or of the store with the outcomes; raises StudyNotPossible."""
@@ -97,8 +113,8 @@ def what_is_studied(
     """What every study begins with."""
     set_up_logging("WARNING")
     with plain_errors():
-        if any(find_spec(name) is None for name in ("pandas", "statsmodels", "torchsurv")):
-            raise StudyNotPossible("studies need more libraries: pip install 'mammotrend[study]'")
+        if any(find_spec(name) is None for name in LIBRARIES):
+            raise StudyNotPossible(f"studies need more libraries: in the checkout, {ADD_LIBRARIES}")
     ctx.obj = Asked(cohort, outcomes, scores_in, output, fewest, config)
 
 
@@ -114,6 +130,8 @@ def simulate(
     from cds.study.cohorts.simulated import simulated_cohort, write_simulated
 
     with plain_errors():
+        if file.exists():
+            raise StudyNotPossible(f"{file.name!r} is there already, and may be of women who are: name another file")
         try:
             write_simulated(simulated_cohort(seed, women, cancers, exams), file)
         except OSError as e:
@@ -227,15 +245,28 @@ def calibrate(
     """Whether the predicted risks came true; with --write, a calibrator for the setting scoring.calibration."""
     from cds.study.calibration import study_calibration
 
-    def make(cohort: Cohort, fewest: int, _track: Track) -> Report:
-        found = study_calibration(cohort, fewest, seed=seed)
+    asked: Asked = ctx.obj
+    with plain_errors():
+        _keep_other_file(write)
+        cohort = _ready(asked, needs_outcomes=True)
+        model = "" if write is None else model_of_scores(read_settings(asked.config), cohort.model, for_model)
+        found = study_calibration(cohort, asked.fewest, seed=seed)
+        # First the report, which says why, where no calibrator can be written.
+        _tell(ctx, found.report, cohort)
         if write is not None:
-            on = datetime.now(UTC).date()
-            model = model_of_scores(read_settings(ctx.obj.config), cohort.model, for_model)
-            write_calibration(found.for_model(name, model, by, on), write)
-        return found.report
+            write_calibration(found.for_model(name, model, by, _today()), write)
 
-    _study(ctx, make)
+
+def _keep_other_file(write: Path | None) -> None:
+    """Raise StudyNotPossible where a file would be replaced that is no calibration."""
+    if write is None or not write.exists():
+        return
+    try:
+        read_calibration(write)
+    except CalibrationRefused:
+        raise StudyNotPossible(
+            f"{write.name!r} is there already and is no calibration that can be read: name another file by --write"
+        ) from None
 
 
 def model_of_scores(settings: Settings, said: str | None, for_model: Path | None) -> str:
@@ -256,21 +287,37 @@ def model_of_scores(settings: Settings, said: str | None, for_model: Path | None
 
 def _study(ctx: typer.Context, make: Callable[[Cohort, int, Track], Report], *, needs_outcomes: bool = True) -> None:
     """Read the cohort, make its report, hiding counts of fewer than the second argument, and say where it is."""
+    asked: Asked = ctx.obj
+    with plain_errors():
+        cohort = _ready(asked, needs_outcomes=needs_outcomes)
+        _tell(ctx, make(cohort, asked.fewest, _track), cohort)
+
+
+def _ready(asked: Asked, *, needs_outcomes: bool) -> Cohort:
+    """The cohort, where there is a place for its report."""
     from cds.study.cohorts.assembling import up_to_today
-    from cds.study.telling.report import ready_folder, write_report
+    from cds.study.telling.report import ready_folder
+
+    cohort = up_to_today(asked.read(needs_outcomes=needs_outcomes), _today())
+    ready_folder(asked.output, asked.files)
+    return cohort
+
+
+def _tell(ctx: typer.Context, report: Report, cohort: Cohort) -> None:
+    """Write the report and print its sentences."""
+    from cds.study.telling.report import write_report
     from cds.study.telling.summaries import Origin
 
     asked: Asked = ctx.obj
-    today = datetime.now(UTC).date()
-    with plain_errors():
-        cohort = up_to_today(asked.read(needs_outcomes=needs_outcomes), today)
-        ready_folder(asked.output)
-        report = make(cohort, asked.fewest, _track)
-        origin = Origin(str(ctx.info_name), cohort.model, today)
-        page = write_report(report, asked.output, asked.fewest, origin)
+    origin = Origin(str(ctx.info_name), cohort.model, _today(), asked.source, cohort.is_simulated)
+    page = write_report(report, asked.output, asked.fewest, origin, asked.files)
     for sentence in report.sentences:
         console().print(sentence, markup=False, highlight=False, soft_wrap=True)
     console().print(f"The report: {page}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
 def _track(steps: Sequence[One], words: str, /) -> Iterable[One]:

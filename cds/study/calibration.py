@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
@@ -57,6 +57,8 @@ def study_calibration(cohort: Cohort, fewest: int, *, seed: int = 1) -> Calibrat
     ratios = {"before": _expected_over_observed(women, women["score"])}
     if chosen and chosen.map:
         ratios["after"] = _expected_over_observed(women, chosen.predicted)
+        refusal = _still_off(*ratios["after"])
+        chosen = replace(chosen, map=None) if refusal else chosen
     groups = _by_group(women, fewest)
     report = Report(
         "Calibration: whether the predicted five-year risks came true",
@@ -77,8 +79,9 @@ def _require_enough(landmark: Landmark, fewest: int) -> None:
     cases, followed = landmark.cases_within(RISK_YEARS), landmark.followed_beyond(RISK_YEARS)
     if cases < fewest or followed < fewest:
         raise StudyNotPossible(
-            f"{told(cases, fewest)} women were diagnosed within {RISK_YEARS} years of their first exam and "
-            f"{told(followed, fewest)} followed for longer: expected over observed needs {fewest} of either"
+            f"{told(cases, fewest)} women were diagnosed within {RISK_YEARS} years of their first exam, up to their "
+            f"last follow-up, and {told(followed, fewest)} followed for longer: expected over observed needs {fewest} "
+            "of either"
         )
 
 
@@ -88,6 +91,17 @@ def _refusal(cases: int, fewest: int) -> str:
     return (
         f"No calibrator is fitted: {told(cases, fewest)} women were diagnosed within {RISK_YEARS} years, and it needs "
         f"{LEAST_CASES} ({LEAST_CASES_STEPWISE} to choose between a line and steps), or it would fit chance"
+    )
+
+
+def _still_off(ratio: float, low: float, high: float) -> str:
+    """Why a calibrator is not offered that does not put right what it is for; nothing where it may do."""
+    if low <= 1 <= high:
+        return ""
+    return (
+        "No calibrator is offered: for women whom it had not seen, expected over observed would be "
+        f"{ratio:.2f} ({low:.2f} to {high:.2f}) and not 1, as those lost from sight have other scores than those who "
+        "stay. Look at last_follow_up first"
     )
 
 
@@ -137,11 +151,12 @@ def _parts(
         yield Picture("Calibration plot", calibration_svg(groups, landmark.women["score"], chosen), _PLOT)
         yield Table("groups", "By group of predicted risk", groups, _GROUPS)
     if chosen:
+        word = "chosen" if chosen.map or chosen.name == AS_IT_IS else "best, not offered"
         scores = pd.DataFrame(
-            [(name, score, "chosen" if name == chosen.name else "") for name, score in chosen.log_scores.items()],
+            [(name, score, word if name == chosen.name else "") for name, score in chosen.log_scores.items()],
             columns=["calibrator", "log score", "which"],
         )
-        yield Table("calibrators", "What predicts best", scores, _CHOICE)
+        yield Table("calibrators", "What predicts best", scores, _CHOICE, decimals=4)
     counts = [landmark.cases_within(RISK_YEARS)]
     words = told_in_turn(0, counts, fewest)
     yield Table("cases", "Diagnoses", pd.DataFrame({"within five years of the first exam": words}))
@@ -150,11 +165,14 @@ def _parts(
 _NOTE: Final = (
     "Expected: the mean predicted risk at each woman's first exam, which nothing later has a say in. Observed: the "
     "share diagnosed within five years (1 - Kaplan-Meier), as if losing sight had nothing to do with risk; deaths are "
-    "not told apart, which makes the observed share a little too high. Over 1: more was predicted than came. With the "
-    "calibrator: each woman's risk from a fit without her; a ratio well off 1 then means that those lost from sight "
-    "have other scores than those who stay, and the calibrator is not to be trusted."
+    "not told apart, which makes the observed share a little too high. Over 1: more cancers were predicted than "
+    "occurred. With the calibrator: each woman's risk from a fit without her; a ratio whose interval leaves out 1 then "
+    "means that those lost from sight have other scores than those who stay, and no calibrator is offered. Without a "
+    "last follow-up that was told nobody counts, and no diagnosis after it, whatever became of her."
 )
-_PLOT: Final = "Observed against predicted five-year risk by group, with 95 % intervals. On the line both are the same."
+_PLOT: Final = (
+    "Observed against predicted five-year risk by group, with 95 % intervals. On the dashed line both are the same."
+)
 _GROUPS: Final = "Groups of equal size; fewer than ten where a group would else have too few diagnoses to be told."
 _CHOICE: Final = (
     "The mean of minus the logarithm of what was predicted for what came true, of women whom the fit had not seen (ten "
@@ -167,14 +185,20 @@ def _sentences(
     landmark: Landmark, ratios: dict[str, tuple[float, float, float]], chosen: Chosen | None, refusal: str
 ) -> tuple[str, ...]:
     ratio, low, high = ratios["before"]
-    verdict = "more than came" if low > 1 else "less than came" if high < 1 else "what came, as far as can be told"
+    verdict = (
+        "more cancers than occurred"
+        if low > 1
+        else "fewer cancers than occurred"
+        if high < 1
+        else "as many cancers as occurred, as far as can be told"
+    )
     share = observed(landmark.women["years"], landmark.women["is_case"], RISK_YEARS).share
     first = (
         f"Of the women {100 * share:.2f} % were diagnosed within five years of their first exam; "
         f"{100 * landmark.women['score'].mean():.2f} % were predicted. Expected over observed is {ratio:.2f} "
         f"({low:.2f} to {high:.2f}): the model predicts {verdict}."
     )
-    if refusal or chosen is None or "after" not in ratios:
+    if refusal or chosen is None:
         return (first, refusal)
     after, after_low, after_high = ratios["after"]
     return (
@@ -194,7 +218,7 @@ def _figures(
     found: dict[str, float | int | str | None] = {
         "observed_five_year_percent": round(100 * share, 4),
         "expected_five_year_percent": round(100 * float(landmark.women["score"].mean()), 4),
-        "calibrator": chosen.name if chosen and chosen.name != AS_IT_IS else None,
+        "calibrator": chosen.name if chosen and chosen.map else None,
     }
     for name, ratio in ratios.items():
         for end, value in zip(("", "_low", "_high"), ratio, strict=True):
@@ -227,17 +251,29 @@ def calibration_svg(groups: pd.DataFrame, scores: pd.Series, chosen: Chosen | No
     top = 1.05 * max(groups["expected_percent"].max(), high.max())
 
     def draw(axes: Axes) -> None:
-        axes.plot([0, top], [0, top], color="#8a949c", linewidth=0.9, linestyle="--", gid="same")
+        axes.plot([0, top], [0, top], color="#8a949c", linewidth=0.9, linestyle="--", gid="same", label="both the same")
         ends = np.vstack([groups["observed_percent"] - low, high - groups["observed_percent"]])
         axes.errorbar(
-            groups["expected_percent"], groups["observed_percent"], yerr=ends, fmt="o", color="#1f5f8b", markersize=4
+            groups["expected_percent"],
+            groups["observed_percent"],
+            yerr=ends,
+            fmt="o",
+            color="#1f5f8b",
+            markersize=4,
+            label="groups",
         )
         if chosen and chosen.map:
             # Between the groups' means only: further out there may be a few women, whom the curve would give away.
             risks = np.linspace(groups["expected_percent"].min(), groups["expected_percent"].max(), 100) / 100
             axes.plot(
-                100 * risks, 100 * calibrated(chosen.map, risks), color="#b5651d", linewidth=1.4, gid="calibrator"
+                100 * risks,
+                100 * calibrated(chosen.map, risks),
+                color="#b5651d",
+                linewidth=1.4,
+                gid="calibrator",
+                label="with the calibrator",
             )
         axes.set(xlim=(0, top), ylim=(0, top), xlabel="predicted five-year risk (%)", ylabel="observed (%)")
+        axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
 
     return drawing("calibration", 5.0, 5.0, draw)

@@ -28,13 +28,29 @@ MOST_POINTS = 200
 class Fitting:
     """The lowest threshold, in per cent, at which no more women are flagged than there are places in the period.
 
-    `tied` women have the score at the edge: they are all flagged or none is, so that places may stay free.
+    It flags `women` and not the `others`. `tied` women have the score at the edge: they are all flagged or none is, so
+    that places may stay free.
     """
 
     percent: float
     women: int
+    others: int
     places: int
     tied: int
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether there are fewer places than women."""
+        return self.women + self.others > self.places
+
+    @property
+    def is_threshold(self) -> bool:
+        """Whether a rule may have it: more women than places may have 100 %."""
+        return self.percent < 100
+
+    def may_be_told(self, fewest: int) -> bool:
+        """Not where a few are over or under it: it is the next one's score, and by a few places each one's in turn."""
+        return self.places >= fewest and not any(0 < side < fewest for side in (self.women, self.others))
 
     @property
     def threshold(self) -> float:
@@ -60,7 +76,8 @@ def fitting_threshold(highest: pd.Series, places: int, comparator: Comparator) -
 
 
 def _fitting(highest: pd.Series, percent: Decimal, places: int, comparator: Comparator, tied: int) -> Fitting:
-    return Fitting(float(percent), _crossing(highest, percent, comparator), places, tied)
+    women = _crossing(highest, percent, comparator)
+    return Fitting(float(percent), women, len(highest) - women, places, tied)
 
 
 def _crossing(highest: pd.Series, percent: Decimal, comparator: Comparator) -> int:
@@ -68,10 +85,10 @@ def _crossing(highest: pd.Series, percent: Decimal, comparator: Comparator) -> i
 
 
 def load_svg(highest: pd.Series, weeks: float, capacity_a_week: float, threshold: float, fewest: int) -> str:
-    """MRI a week by threshold, from every few scores so that no point of the line is one woman's step."""
+    """MRI a week by threshold, from every few scores, so rounded that no point of the line is one woman's."""
     every = max(fewest, math.ceil(len(highest) / MOST_POINTS))
     flagged = np.arange(every, len(highest) + 1, every)
-    percents = 100 * highest.to_numpy()[flagged - 1]
+    percents = (100 * highest.to_numpy()[flagged - 1]).round(2)  # by STEP
     draw = partial(
         _draw, percents=percents, a_week=flagged / weeks, capacity=capacity_a_week, threshold=100 * threshold
     )

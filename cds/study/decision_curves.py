@@ -27,7 +27,7 @@ def net_benefit(
 ) -> tuple[float, float]:
     """Of flagging whose score crosses a threshold, and of flagging everybody; each a share of the women.
 
-    It is the share who are flagged and diagnosed within five years, less that of the flagged who are not, the latter
+    It is the share who are flagged and diagnosed within five years, minus that of the flagged who are not, the latter
     weighed with the odds of the threshold. `counts` is how often each woman counts, where a resample is meant.
     """
     times = np.ones(len(women)) if counts is None else np.asarray(counts, float)

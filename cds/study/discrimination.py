@@ -31,7 +31,7 @@ _WORDS: Final = {
     SCORE: "the latest score",
     CHANGE: "the change a year",
     BOTH: "both",
-    GAIN: "both, less the latest score alone",
+    GAIN: "both minus the latest score alone",
 }
 _FOLDS = 10
 
@@ -56,7 +56,7 @@ def discrimination_report(
         "Discrimination: who is diagnosed, and who had the higher score",
         _sentences(values, policy, gain),
         (
-            Table("discrimination", "AUC and c-index", _by_words(values), _NOTE),
+            Table("discrimination", "AUC and c-index", _by_words(values), _NOTE, decimals=3),
             Picture("AUC by year", auc_svg(values), "With 95 % intervals of resamples. 0.5 is what chance gives."),
             Table("horizons", "How many were diagnosed and followed", horizons(landmark, fewest), _LOST),
             Picture("Decision curve", decision_curve_svg(curve, policy), _CURVE),
@@ -72,7 +72,8 @@ _NOTE: Final = (
     "The exam of each woman is her first one nine months or more after the one before: nothing later has a say in "
     "which it is. AUC: of a woman diagnosed within the years and one who was not by then, how often the former had "
     "more; c-index: the same for whoever is diagnosed first, within five years. Both weigh the known for those lost "
-    "from sight (Uno 2007, 2011), as if losing sight had nothing to do with risk; deaths are not told apart. "
+    "from sight (Uno 2007, 2011), as if losing sight had nothing to do with risk; deaths are not told apart. Without "
+    "a last follow-up that was told nobody counts, and no diagnosis after it, whatever became of her. "
     "Intervals: 95 %, of resamples of the women. Both: a logistic model of the score's logit and of the change, "
     "each woman's value from a fit without her (ten folds); that the fits would vary is not in its interval."
 )
@@ -80,7 +81,7 @@ _LOST: Final = (
     "Not told: a number from which, with the others, it would follow that a few were diagnosed or lost from sight."
 )
 _CURVE: Final = (
-    "Net benefit at five years (1 - Kaplan-Meier): the flagged who are diagnosed, less those who are not, weighed with "
+    "Net benefit at five years (1 - Kaplan-Meier): the flagged who are diagnosed minus those who are not, weighed with "
     "the odds of the threshold. It says what flagging by the score is worth to who finds the threshold right, and not "
     "what breast MRI does for the women flagged. The curve has no interval; at the site's threshold the table has one. "
     "It is straight between the thresholds that may be told: between any two lie no women or cancers, or enough."
@@ -92,8 +93,8 @@ def _enough(landmark: Landmark, fewest: int) -> Landmark:
     if cases < max(fewest, LEAST_CASES) or followed < max(fewest, LEAST_CASES):
         raise StudyNotPossible(
             f"{told(cases, fewest)} women were diagnosed within {RISK_YEARS} years of their first exam with a change, "
-            f"and {told(followed, fewest)} followed for longer; discrimination needs {max(fewest, LEAST_CASES)} of "
-            "either, or its interval says nothing"
+            f"up to their last follow-up, and {told(followed, fewest)} followed for longer; discrimination needs "
+            f"{max(fewest, LEAST_CASES)} of either, or its interval says nothing"
         )
     return landmark
 
@@ -156,7 +157,7 @@ def horizons(landmark: Landmark, fewest: int) -> pd.DataFrame:
 def _gain(women: pd.DataFrame, policy: MriPolicy, spread: pd.DataFrame, fewest: int) -> pd.DataFrame:
     score, everybody = net_benefit(women, policy.threshold, policy.comparator)
     found = {"score": 100 * score, "more_than_all": 100 * (score - everybody)}
-    words = {"score": "flagging by the score", "more_than_all": "that, less flagging everybody"}
+    words = {"score": "flagging by the score", "more_than_all": "that minus flagging everybody"}
     if not Sides.of(women).may_be_told(policy, fewest) or np.isnan(score):
         found, spread = dict.fromkeys(found, np.nan), pd.DataFrame({name: [0.0] for name in found}) * np.nan
     rows = [(words[name], found[name], *spread[name].quantile([0.025, 0.975])) for name in words]
@@ -167,9 +168,9 @@ def _sentences(values: pd.DataFrame, policy: MriPolicy, gain: pd.DataFrame) -> t
     five = partial(_said, values, f"auc_{RISK_YEARS}")
     return (
         f"Five-year AUC: {five(SCORE)} for the latest score, {five(CHANGE)} for its change a year, {five(BOTH)} for "
-        f"both; the c-index of the score is {_said(values, C_INDEX, SCORE)}. Both less the score alone: {five(GAIN)}.",
-        f"Net benefit for 100 women of flagging who is {policy.rule_words}: {_with_interval(gain, 0)}; that is, less "
-        f"the net benefit of flagging everybody, {_with_interval(gain, 1)}.",
+        f"both; the c-index of the score is {_said(values, C_INDEX, SCORE)}. Both minus the score alone: {five(GAIN)}.",
+        f"Net benefit for 100 women of flagging who is {policy.rule_words}: {_with_interval(gain, 0)}; minus "
+        f"that of flagging everybody: {_with_interval(gain, 1)}.",
         "This looks back on women who were screened here. It is not prospective, no threshold for a change comes out "
         "of it, and cancers that the exam itself already showed are among those counted, above all in the first year.",
     )
@@ -196,18 +197,18 @@ def _figures(values: pd.DataFrame, gain: pd.DataFrame) -> dict[str, float | int 
 
 def auc_svg(values: pd.DataFrame) -> str:
     """The AUC of each marker by year, with its interval."""
-    colours = {SCORE: "#1f5f8b", CHANGE: "#b5651d", BOTH: "#3d7a4a"}
+    looks = {SCORE: ("#1f5f8b", "o"), CHANGE: ("#b5651d", "s"), BOTH: ("#3d7a4a", "^")}
 
     def draw(axes: Axes) -> None:
-        for place, (name, colour) in enumerate(colours.items()):
+        for place, (name, (colour, mark)) in enumerate(looks.items()):
             of = values[(values["marker"] == name) & (values["measure"] != C_INDEX)]
             ends = (of["value"] - of["low"]).clip(lower=0), (of["high"] - of["value"]).clip(lower=0)
             years = np.asarray(HORIZONS) + 0.12 * (place - 1)
             axes.errorbar(
-                years, of["value"], yerr=np.vstack(ends), fmt="o", color=colour, label=_WORDS[name], markersize=4
+                years, of["value"], yerr=np.vstack(ends), fmt=mark, color=colour, label=_WORDS[name], markersize=4
             )
         axes.axhline(0.5, color="#8a949c", linewidth=0.8, linestyle=":")
         axes.set(xticks=HORIZONS, xlabel="years after the exam", ylabel="AUC")
-        axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(colours))
+        axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(looks))
 
     return drawing("auc by year", 6.4, 3.4, draw)

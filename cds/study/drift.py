@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from math import sqrt
 
@@ -29,10 +30,13 @@ CHANGES_NOTE = (
     f"Of units with {LEAST_MONTHS} months of at least {LEAST_EXAMS} exams. By PELT over the medians, in units of their "
     "noise; at most about one unit in 25 has one by chance. A slow slope, as of women who grow older, is told as steps."
 )
+MONTHS_NOTE = (
+    "In per cent. Not told: too few exams, or what would tell them by subtraction; of these no quartiles either."
+)
 LIMITS = (
     "A change says that scores lie otherwise, and not why: another unit, software or processing, or other women. Where "
     "all units move together, look at who is invited; where one does, look at that unit. Whether a score that moved is "
-    "still right for the women is asked by `mammotrend study calibrate`."
+    "still right for the women is asked by the study of calibration."
 )
 
 
@@ -43,11 +47,12 @@ def drift_report(cohort: Cohort, fewest: int, track: Track, refusals: Sequence[M
         raise StudyNotPossible(f"no unit has a month with {LEAST_EXAMS} exams, which a median of a month needs")
     last = cohort.exams["exam_date"].max().date()
     judged = judge(spread, last + timedelta(days=1))
-    of_unit = _by_unit(spread)
+    told_of = _told(spread, fewest)
+    of_unit = _by_unit(told_of)
     units = list(of_unit)
     changes = {unit: _changes(of_unit[unit]) for unit in track(units, "Units")}
     refused = _refusal_changes(refusals, fewest)
-    scale = Scale.of(spread)
+    scale = Scale.of(told_of)
     drawn = [unit for unit in units if any(one.median is not None for one in of_unit[unit])][:MOST_DRAWN]
     return Report(
         "Drift: scores and refusals month by month",
@@ -55,7 +60,7 @@ def drift_report(cohort: Cohort, fewest: int, track: Track, refusals: Sequence[M
         (
             Table("change_points", "Changes of level", _changes_table(changes | {ALL_UNITS: refused}), CHANGES_NOTE),
             *(_picture(number, unit, scale, of_unit[unit], changes[unit]) for number, unit in enumerate(drawn)),
-            Table("months", "Five-year scores by unit and month", _months_table(spread, fewest), "In per cent."),
+            Table("months", "Five-year scores by unit and month", _months_table(told_of, fewest), MONTHS_NOTE),
             *_refusals_part(refusals, fewest),
         ),
         cohort.flow,
@@ -93,6 +98,23 @@ def _spread(device: str, month: str, scores: np.ndarray, fewest: int) -> ScoreSp
     return ScoreSpread(device, month, len(scores), float(scores.mean()), *map(float, quartiles))
 
 
+def _told(spread: list[ScoreSpread], fewest: int) -> list[ScoreSpread]:
+    """The same with quartiles of two decimals in per cent, as with more they are a woman's own score.
+
+    And without those of months whose number of exams is not told: they would say that enough are in it.
+    """
+    hidden = hidden_together(pd.DataFrame({"exams": [one.exams for one in spread]}), fewest)
+    return [
+        replace(one, mean=None, lower=None, median=None, upper=None) if is_hidden else _rounded(one)
+        for one, is_hidden in zip(spread, hidden, strict=True)
+    ]
+
+
+def _rounded(one: ScoreSpread) -> ScoreSpread:
+    lower, median, upper = (part and round(part, 4) for part in (one.lower, one.median, one.upper))
+    return replace(one, lower=lower, median=median, upper=upper)
+
+
 def _changes(months: list[ScoreSpread]) -> list[ChangePoint]:
     told_of = [one for one in months if one.median is not None and one.exams >= LEAST_EXAMS]
     medians = [100 * (one.median or 0.0) for one in told_of]
@@ -126,7 +148,7 @@ def _months_table(spread: list[ScoreSpread], fewest: int) -> pd.DataFrame:
     rows = [(one.device, one.month, one.exams, one.lower, one.median, one.upper) for one in spread]
     table = pd.DataFrame(rows, columns=["unit", "month", "exams", "lower quartile", "median", "upper quartile"])
     # All exams together are in the flow.
-    table["exams"] = told_together(table["exams"], hidden_together(table[["exams"]], fewest), fewest)
+    table["exams"] = told_together(table["exams"], hidden_together(table[["exams"]], fewest))
     scores = ["lower quartile", "median", "upper quartile"]
     table[scores] = (100 * table[scores].astype(float)).round(2)
     return table
@@ -143,7 +165,7 @@ def _refusals_part(refusals: Sequence[MonthOfRefusals], fewest: int) -> list[Tab
     table = pd.concat([counts, rates.set_axis(["refused (%)", "from (%)", "to (%)"], axis=1)], axis=1)
     hidden = hidden_together(counts[["refused", "scored"]], fewest)
     for name in ("refused", "scored"):
-        table[name] = told_together(counts[name], hidden, fewest)
+        table[name] = told_together(counts[name], hidden)
     others = ["exams", "refused (%)", "from (%)", "to (%)"]
     table[others] = table[others].astype(object).where(~hidden, None)
     return [Table("refusals", "Refused exams by month", table, "Of which unit a refused exam is, is not kept.")]

@@ -138,7 +138,16 @@ def percentile_cut(scores: pd.Series, percentile: float) -> float:
     return float(np.quantile(scores.to_numpy(), percentile / 100, method="inverted_cdf"))
 
 
-def flag_all(screened: Screened, policy: MriPolicy, percentile: float, follow_up_years: float) -> list[Flagged]:
+def percentile_words(exams: pd.DataFrame, percentile: float, cut: float, fewest: int) -> str:
+    """The rule with its cut, which is an exam's own score: not where a few women are over it, or not over it."""
+    sides = exams["patient"].groupby(exams["score"] > cut).nunique()
+    told = f"{100 * cut:.2f} %" if (sides >= fewest).all() else "which is not told (too few)"
+    return f"over the site's {percentile:g}th percentile, {told}"
+
+
+def flag_all(
+    screened: Screened, policy: MriPolicy, percentile: float, follow_up_years: float, fewest: int
+) -> list[Flagged]:
     """Every policy in the order in which it is told; rising only where the site has its minimum detectable change."""
     exams = screened.cohort.exams
     cut = percentile_cut(exams["score"], percentile)
@@ -147,7 +156,7 @@ def flag_all(screened: Screened, policy: MriPolicy, percentile: float, follow_up
     flags: dict[str, tuple[str, pd.Series]] = {
         "threshold": (policy.rule_words, over),
         "percentile": (
-            f"over the site's {percentile:g}th percentile, {100 * cut:.2f} %",
+            percentile_words(exams, percentile, cut, fewest),
             screened.history["score"] > cut,
         ),
         "newly_over": (f"{policy.rule_words} for the first time, with an earlier exam", newly(screened.history, over)),

@@ -13,10 +13,10 @@ from cds.errors import StudyNotPossible
 from cds.study.capacity import Fitting, fitting_threshold, highest_scores, load_svg
 from cds.study.cohorts.cohort import Cohort
 from cds.study.flagging import Flagged, Screened, flag_all
-from cds.study.impact_tables import CANCER_SHARE, NOT_TOLD, RATE, parts_table, policies_table
+from cds.study.impact_tables import CANCER_SHARE, RATE, parts_table, policies_table
 from cds.study.progress import Track
 from cds.study.telling.report import Picture, Report, Table
-from cds.study.telling.small_cells import hidden_together
+from cds.study.telling.small_cells import NOT_TOLD
 from hooks.policy import MriPolicy
 
 MOST_CAPACITY = 100_000
@@ -57,7 +57,7 @@ class Foreseen:
 def impact_report(cohort: Cohort, fewest: int, track: Track, asked: Foreseen) -> Report:
     """What the policies would have meant for the women examined in one period."""
     screened = Screened.of(cohort, asked.since, asked.until)
-    policies = flag_all(screened, asked.policy, asked.percentile, asked.follow_up_years)
+    policies = flag_all(screened, asked.policy, asked.percentile, asked.follow_up_years, fewest)
     has_outcomes = bool(cohort.is_diagnosed.any())
     women = len(screened.last_exams)
     if women < fewest:
@@ -89,18 +89,17 @@ def _load(highest: pd.Series, screened: Screened, asked: Foreseen, fewest: int) 
 
 
 def _policies_note(policies: list[Flagged], asked: Foreseen, has_outcomes: bool) -> str:
-    notes = [
-        f"Intervals are Wilson's, of 95 %. {NOT_TOLD.capitalize()}: too few, or what would tell them by subtraction."
-    ]
+    notes = [f"Intervals: 95 %, Wilson. {NOT_TOLD.capitalize()}: too few, or what would tell them by subtraction."]
     if has_outcomes:
+        years = f"{asked.follow_up_years:g} year{'' if asked.follow_up_years == 1 else 's'}"
         notes.append(
-            f"Cancers: found within {asked.follow_up_years:g} year(s) of the exam that was flagged, else of her last, "
-            "on its day or later. Followed up: women whose follow-up is so long, or whose cancer is known; some "
+            f"Cancers: found within {years} of the exam that was flagged, else of her last, on its day or later. "
+            "Followed up: women whose follow-up is so long, or whose cancer is known; some "
             "of the others may have had one."
         )
     if not any(one.name == "rising" for one in policies):
         notes.append(
-            "Rising is left out: the site's minimum detectable change is not known (`mammotrend study repeatability`)."
+            "Rising is left out: the site's minimum detectable change is not known (see the study of repeatability)."
         )
     return " ".join(notes)
 
@@ -116,23 +115,35 @@ def _sentences(
             "." if first["women flagged"] == NOT_TOLD else f" ({first[RATE['share']]} %), {first['MRI a week']} a week."
         ),
     ]
-    ages = screened.last_exams["age"]
-    minimum = asked.policy.minimum_age_years
-    young, unknown = int((ages < minimum).sum()), int(ages.isna().sum())
-    how_many = f"{young} women were younger at their last exam and of {unknown} the age is not known"
-    if hidden_together(screened.parts["age"].value_counts().to_frame(), fewest).any():
-        how_many = "how many were younger at their last exam, or of an age that is not known, is not told (too few)"
-    said.append(f"The rule begins at {minimum}: {how_many}; none of these is flagged then.")
+    said.append(_age_words(screened, asked.policy.minimum_age_years, fewest))
     if not has_outcomes:
         said.append("No diagnosis is known of any woman here, so that nothing is said of cancers.")
     return said
 
 
+def _age_words(screened: Screened, minimum: int, fewest: int) -> str:
+    """Whom the rule leaves out by age; the table by age has bands, in none of which a few may follow from it."""
+    ages = screened.last_exams["age"]
+    young, unknown = ages < minimum, ages.isna()
+    how_many = f"{young.sum()} women were younger at their last exam and of {unknown.sum()} the age is not known"
+    cells = pd.crosstab(screened.parts["age"], young).to_numpy()
+    if ((cells > 0) & (cells < fewest)).any():
+        how_many = "how many were younger at their last exam, or of an age that is not known, is not told (too few)"
+    return f"The rule begins at {minimum}: {how_many}; none of these is flagged then."
+
+
 def _fitting_words(fitting: Fitting, asked: Foreseen, fewest: int) -> list[str]:
+    places = f"For {asked.capacity_a_week:g} MRI a week ({fitting.places} in the period)"
+    if not fitting.may_be_told(fewest):
+        return [f"{places} no threshold is told: of the few women over it, or under it, it would tell the scores."]
+    if not fitting.is_needed:
+        return [f"{places} no threshold is needed: there is a place for every woman who is old enough for the rule."]
+    if not fitting.is_threshold:
+        return [f"{places} there is no threshold: more women than that have 99.99 % or more."]
     rule = MriPolicy(threshold=fitting.threshold, comparator=asked.policy.comparator).rule_words
     said = [
-        f"For {asked.capacity_a_week:g} MRI a week ({fitting.places} in the period) the lowest threshold that flags no "
-        f"more women is: {rule}. It is exact for these scores, an estimate for next year's."
+        f"{places} the lowest threshold that flags no more women is: {rule}. It is exact for these scores, an "
+        "estimate for next year's."
     ]
     if fitting.tied >= fewest:
         said.append(f"{fitting.tied} women share the score at that edge: they are flagged together or not at all.")
@@ -146,9 +157,10 @@ def _figures(overall: pd.DataFrame, fitting: Fitting, fewest: int) -> dict[str, 
         "MRI a week": "mri_a_week",
         CANCER_SHARE["share"]: "of_cancers_flagged_percent",
     }
+    is_told = fitting.may_be_told(fewest) and fitting.is_needed and fitting.is_threshold
     figures: dict[str, float | int | str | None] = {
         "rule": str(overall["rule"].iloc[0]),
-        "capacity_threshold_percent": fitting.percent,
+        "capacity_threshold_percent": fitting.percent if is_told else None,
     }
     for row in overall.to_dict("records"):
         told_of = {short: row[name] for name, short in names.items() if name in row}

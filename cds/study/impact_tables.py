@@ -11,9 +11,8 @@ import pandas as pd
 from cds.study.flagging import Flagged, Screened
 from cds.study.statistics.proportions import shares
 from cds.study.telling.report import Table
-from cds.study.telling.small_cells import hidden_together
+from cds.study.telling.small_cells import NOT_TOLD, hidden_together
 
-NOT_TOLD = "not told"
 CANCERS = ["cancers flagged", "cancers not flagged"]
 RATE = {"share": "flagged (%)", "low": "from (%)", "high": "to (%)"}
 CANCER_SHARE = {"share": "of cancers flagged (%)", "low": "of cancers, from (%)", "high": "of cancers, to (%)"}

@@ -10,7 +10,17 @@ from matplotlib.axes import Axes
 from cds.errors import StudyNotPossible
 from cds.pages.drawing import drawing
 from cds.study.progress import Track
-from cds.study.repeats import BETWEEN, LEAST_PAIRS, LEAST_REPEATED, are_enough, levels, spread_of
+from cds.study.repeats import (
+    BETWEEN,
+    LEAST_PAIRS,
+    LEAST_REPEATED,
+    MOST_OF_ONE,
+    NOT_KNOWN,
+    are_enough,
+    is_mostly_one_woman,
+    levels,
+    spread_of,
+)
 from cds.study.telling.small_cells import hidden_together
 
 NOT_TOLD = "not told"
@@ -20,19 +30,20 @@ LIMITS_AT = 1.96
 def by_device(pairs: pd.DataFrame, fewest: int, track: Track) -> tuple[pd.DataFrame, str]:
     """The spread on each unit, and between two; and the note that says what is not told."""
     of_unit = pairs.groupby("device")["patient"].agg(["size", "nunique"]).sort_index()
-    counts, is_unit = of_unit["size"], of_unit.index != BETWEEN
-    # All pairs on one unit are told together, those between two are not: each side keeps its own.
-    hidden = pd.concat([hidden_together(of_unit[side], fewest) for side in (is_unit, ~is_unit)])
+    counts, is_unit = of_unit["size"], ~of_unit.index.isin((BETWEEN, NOT_KNOWN))
+    # All pairs on one unit are told together, the others are not: each side keeps its own.
+    sides = (is_unit, of_unit.index == BETWEEN, of_unit.index == NOT_KNOWN)
+    hidden = pd.concat([hidden_together(of_unit[side], fewest) for side in sides])
     rows = []
     for device in track(list(counts.index), "Units"):
         of_device, is_hidden = pairs[pairs["device"] == device], bool(hidden[device])
         told_of = {"pairs": NOT_TOLD if is_hidden else int(counts[device])}
-        is_told = not is_hidden and are_enough(of_device, fewest)
+        is_told = not is_hidden and are_enough(of_device, fewest) and not is_mostly_one_woman(of_device)
         rows.append({"unit": device, **told_of, **_spread_cells(of_device, is_told)})
     note = (
-        f"Of fewer than {LEAST_PAIRS} pairs, or of pairs of fewer than {max(LEAST_REPEATED, fewest)} women, no "
-        f"standard deviation is told, of fewer than {fewest} not even how many pairs they are, nor a further row from "
-        "which that would follow."
+        f"Of fewer than {LEAST_PAIRS} pairs, of pairs of fewer than {max(LEAST_REPEATED, fewest)} women, or where one "
+        f"woman has over {100 * MOST_OF_ONE:g} % of them, no standard deviation is told, of fewer than {fewest} not "
+        "even how many pairs they are, nor a further row from which that would follow."
     )
     return pd.DataFrame(rows), note
 
@@ -76,7 +87,7 @@ def _draw(axes: Axes, table: pd.DataFrame) -> None:
     axes.errorbar(level, mean, yerr=reach, fmt="o", gid="levels", capsize=4.0, color="#1f5f8b")
     axes.axhline(0.0, gid="none", linewidth=0.8, color="#5c6770")
     axes.set_xlabel("mean of the two scores")
-    axes.set_ylabel("second less first (points)")
+    axes.set_ylabel("second minus first (points)")
     axes.xaxis.set_major_formatter("{x:g} %")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

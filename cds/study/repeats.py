@@ -19,6 +19,8 @@ LEAST_PAIRS: Final = 30
 LEAST_REPEATED: Final = 10
 """Pairs of one woman are alike: the interval is over women, and of fewer it says nothing."""
 RESAMPLES: Final = 2000
+MOST_OF_ONE: Final = 0.1
+"""Of the pairs, by one woman: what each of the ten has where they have equally many."""
 MOST_FOR_CORRECTION: Final = 2000
 """Of more women the bootstrap's correction (BCa) changes nothing that is shown, and takes minutes."""
 DETECTABLE: Final = 1.96 * np.sqrt(2.0)
@@ -70,9 +72,20 @@ def pairs_within(exams: pd.DataFrame, days: int) -> pd.DataFrame:
     return repeats
 
 
+def on_one_unit(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Those of one unit; all of them where no unit is known, as then none can be told from one between two."""
+    is_known = ~pairs["device"].isin((BETWEEN, NOT_KNOWN))
+    return pairs[is_known] if (pairs["device"] != NOT_KNOWN).any() else pairs
+
+
 def are_enough(pairs: pd.DataFrame, fewest: int) -> bool:
     """Whether the spread of these pairs can be measured, and told."""
     return len(pairs) >= max(LEAST_PAIRS, fewest) and pairs["patient"].nunique() >= max(LEAST_REPEATED, fewest)
+
+
+def is_mostly_one_woman(pairs: pd.DataFrame) -> bool:
+    """Whether one of the women, or a phantom that is named like one, has so many pairs that they tell of her."""
+    return bool(pairs["patient"].value_counts().max() > MOST_OF_ONE * len(pairs))
 
 
 def spread_of(pairs: pd.DataFrame) -> Spread:
@@ -115,10 +128,13 @@ def in_logarithms(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def levels(pairs: pd.DataFrame, fewest: int, most: int = 10) -> pd.Series:
-    """The pairs in levels of their mean score, of about equal size and of `fewest` at least, from 0 on.
+    """The pairs in levels of their mean score, of about equal size and of `fewest` women at least, from 0 on.
 
-    There are no more levels than so many women allow.
+    There are as many levels as allow that, and one where two do not.
     """
-    count = max(1, min(most, pairs["patient"].nunique() // fewest))
     rank = (pairs["first"] + pairs["second"]).rank(method="first") - 1
-    return (rank * count // len(pairs)).astype(int)
+    for count in range(min(most, pairs["patient"].nunique() // fewest), 1, -1):
+        level = (rank * count // len(pairs)).astype(int)
+        if pairs["patient"].groupby(level).nunique().min() >= fewest:
+            return level
+    return (0 * rank).astype(int)

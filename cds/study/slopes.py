@@ -37,7 +37,7 @@ class Slopes:
             **line,
             f"more than {BEND_YEARS} years before": self.bent.estimate(0, 1, 0),
             f"the last {BEND_YEARS} years": self.bent.estimate(0, 0, 1),
-            "last less earlier": self.bent.estimate(0, -1, 1),
+            "last minus earlier": self.bent.estimate(0, -1, 1),
         }
 
     @property

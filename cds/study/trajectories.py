@@ -13,7 +13,7 @@ from cds.study.progress import Track
 from cds.study.slopes import BEND_YEARS, FEWEST_WOMEN, Slopes, need_slopes, slopes_of
 from cds.study.statistics.mixed_models import Estimate
 from cds.study.telling.report import Picture, Report, Table
-from cds.study.telling.small_cells import hidden_together, told_together, without_small_cells
+from cds.study.telling.small_cells import NOT_TOLD, hidden_together, without_small_cells
 from cds.study.trajectory_plot import trajectory_svg
 
 GROUPS: Final = {True: "women with a cancer", False: "cancer-free women"}
@@ -21,6 +21,9 @@ AGES: Final = ("under 50", "50 to 59", "60 and over")
 UNKNOWN: Final = "not known"
 _DIFFERENCE: Final = "difference of the two"
 _QUARTILES: Final = {"lower quartile %": 0.25, "median %": 0.5, "upper quartile %": 0.75}
+_DECIMALS: Final = 2
+"""Of a quartile: with more digits it is one woman's own score."""
+_SLOPE_DECIMALS: Final = 3
 _INTERVAL: Final = ("points a year", "95 % from", "95 % to")
 
 _METHOD: Final = (
@@ -54,11 +57,21 @@ def trajectories_report(cohort: Cohort, fewest: int, track: Track) -> Report:
         (
             Picture("Scores by year before the index exam", trajectory_svg(by_year, fewest), _FIGURE),
             Table("scores_by_year", "The same as a table", _told_by_year(by_year, fewest), _BY_YEAR),
-            Table("slopes", "Slopes", _slopes(wholes), _METHOD),
+            Table("slopes", "Slopes", _slopes(wholes), _METHOD, _SLOPE_DECIMALS),
             Table(
-                "slopes_by_subgroup", "Slopes by subgroup, over all years", _subgroups(exams, fewest, track), _SUBGROUPS
+                "slopes_by_subgroup",
+                "Slopes by subgroup, over all years",
+                _subgroups(exams, fewest, track),
+                _SUBGROUPS,
+                _SLOPE_DECIMALS,
             ),
-            Table("model_spread", "What the models leave to the women and to chance", _spread(wholes), _SPREAD),
+            Table(
+                "model_spread",
+                "What the models leave to the women and to chance",
+                _spread(wholes),
+                _SPREAD,
+                _SLOPE_DECIMALS,
+            ),
         ),
         study.flow,
         _figures(wholes, by_year, fewest),
@@ -71,11 +84,13 @@ _FIGURE: Final = (
 )
 _BY_YEAR: Final = (
     "Women may be in several years, and are not the same from year to year: a median can move because other women make "
-    "it. Two exams of a woman may fall into one year."
+    "it. Two exams of a woman may fall into one year. A number is not told from which it would follow that a few "
+    "women have no exam in that year."
 )
 _SUBGROUPS: Final = (
     f"Age and density are those at the index exam. Groups with fewer than {FEWEST_WOMEN} women with two exams have no "
-    "slope. Intervals are 95 %, each for itself: of so many some miss by chance."
+    "slope, nor have those whose number is not told: too few, or what would tell them by subtraction. Intervals are "
+    "95 %, each for itself: of so many some miss by chance."
 )
 _SPREAD: Final = (
     "Standard deviations. Level: of the women's own levels at the index exam, in percentage points; slope: of their "
@@ -91,13 +106,15 @@ def _by_year(study: Aligned) -> pd.DataFrame:
     """Women and quartiles by group and year before the index exam."""
     told_of = study.exams.assign(group=study.exams["has_cancer"].map(GROUPS), year=study.year_before)
     grouped = told_of.groupby(["group", "year"], sort=True)
-    quartiles = {name: grouped["percent"].quantile(part) for name, part in _QUARTILES.items()}
+    quartiles = {name: grouped["percent"].quantile(part).round(_DECIMALS) for name, part in _QUARTILES.items()}
     return pd.DataFrame({"women": grouped["patient"].nunique(), **quartiles}).reset_index()
 
 
 def _told_by_year(by_year: pd.DataFrame, fewest: int) -> pd.DataFrame:
     named = by_year.rename(columns={"year": "years before"})
-    return without_small_cells(named, ["women"], fewest, list(_QUARTILES))
+    # In the year of the index exam is everybody: who has no exam in another year must not be a few.
+    everybody = by_year.groupby("group")["women"].transform("max")
+    return without_small_cells(named, "women", everybody, fewest, list(_QUARTILES))
 
 
 def _slopes(wholes: Mapping[str, Slopes]) -> pd.DataFrame:
@@ -142,24 +159,32 @@ def _by(words: str, column: str, exams: pd.DataFrame, fewest: int) -> pd.DataFra
         }
         for level in sorted(levels.unique())
     }
-    rows = [row for level, of_group in of_level.items() for row in _rows(words, level, of_group)]
-    table = pd.DataFrame(rows, columns=["by", "of", "group", "women", *_INTERVAL]).astype({"women": object})
-    for _, group in table.groupby("group"):
-        table.loc[group.index, "women"] = _numbers(group["women"], fewest)
-    return table
+    hidden = _hidden(of_level, fewest)
+    rows = [row for level, of_group in of_level.items() for row in _rows(words, level, of_group, hidden)]
+    return pd.DataFrame(rows, columns=["by", "of", "group", "women", *_INTERVAL]).astype({"women": object})
 
 
-def _numbers(counts: pd.Series, fewest: int) -> list[str | None]:
-    """The numbers of women that may be told: all together they are the group, which is told elsewhere."""
-    if counts.isna().any():
-        return [None] * len(counts)
-    return list(told_together(counts, hidden_together(counts.astype(int).to_frame(), fewest), fewest))
+def _hidden(of_level: Mapping[str, Mapping[str, Slopes]], fewest: int) -> set[tuple[str, str]]:
+    """By level and group whose number is not told: all levels together are the group, which is told elsewhere."""
+    sizes = {level: {group: one.women for group, one in of_group.items()} for level, of_group in of_level.items()}
+    table = pd.DataFrame.from_dict(sizes, orient="index").fillna(0).astype(int)
+    return {
+        (str(level), str(group))
+        for group in table
+        for level, is_hidden in hidden_together(table[[group]], fewest).items()
+        if is_hidden
+    }
 
 
-def _rows(words: str, level: str, of_group: Mapping[str, Slopes]) -> Iterator[tuple[object, ...]]:
+def _rows(
+    words: str, level: str, of_group: Mapping[str, Slopes], hidden: set[tuple[str, str]]
+) -> Iterator[tuple[object, ...]]:
+    """A hidden group has no slope either, which would say that enough women are in it."""
+    told = {group: slopes for group, slopes in of_group.items() if (level, group) not in hidden}
     for group, slopes in of_group.items():
-        yield (words, level, group, slopes.women, *_ends(slopes.parts.get("all years")))
-    if difference := _differences(of_group).get("all years"):
+        line = slopes.parts.get("all years") if group in told else None
+        yield (words, level, group, str(slopes.women) if group in told else NOT_TOLD, *_ends(line))
+    if difference := _differences(told).get("all years"):
         yield (words, level, _DIFFERENCE, None, *_ends(difference))
 
 
@@ -176,7 +201,8 @@ def _spread(wholes: Mapping[str, Slopes]) -> pd.DataFrame:
 def _sentences(wholes: Mapping[str, Slopes]) -> Iterator[str]:
     for words, parts in _all_parts(wholes).items():
         changes = "; ".join(f"{part} {_change(estimate)}" for part, estimate in parts.items())
-        yield f"Change of the score in percentage points a year (95 % interval), {words}: {changes}."
+        if changes:  # else no model converged, which is said below
+            yield f"Change of the score in percentage points a year (95 % interval), {words}: {changes}."
     for words, slopes in wholes.items():
         for warning in slopes.warnings:
             yield f"Of {words}: {warning}."
@@ -192,7 +218,7 @@ _NAMES: Final = {
     "all years": "slope",
     f"more than {BEND_YEARS} years before": "slope_earlier",
     f"the last {BEND_YEARS} years": "slope_last_two_years",
-    "last less earlier": "slope_bend",
+    "last minus earlier": "slope_bend",
 }
 
 

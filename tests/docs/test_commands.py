@@ -20,6 +20,7 @@ from cds.demo.dicomweb_server import dicomweb_app
 from cds.demo.fhir_server import fhir_app
 from cds.demo.fhir_store import ResourceStore
 from cds.demo.loopback import serve
+from cds.study.cohorts.simulated import simulated_cohort, write_simulated
 from model.card import DEMO_MODEL
 from model.phantom import PhantomExam, dicom_images, file_bytes
 from tests.docs.pages import commands_in_blocks, commands_in_texts
@@ -88,6 +89,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         ):
             (folder / exam / f"{number}.dcm").write_bytes(file_bytes(image))
     shutil.copytree(DEMO_MODEL, folder / "models" / "mirai-v0.8.0")
+    write_simulated(simulated_cohort(1, 2000, 300, 6000), folder / "cohort.csv")
     (folder / "token").write_text("a-token")
     (folder / "token").chmod(0o600)
     hospital, archive = fhir_app(ResourceStore(), ["a-token"]), dicomweb_app(DicomFolder(folder / "images"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 from typing import Final
 
@@ -15,6 +14,7 @@ from cds.study.cohorts.flow import Flow
 from cds.study.cohorts.women import UNKNOWN
 from cds.study.telling.small_cells import told
 
+SAME_ROW: Final = "the same row a second time"
 _DAYS_OF_WOMEN: Final = ("diagnosis_date", "last_follow_up")
 
 
@@ -26,7 +26,7 @@ def assemble(exams: pd.DataFrame, women: pd.DataFrame, flow: Flow) -> Cohort:
     """
     ordered = exams.sort_values(["patient", "exam_date"], kind="stable", ignore_index=True)
     read = Cohort(ordered, women.loc[np.unique(ordered["patient"])], flow)
-    return _followed(_not_empty(_before_diagnosis(_not_empty(_usable(read)))))
+    return _in_its_types(_not_empty(_before_diagnosis(_not_empty(_usable(read)))))
 
 
 def up_to_today(cohort: Cohort, today: date) -> Cohort:
@@ -38,16 +38,12 @@ def up_to_today(cohort: Cohort, today: date) -> Cohort:
     latest = pd.Timestamp(today) + pd.Timedelta(days=1)
     is_late = cohort.exams["exam_date"] > latest
     kept = _not_empty(cohort.only(~is_late, "an exam dated after today"))
-    # Their follow-up had been moved to that exam.
-    last = kept.exams.loc[kept.exams["patient"].isin(cohort.exams.loc[is_late, "patient"])]
-    moved = last.groupby("patient")["exam_date"].max()
-    women = kept.women.assign(last_follow_up=moved.reindex(kept.women.index).fillna(kept.women["last_follow_up"]))
     for name in _DAYS_OF_WOMEN:
-        if (women[name] > latest).any():
+        if (kept.women[name] > latest).any():
             raise StudyNotPossible(
                 f"column {name}: days after today; give the last day of which it is known, and leave empty what is not"
             )
-    return replace(kept, women=women)
+    return kept
 
 
 def _not_empty(cohort: Cohort) -> Cohort:
@@ -62,7 +58,7 @@ def _reasons(flow: Flow) -> str:
 
 def _usable(cohort: Cohort) -> Cohort:
     scored = cohort.only(cohort.exams["score"].notna(), "an exam without a score")
-    once = scored.only(~scored.exams.duplicated(list(EXAM_COLUMNS)), "the same row a second time")
+    once = scored.only(~scored.exams.duplicated(list(EXAM_COLUMNS)), SAME_ROW)
     return once.only(~once.exams["patient"].isin(_undated(once.women)), "a cancer without its day of diagnosis")
 
 
@@ -82,26 +78,21 @@ def _before_diagnosis(cohort: Cohort) -> Cohort:
     return had_one.only(~(had_one.exams["exam_date"] > diagnosed), "an exam after the diagnosis")
 
 
-def _followed(cohort: Cohort) -> Cohort:
-    """The cohort whose women are known of at least until their last exam and their diagnosis, in its own types."""
+def _in_its_types(cohort: Cohort) -> Cohort:
     exams = cohort.exams.reset_index(drop=True).astype(
         {"patient": np.int32, "exam_date": "datetime64[s]", "device": "category", "density": "category"}
     )
-    women = cohort.women.copy()
-    last = pd.concat([exams.groupby("patient")["exam_date"].max(), women["diagnosis_date"]], axis=1).max(axis=1)
-    told = women["last_follow_up"]
-    flow = cohort.flow
-    for words, is_meant in {
-        "an exam on the day of the diagnosis, taken as one before it": _ends_on_diagnosis(exams, women),
-        "no last follow-up, taken to be the last exam or the diagnosis": told.isna(),
-        "a last follow-up before the last exam or the diagnosis, moved to it": told < last,
-    }.items():
-        flow = flow.noting(words, int(is_meant.sum()), int(exams["patient"].isin(women.index[is_meant]).sum()))
-    women["last_follow_up"] = told.where(told >= last, last)
-    women = women.astype({"diagnosis_date": "datetime64[s]", "last_follow_up": "datetime64[s]", "group": "category"})
+    women = cohort.women.astype(
+        {"diagnosis_date": "datetime64[s]", "last_follow_up": "datetime64[s]", "group": "category"}
+    )
     women.index = women.index.astype(np.int32)
     for name in ("diagnosis_type", "detection"):
         women[name] = women[name].fillna(UNKNOWN)
+    is_meant = _ends_on_diagnosis(exams, women)
+    of_them = exams["patient"].isin(women.index[is_meant])
+    flow = cohort.flow.noting(
+        "an exam on the day of the diagnosis, taken as one before it", int(is_meant.sum()), int(of_them.sum())
+    )
     return Cohort(exams[list(EXAM_COLUMNS)], women[list(WOMAN_COLUMNS)], flow)
 
 

@@ -10,6 +10,8 @@ import pandas as pd
 from cds.study.cohorts.flow import Flow
 
 DAYS_PER_YEAR: Final = 365.25
+SIMULATED: Final = "simulated"
+"""The `image_type` in the file of a cohort that nobody is in: its scores are of no image."""
 EXAM_COLUMNS: Final = ("patient", "exam_date", "score", "device", "density", "age")
 WOMAN_COLUMNS: Final = ("diagnosis_date", "diagnosis_type", "detection", "last_follow_up", "group")
 
@@ -23,16 +25,19 @@ class Cohort:
     years (float64; NaN: not known). Two exams of one day are both there, in the order in which they were read.
 
     `women`, by patient: `diagnosis_date` (NaT: none known), `diagnosis_type` (invasive, DCIS, unknown), `detection`
-    (screen, interval, unknown), `last_follow_up` (never NaT, never before the last exam), `group` (the site's own, for
-    fairness; NaN: not given). Every woman has an exam.
+    (screen, interval, unknown), `last_follow_up` (the last day of which a diagnosis would be known, as it was told,
+    which may be before an exam or a diagnosis; NaT: not told), `group` (the site's own, for fairness; NaN: not given).
+    Every woman has an exam.
 
-    `model` is the key of the version that made the scores; None where a file does not say which.
+    `model` is the key of the version that made the scores; None where a file does not say which. Where it
+    `is_simulated` nobody is in it.
     """
 
     exams: pd.DataFrame
     women: pd.DataFrame
     flow: Flow
     model: str | None = None
+    is_simulated: bool = False
 
     def only(self, kept: pd.Series, words: str) -> Self:
         """The cohort with the exams for which `kept` is true, and the women who still have one."""

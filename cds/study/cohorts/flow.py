@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import pandas as pd
 
-from cds.study.telling.small_cells import whole_told
+from cds.study.telling.small_cells import part_told, whole_told
 
 _ROUGHLY = " (to hundreds where a step below is not told, as it would follow from the number)"
 
 
 @dataclass(frozen=True)
 class Step:
-    """One reason, and how many women and exams were lost, or changed, by it; women are lost with their last exam."""
+    """One reason, and how many women and exams were lost, or changed, by it; women are lost with their last exam.
+
+    `of` is of how many women and exams that were, where the others are still there.
+    """
 
     words: str
     women: int
     exams: int
+    of: tuple[int, int] = field(default=(0, 0), compare=False)
+
+    def in_words(self, fewest: int) -> str:
+        """How many women and exams, such that neither they nor the others are a few."""
+        women, exams = (part_told(*both, fewest) for both in zip((self.women, self.exams), self.of, strict=True))
+        return f"{women} women, {exams} exams"
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,8 @@ class Flow:
 
     def noting(self, words: str, women: int, exams: int) -> Self:
         """The flow with what was kept, and how it was put right."""
-        return replace(self, noted=(*self.noted, Step(words, women, exams))) if women or exams else self
+        step = Step(words, women, exams, (self.women_kept, self.exams_kept))
+        return replace(self, noted=(*self.noted, step)) if women or exams else self
 
     def read_in_words(self, fewest: int) -> str:
         """How many women and exams were read, such that no step which is not told follows."""

@@ -11,7 +11,7 @@ import pandas as pd
 
 from cds.errors import StudyNotPossible
 from cds.study.cohorts.assembling import assemble
-from cds.study.cohorts.cohort import EXAM_COLUMNS, Cohort
+from cds.study.cohorts.cohort import EXAM_COLUMNS, SIMULATED, Cohort
 from cds.study.cohorts.flow import Flow
 from cds.study.cohorts.tables import Kind, read_table, refuse_rows, rows_named
 from cds.study.cohorts.women import women_of
@@ -53,12 +53,12 @@ def read_cohort(path: Path, scores_in: str | None) -> Cohort:
     rows["patient"] = rows["patient"].cat.codes.astype(np.int32)
     women = women_of(rows)
     cohort = assemble(rows[list(EXAM_COLUMNS)], women, Flow(len(women), len(rows)))
-    return replace(cohort, model=_named(rows["model"]))
+    return replace(cohort, model=_named(rows["model"]), is_simulated=_named(rows["image_type"]) == SIMULATED)
 
 
-def _named(models: pd.Series) -> str | None:
-    """The one model of all rows."""
-    return None if models.isna().any() else str(models.iloc[0])
+def _named(words: pd.Series) -> str | None:
+    """The one word of all rows; None where they have none."""
+    return None if words.isna().any() else str(words.iloc[0])
 
 
 def _check_rows(rows: pd.DataFrame) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cds.errors import StudyNotPossible
 from cds.study.cohorts.aligned import MOST_PRIORS, MOST_YEARS
 from cds.study.cohorts.assembling import assemble
-from cds.study.cohorts.cohort import DAYS_PER_YEAR, EXAM_COLUMNS, Cohort
+from cds.study.cohorts.cohort import DAYS_PER_YEAR, EXAM_COLUMNS, SIMULATED, Cohort
 from cds.study.cohorts.flow import Flow
 
 Floats = NDArray[np.float64]
@@ -66,12 +66,12 @@ def simulated_cohort(seed: int, women: int = 54_014, cancers: int = 817, exams: 
     has_cancer = np.arange(women) < cancers
     index = np.datetime64("2015-01-01") + rng.integers(0, 5 * 365, women)
     made = _exams(rng, counts, index, has_cancer)
-    return assemble(made, _women(rng, index, has_cancer), Flow(women, exams))
+    return replace(assemble(made, _women(rng, index, has_cancer), Flow(women, exams)), is_simulated=True)
 
 
 def write_simulated(cohort: Cohort, path: Path) -> None:
-    """The cohort as a file with a row an exam, as `read_cohort` takes it; scores in percent."""
-    rows = cohort.exams.join(cohort.women, on="patient")
+    """The cohort as a file with a row an exam, as `read_cohort` takes it, marked as simulated; scores in percent."""
+    rows = cohort.exams.join(cohort.women, on="patient").assign(image_type=SIMULATED)
     rows["score"] = (100 * rows["score"]).round(6)
     rows.to_csv(path, index=False, date_format="%Y-%m-%d")
 

@@ -22,6 +22,7 @@ MOST_NAMED: Final = 5
 _BLOCK_BYTES: Final = 1 << 23
 _BATCH_ROWS: Final = 1 << 17
 _NOTHING: Final = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
+_DAY: Final = r"^\d{4}-\d{1,2}-\d{1,2}$"
 _EARLIEST, _LATEST = pd.Timestamp("1900-01-02"), pd.Timestamp("2100-01-01")
 
 
@@ -48,6 +49,8 @@ def read_table(path: Path, kinds: Mapping[str, Kind], required: tuple[str, ...])
     table = pa.Table.from_batches(batches).unify_dictionaries()
     del batches
     frame: pd.DataFrame = table.to_pandas(date_as_object=False, split_blocks=True, self_destruct=True)
+    for name in (name for name, kind in kinds.items() if kind is Kind.TEXT):
+        _refuse_unseen(frame[name])
     return frame
 
 
@@ -69,6 +72,12 @@ def refuse_rows(is_wrong: pd.Series, name: str, words: str, first: int = 0) -> N
     """Raise StudyNotPossible where there are rows whose value in this column is wrong."""
     if is_wrong.any():
         raise StudyNotPossible(f"column {name}, {rows_named(is_wrong, first)}: {words}")
+
+
+def _refuse_unseen(texts: pd.Series) -> None:
+    """Groups and units stand in reports, where a mark of direction would change what is read."""
+    strange = [text for text in texts.cat.categories if not text.isprintable()]
+    refuse_rows(texts.isin(strange), str(texts.name), "a line break, or a character that is not seen, is in the text")
 
 
 def _batches(path: Path, kinds: Mapping[str, Kind], required: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
@@ -172,7 +181,9 @@ def _days(values: pa.Array, name: str, first: int) -> pa.Array:
     if pa.types.is_date(values.type) or (pa.types.is_timestamp(values.type) and values.type.tz is None):
         days = values.cast(pa.timestamp("s"), safe=False).to_pandas()
     elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        days = pd.to_datetime(values.to_pandas(), format="%Y-%m-%d", errors="coerce")
+        # pandas takes "today" for a day.
+        dated = pc.if_else(pc.match_substring_regex(values, _DAY), values, pa.scalar(None, values.type))
+        days = pd.to_datetime(dated.to_pandas(), format="%Y-%m-%d", errors="coerce")
     elif pa.types.is_null(values.type):
         return pa.nulls(len(values), pa.date32())
     else:

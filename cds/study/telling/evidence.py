@@ -89,7 +89,7 @@ def _calibration(figures: Figures) -> str:
 def _repeatability(figures: Figures) -> str:
     value = _number(figures, "minimum_detectable_change_points", 2)
     if figures["source"] != "repeats":
-        return f"minimum detectable change at most {value} percentage points, a bound that no repeats were behind"
+        return f"minimum detectable change {value} percentage points or less, an estimate without repeats"
     low, high = (_number(figures, f"minimum_detectable_change_{end}", 2) for end in ("low", "high"))
     return f"minimum detectable change {value} percentage points ({low} to {high})"
 

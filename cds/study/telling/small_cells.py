@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd  # its tables are used as they come, so that the command line has FEWEST without it
 
+NOT_TOLD = "not told"
 FEWEST = 11
 """The least count that may be told: the cell size suppression policy of the US Centers for Medicare & Medicaid."""
 
@@ -15,6 +16,11 @@ FEWEST = 11
 def told(count: int, fewest: int = FEWEST) -> str:
     """A count in words: itself, or that it is small; none at all is nobody's secret."""
     return f"under {fewest}" if 0 < count < fewest else str(count)
+
+
+def part_told(part: int, whole: int, fewest: int = FEWEST) -> str:
+    """A part of a whole that is told, in words: nor is one told whose rest is small."""
+    return NOT_TOLD if part >= fewest and 0 < whole - part < fewest else told(part, fewest)
 
 
 def whole_told(parts: Sequence[int], fewest: int) -> str:
@@ -29,13 +35,15 @@ def whole_told(parts: Sequence[int], fewest: int) -> str:
 
 
 def without_small_cells(
-    frame: pd.DataFrame, counts: Sequence[str], fewest: int, values: Sequence[str] = ()
+    frame: pd.DataFrame, count: str, whole: pd.Series, fewest: int, values: Sequence[str]
 ) -> pd.DataFrame:
-    """The table with the small counts as words, and in their rows none of the values that are made from them."""
+    """The table with a count in words, and where it is small none of the values that are made from it.
+
+    `whole` is by row of how many the count is a part.
+    """
     hidden = frame.copy()
-    is_small = ((frame[list(counts)] > 0) & (frame[list(counts)] < fewest)).any(axis=1)
-    for name in counts:
-        hidden[name] = [told(int(count), fewest) for count in frame[name]]
+    is_small = (frame[count] > 0) & (frame[count] < fewest)
+    hidden[count] = [part_told(int(part), int(of), fewest) for part, of in zip(frame[count], whole, strict=True)]
     for name in values:
         hidden[name] = frame[name].astype(object).where(~is_small, None)
     return hidden
@@ -56,18 +64,18 @@ def hidden_together(parts: pd.DataFrame, fewest: int, already: pd.Series | None 
     return hidden
 
 
-def told_together(counts: pd.Series, hidden: pd.Series, fewest: int) -> list[str]:
-    """Counts of the parts of one whole in words, where those that are hidden are."""
-    return [
-        "not told" if is_hidden and count >= fewest else told(int(count), fewest)
-        for count, is_hidden in zip(counts, hidden, strict=True)
-    ]
+def told_together(counts: pd.Series, hidden: pd.Series) -> list[str]:
+    """Counts of the parts of one whole in words, with one word for all that are hidden.
+
+    Were the small ones "under 11" among them, the others would be 11 or more, and with their sum could be reckoned.
+    """
+    return [NOT_TOLD if is_hidden else str(count) for count, is_hidden in zip(counts, hidden, strict=True)]
 
 
 def told_in_turn(first: int, counts: Sequence[int], fewest: int = FEWEST) -> list[str]:
     """Counts that only rise or only fall from the first, in words: none from which a small one can be had."""
     tellable = may_be_told(first, counts, fewest)
-    return [str(count) if may else "not told" for count, may in zip(counts, tellable, strict=True)]
+    return [str(count) if may else NOT_TOLD for count, may in zip(counts, tellable, strict=True)]
 
 
 def may_be_told(first: int, counts: Sequence[int], fewest: int = FEWEST) -> list[bool]:

@@ -26,12 +26,14 @@ Figure = float | int | str | None
 class Origin:
     """Which study it was, by its command, and when (UTC); `model` is the key of the version that made the scores.
 
-    None where nobody said which that was.
+    None where nobody said which that was. `source` is in words what was read, for the page; the summary leaves it out.
     """
 
     study: str
     model: str | None
     made_on: date
+    source: str = ""
+    is_simulated: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,18 +52,23 @@ def write_summary(summary: Summary, folder: Path, beside: Sequence[str] = ()) ->
     (folder / FILE_NAME).write_text(said + "\n", encoding="utf-8")
 
 
-def remove_earlier(folder: Path) -> None:
-    """Remove the files that a summary in this folder names as its report's, and the summary; and no other file."""
-    file = folder / FILE_NAME
+def written_earlier(folder: Path) -> frozenset[str]:
+    """The names of the files that an earlier report wrote here, by its summary, with that; none where there is none."""
     try:
-        said = json.loads(file.read_bytes())
+        said = json.loads((folder / FILE_NAME).read_bytes())
     except (FileNotFoundError, RecursionError, ValueError):
-        return
-    names = said.get(_FILES) if isinstance(said, dict) else None
-    for name in names if isinstance(names, list) else ():
-        if isinstance(name, str) and _OURS.fullmatch(name):
-            (folder / name).unlink(missing_ok=True)
-    file.unlink()
+        return frozenset()
+    if not isinstance(said, dict) or not {"study", "made_on"} <= said.keys():
+        return frozenset()  # any program may write a file of that name
+    names = said.get(_FILES)
+    files = names if isinstance(names, list) else ()
+    return frozenset({FILE_NAME, *(name for name in files if isinstance(name, str) and _OURS.fullmatch(name))})
+
+
+def remove_earlier(folder: Path) -> None:
+    """Remove what an earlier report wrote here, and no other file."""
+    for name in written_earlier(folder):
+        (folder / name).unlink(missing_ok=True)
 
 
 def summaries_in(folder: Path) -> Iterator[tuple[str, Summary | str]]:

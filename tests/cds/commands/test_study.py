@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
+import tomllib
 from datetime import date
 from pathlib import Path
 
 import pytest
 
+from cds.commands.study import ADD_LIBRARIES, LIBRARIES
 from tests.cds.test_cli import run, settings_file
+from tests.servers import CHECKOUT
 
 pytestmark = pytest.mark.usefixtures("logging_as_found")
 
@@ -26,6 +31,8 @@ def test_a_study_of_a_file_writes_its_report_and_says_where(tmp_path: Path) -> N
     assert (folder / "slopes.csv").read_text().startswith("group,years,points a year")
     page = (folder / "report.html").read_text()
     assert "95 % interval" in page
+    assert "from the file &#39;cohort.csv&#39;" in page
+    assert "Simulated: nobody is in this cohort" in page
     assert "http" not in page.replace("http://www.w3.org/", "")
 
 
@@ -51,6 +58,11 @@ def test_every_study_has_its_command_whose_report_is_of_the_same_women(
     assert (status, err, "The report: " in out) == (0, "", True)
     assert "read: 1000 women, 3000 exams" in (folder / "report.html").read_text()
     assert json.loads((folder / "summary.json").read_text())["study"] == study[0]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/studies.md"])
+def test_the_libraries_are_added_by_the_line_that_the_documentation_has(page: str) -> None:
+    assert f"`{ADD_LIBRARIES}`" in (CHECKOUT / page).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("study", ["trajectories", "discrimination", "calibrate"])
@@ -129,3 +141,39 @@ def test_days_to_come_are_refused_by_every_study(tmp_path: Path) -> None:
     status, _, err = run("study", "--cohort", tmp_path / "cohort.csv", "--output", tmp_path / "report", "drift")
 
     assert (status, "column last_follow_up: days after today" in err, "p1" in err) == (2, True, False)
+
+
+def test_no_file_that_is_there_becomes_a_simulated_cohort(tmp_path: Path) -> None:
+    (tmp_path / "cohort.csv").write_text("the site's own")
+
+    status, _, err = run("study", "simulate", tmp_path / "cohort.csv", *SMALL)
+
+    assert (status, err.count("\n"), "name another file" in err) == (2, 1, True)
+    assert (tmp_path / "cohort.csv").read_text() == "the site's own"
+
+
+def test_a_report_does_not_replace_the_file_that_it_is_made_of(tmp_path: Path) -> None:
+    file = tmp_path / "months.csv"
+    run("study", "simulate", file, *SMALL)
+    before = file.read_text()
+
+    status, _, err = run("study", "--cohort", file, "--output", tmp_path, "drift")
+
+    assert (status, "'months.csv' in the folder of --output" in err) == (2, True)
+    assert (file.read_text(), [one.name for one in tmp_path.iterdir()]) == (before, ["months.csv"])
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_without_a_library_of_the_extra_it_says_what_to_install(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, name, None)
+
+    status, _, err = run("study", "drift")
+
+    assert (status, err.count("\n"), ADD_LIBRARIES in err) == (2, 1, True)
+
+
+def test_the_libraries_looked_for_are_those_of_the_extra() -> None:
+    extra = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["study"]
+    named = {re.split("[^a-z-]", one)[0].replace("scikit-learn", "sklearn") for one in extra}
+
+    assert named == {*LIBRARIES}

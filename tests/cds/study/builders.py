@@ -29,7 +29,7 @@ class OneExam:
 
 @dataclass(frozen=True)
 class Woman:
-    """A woman with her exams; she is followed to her last exam where nothing else is said."""
+    """A woman with her exams; followed to her last exam where nothing else is said, and "" is a follow-up not told."""
 
     exams: tuple[OneExam, ...]
     diagnosis: str | None = None
@@ -68,7 +68,7 @@ def _women(women: Iterable[Woman]) -> pd.DataFrame:
             one.diagnosis,
             one.diagnosis_type or "unknown",
             one.detection or "unknown",
-            one.last_follow_up or max([exam.day for exam in one.exams] + ([one.diagnosis] if one.diagnosis else [])),
+            _last_known(one) if one.last_follow_up is None else one.last_follow_up,
             one.group,
         )
         for one in women
@@ -80,6 +80,10 @@ def _women(women: Iterable[Woman]) -> pd.DataFrame:
     for name in ("diagnosis_type", "detection", "group"):
         table[name] = table[name].astype("category")
     return table
+
+
+def _last_known(one: Woman) -> str:
+    return max([exam.day for exam in one.exams] + ([one.diagnosis] if one.diagnosis else []))
 
 
 def _days(texts: pd.Series) -> pd.Series:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -39,6 +41,30 @@ def test_a_calibrator_is_written_for_the_model_and_shown_with_its_card(tmp_path:
     assert json.loads(shown.output)["calibration"]["site"]["version"] == "clinic-2026"
 
 
+@pytest.mark.parametrize(
+    "words", [("calibrate", "--write", "{}/calibration.json", "--for-model", DEMO_MODEL.name), ("discrimination",)]
+)
+@pytest.mark.parametrize("until", ["nothing", "last exam", "nothing for three in ten"])
+def test_a_follow_up_that_is_not_told_or_is_the_last_exam_gives_neither_a_ratio_nor_a_calibrator(
+    until: str, words: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Who has no diagnosis would else be followed to her last exam, and who has one to it however late it came."""
+    made = cohort_by_chance(1, 3000, factor=2.0, risk=0.06)
+    told = {
+        "nothing": pd.Series(pd.NaT, made.women.index),
+        "last exam": made.exams.groupby("patient")["exam_date"].max(),
+        "nothing for three in ten": made.women["last_follow_up"].where(made.women.index % 10 > 2),
+    }[until]
+    write_simulated(replace(made, women=made.women.assign(last_follow_up=told)), tmp_path / "exams.csv")
+    of = ["study", "--cohort", f"{tmp_path}/exams.csv", "--scores-in", "percent", "--output", f"{tmp_path}/report"]
+
+    done = CliRunner().invoke(app, [*of, *(word.format(tmp_path) for word in words)])
+
+    assert (done.exit_code, "column last_follow_up" in done.stderr) == (2, True)
+    assert not (tmp_path / "calibration.json").exists()
+    assert not any((tmp_path / "report").iterdir())
+
+
 def test_without_write_only_the_report_is_made(tmp_path: Path) -> None:
     assert asked(tmp_path, "calibrate").exit_code == 0
     assert {file.name for file in tmp_path.iterdir()} == {"exams.csv", "report"}
@@ -51,6 +77,18 @@ def test_too_few_diagnoses_leave_no_file(tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert "needs 100" in done.stderr
     assert not file.exists()
+    assert (tmp_path / "report" / "report.html").is_file(), "which needs no calibrator"
+
+
+def test_only_a_calibration_is_replaced_by_one(tmp_path: Path) -> None:
+    file = tmp_path / "outcomes.csv"
+    file.write_text("the site's own")
+
+    done = asked(tmp_path, "calibrate", "--write", str(file), "--for-model", DEMO_MODEL.name)
+
+    assert done.exit_code == 2
+    assert "'outcomes.csv' is there already and is no calibration" in done.stderr
+    assert file.read_text() == "the site's own"
 
 
 def test_a_file_of_scores_needs_the_name_of_their_model(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -62,9 +63,31 @@ def test_under_a_hundred_diagnoses_there_is_a_ratio_and_no_calibrator_and_it_say
 
 
 def test_too_few_for_a_ratio_are_refused_without_their_number() -> None:
-    few = cohort(*[woman(("2010-01-01", 2.0), diagnosis="2012-01-01")] * 7, woman(("2010-01-01", 2.0)))
+    ill, well = ({"diagnosis": "2012-01-01"}, {"last_follow_up": "2018-01-01"})
+    few = cohort(*[woman(("2010-01-01", 2.0), **ill)] * 7, woman(("2010-01-01", 2.0), **well))
     with pytest.raises(StudyNotPossible, match=r"^under 11 women were diagnosed .* needs 11 of either$"):
         study_calibration(few, 11)
+
+
+def test_a_calibrator_that_is_still_off_for_women_whom_it_has_not_seen_is_neither_offered_nor_written(
+    over_told: Cohort, tmp_path: Path
+) -> None:
+    """Who has a high score is lost from sight at once, so that those who stay are not like the others."""
+    first = over_told.exams.drop_duplicates("patient").set_index("patient")
+    soon = first["exam_date"] + pd.Timedelta(days=30)
+    until = over_told.women["last_follow_up"].where(first["score"] < first["score"].quantile(0.6), soon)
+
+    found = study_calibration(replace(over_told, women=over_told.women.assign(last_follow_up=until)), 11)
+
+    low = found.report.figures["expected_over_observed_after_low"]
+    assert isinstance(low, float)
+    assert low > 1
+    assert (found.map, found.report.figures["calibrator"]) == (None, None)
+    assert "best, not offered" in set(table(found.report, "calibrators")["which"])
+    assert 'gid="calibrator"' not in write_report(found.report, tmp_path, 11, ORIGIN).read_text(encoding="utf-8")
+    assert found.report.sentences[-1].startswith("No calibrator is offered: for women whom it had not seen")
+    with pytest.raises(StudyNotPossible, match="for women whom it had not seen, expected over observed would be"):
+        found.for_model("clinic-2026", "model/key", "", ON)
 
 
 def test_every_group_that_is_told_has_enough_diagnoses(over_told: Cohort) -> None:
@@ -91,5 +114,7 @@ def test_the_report_is_written_and_claims_nothing_of_finding_more_cancers(over_t
     page = write_report(report, tmp_path, 11, ORIGIN).read_text(encoding="utf-8")
     assert "finds no more cancers" in page
     assert page.count("<svg") == 1
+    for part in ("both the same", "groups", "with the calibrator"):
+        assert f">{part}</text>" in page, "the legend names it"
     assert json.loads((tmp_path / "summary.json").read_text())["calibrator"] == "platt"
     assert np.isfinite(pd.read_csv(tmp_path / "groups.csv").to_numpy(float)).all()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from cds.study.cohorts.flow import Flow
 from cds.study.cohorts.landmark import Landmark, first_with_change
 from cds.study.discrimination import combined, discrimination_report, horizons
 from cds.study.progress import silently
-from cds.study.telling.report import Report, Table, write_report
+from cds.study.telling.report import Picture, Report, Table, write_report
 from hooks.case import MriPolicy
 from tests.cds.study.builders import ORIGIN, cohort, woman
 from tests.cds.study.landmarks import cohort_by_chance
@@ -105,3 +106,16 @@ def test_that_a_few_were_lost_from_sight_does_not_follow_from_those_who_were_not
 
     assert list(told["diagnosed within them"]) == ["0", "60", "60", "60", "60"]
     assert list(told["followed longer"]) == ["263", "203", "not told", "not told", "not told"]
+
+
+def test_the_markers_are_told_apart_by_more_than_their_colour(report: Report) -> None:
+    svg = next(part.svg for part in report.parts if isinstance(part, Picture) and part.title == "AUC by year")
+    shape = dict(re.findall(r'<path id="(\w+)" d="([^"]*)"', svg))
+
+    shapes = {
+        colour: {shape[name] for name in re.findall(rf'href="#(\w+)"[^>]*fill="{colour}"', svg)}
+        for colour in ("#1f5f8b", "#b5651d", "#3d7a4a")
+    }
+
+    assert [len(of_marker) for of_marker in shapes.values()] == [1, 1, 1]
+    assert len(set.union(*shapes.values())) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date
 
@@ -70,7 +71,7 @@ def test_a_change_long_ago_is_found_and_no_alarm_of_today() -> None:
 def test_a_month_of_few_exams_tells_no_score_and_no_number() -> None:
     months = table(report(site(unit([2.0] * 24), unit([2.0] * 2, "B", exams=6))), "months").set_index(["unit", "month"])
 
-    assert months.loc[("B", "2024-01"), "exams"] == "under 11"
+    assert months.loc[("B", "2024-01"), "exams"] == "not told"
     assert str(months.loc[("B", "2024-01"), "median"]) == "nan"
     assert months.loc[("A", "2024-01"), "median"] == 2.0
 
@@ -96,7 +97,7 @@ def test_refused_exams_have_a_table_and_their_change() -> None:
 def test_few_refused_exams_are_not_told_nor_what_they_follow_from() -> None:
     row = table(report(site(unit([2.0] * 24)), [MonthOfRefusals("2024-01", 400, 3)]), "refusals").iloc[0]
 
-    assert (row["refused"], row["exams"], row["refused (%)"]) == ("under 11", None, None)
+    assert (row["refused"], row["exams"], row["refused (%)"]) == ("not told", None, None)
 
 
 def test_a_file_says_that_it_has_no_refusals() -> None:
@@ -133,12 +134,29 @@ def test_the_one_month_of_few_exams_does_not_follow_from_the_others() -> None:
     exams = [*unit([2.0] * 24), *unit([2.0] * 1, "B", exams=5)]
     told = report(cohort(*(woman(exam) for exam in exams)))
 
-    assert list(table(told, "months")["exams"]).count("not told") == 1
+    months = table(told, "months").set_index(["unit", "month"])
+    hidden = months[months["exams"] == "not told"]
+    assert list(hidden.index) == [("A", "2024-01"), ("B", "2024-01")]
+    # Quartiles would say that the second is not the small one.
+    assert hidden["median"].isna().all()
 
 
 def test_the_one_month_of_few_refusals_does_not_follow_from_the_others() -> None:
     refusals = [MonthOfRefusals("2024-01", 400, 3), *(MonthOfRefusals(month, 400, 40) for month in MONTHS[1:])]
     refused = table(report(site(unit([2.0] * 24)), refusals), "refusals")
 
-    assert list(refused["refused"])[:3] == ["under 11", "not told", "40"]
+    assert list(refused["refused"])[:3] == ["not told", "not told", "40"]
     assert list(refused["exams"].isna())[:3] == [True, True, False]
+
+
+def test_no_quartile_is_told_or_drawn_as_one_womans_own_score() -> None:
+    whom = site(unit([2.0] * 12 + [2.123456789] * 12))
+    told = report(whom)
+
+    assert set(table(told, "months")["median"].dropna()) == {2.0, 2.12}
+    drawn, rounded = (
+        [part.svg for part in report(one).parts if isinstance(part, Picture)]
+        for one in (whom, site(unit([2.0] * 12 + [2.12] * 12)))
+    )
+    medians = [re.findall(r'class="median".*?d="([^"]*)"', svg, re.DOTALL) for svg in (*drawn, *rounded)]
+    assert medians[0] == medians[1] != []

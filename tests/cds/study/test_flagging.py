@@ -25,7 +25,7 @@ def at(day: str, percent: float, age: float | None = 50) -> OneExam:
 def flagged(*women: Woman, policy: MriPolicy = POLICY, follow_up: float = 1.0) -> dict[str, pd.DataFrame]:
     """The women by policy, as judged in 2025."""
     screened = Screened.of(cohort(*women), SINCE, UNTIL)
-    return {one.name: one.women for one in flag_all(screened, policy, 97, follow_up)}
+    return {one.name: one.women for one in flag_all(screened, policy, 97, follow_up, fewest=11)}
 
 
 def who(*women: Woman, policy: MriPolicy = POLICY) -> dict[str, list[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pandas as pd
@@ -10,10 +11,10 @@ import pytest
 from cds.errors import StudyNotPossible
 from cds.study.cohorts.cohort import Cohort
 from cds.study.impact import Foreseen, impact_report
-from cds.study.impact_tables import NOT_TOLD
 from cds.study.progress import silently
 from cds.study.telling.report import Report, Table
-from hooks.case import MriPolicy
+from cds.study.telling.small_cells import NOT_TOLD
+from hooks.case import Comparator, MriPolicy
 from tests.cds.study.builders import OneExam, Woman, cohort, woman
 
 YEAR = Foreseen(1.0, since=date(2025, 1, 1), until=date(2025, 12, 30))
@@ -157,6 +158,22 @@ def test_the_shares_of_groups_are_among_the_figures_and_those_of_small_ones_are_
     assert report(whom).figures["rule"] == "over 1.7 %"
 
 
+@pytest.mark.parametrize(("count", "threshold"), [(52, None), (53, 2.0)])
+def test_where_every_woman_has_a_place_no_threshold_is_told(count: int, threshold: float | None) -> None:
+    told = report(cohort(*women(52, 3.0), *women(count, 2.0)), replace(YEAR, capacity_a_week=2))  # 104 in 52 weeks
+
+    assert told.figures["capacity_threshold_percent"] == threshold
+    words = "no threshold is needed: there is a place for every woman"
+    assert any(words in sentence for sentence in told.sentences) is (threshold is None)
+
+
+@pytest.mark.parametrize(("years", "words"), [(1.0, "within 1 year of"), (2.0, "within 2 years of")])
+def test_the_note_says_how_long_after_the_exam_a_cancer_counts(years: float, words: str) -> None:
+    told = report(site(), replace(YEAR, follow_up_years=years))
+
+    assert any(words in part.note for part in told.parts if isinstance(part, Table))
+
+
 def test_the_threshold_for_the_capacity_is_told_with_its_ties() -> None:
     told = report(site())
 
@@ -223,3 +240,55 @@ def test_a_percentile_or_a_follow_up_that_makes_no_sense_is_refused() -> None:
 def test_of_a_handful_of_women_nothing_is_told() -> None:
     with pytest.raises(StudyNotPossible, match="fewer than 11 women"):
         report(cohort(*women(10, 3.0)))
+
+
+def aged(count: int, age: float, percent: float = 3.0) -> list[Woman]:
+    return [woman(OneExam("2025-03-01", percent, age=age)) for _ in range(count)]
+
+
+@pytest.mark.parametrize(("younger", "older"), [(3, 30), (20, 5)])
+def test_how_many_are_too_young_is_not_told_where_they_or_the_rest_of_their_band_are_a_few(
+    younger: int, older: int
+) -> None:
+    whom = cohort(*aged(younger, 41), *aged(older, 47), *aged(40, 55))
+    asked = Foreseen(1.0, MriPolicy(minimum_age_years=45), since=YEAR.since, until=YEAR.until)
+
+    told = " ".join(report(whom, asked).sentences)
+
+    assert f"{younger} women were younger" not in told
+    assert "is not told (too few)" in told
+
+
+def test_a_few_places_tell_no_womans_score() -> None:
+    whom = cohort(*aged(20, 55, 2.0), *[one for turn in range(20) for one in aged(1, 55, 3.0 + turn / 7)])
+
+    few, enough = (
+        report(whom, Foreseen(capacity, since=YEAR.since, until=YEAR.until)) for capacity in (4 / 52, 15.1 / 52)
+    )
+
+    assert few.figures["capacity_threshold_percent"] is None
+    assert not any("the lowest threshold" in sentence for sentence in few.sentences)
+    assert enough.figures["capacity_threshold_percent"] == 3.58
+
+
+def test_a_percentile_that_a_few_women_are_over_is_not_told() -> None:
+    few, enough = (
+        cohort(*aged(400 - over, 55, 1.0), *[one for turn in range(over) for one in aged(1, 55, 3.0 + turn)])
+        for over in (8, 12)
+    )
+
+    def rule(whom: Cohort) -> str:
+        return str(table(report(whom), "policies").set_index("policy").loc["percentile", "rule"])
+
+    assert rule(few) == "over the site's 97th percentile, which is not told (too few)"
+    assert rule(enough) == "over the site's 97th percentile, 1.00 %"
+
+
+@pytest.mark.parametrize("comparator", Comparator)
+def test_where_more_women_than_places_have_the_highest_score_no_threshold_is_told(comparator: Comparator) -> None:
+    asked = Foreseen(0.4, MriPolicy(comparator=comparator), since=YEAR.since, until=YEAR.until)
+
+    told = report(cohort(*aged(40, 55, 100.0)), asked)
+
+    assert told.figures["capacity_threshold_percent"] is None
+    assert any("there is no threshold" in sentence for sentence in told.sentences)

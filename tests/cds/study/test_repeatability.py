@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -13,8 +14,11 @@ from hypothesis import strategies as st
 
 from cds.errors import StudyNotPossible
 from cds.settings import PolicySettings
+from cds.study.cohorts.assembling import SAME_ROW
+from cds.study.cohorts.flow import Step
 from cds.study.progress import silently
 from cds.study.repeatability import repeatability_report, setting_points
+from cds.study.repeats import NOT_KNOWN
 from cds.study.telling.report import Report, Table
 from tests.cds.study.builders import OneExam, Woman, cohort, woman
 
@@ -22,7 +26,7 @@ FEWEST = 11
 SD = 0.3
 
 
-def twice(count: int, device: str = "A", second_device: str | None = None, **known: str | None) -> list[Woman]:
+def twice(count: int, device: str | None = "A", second_device: str | None = None, **known: str | None) -> list[Woman]:
     """Women with two exams a month apart that differ by chance alone."""
     scores = 2.0 + np.random.default_rng(3).normal(0, SD, (count, 2))
     return [
@@ -86,6 +90,66 @@ def test_two_units_are_a_row_of_their_own_and_no_part_of_the_measure() -> None:
     assert list(table(both, "by_device")["unit"]) == ["A", "between two units"]
 
 
+def test_pairs_of_unknown_units_are_a_row_of_their_own_where_others_are_known() -> None:
+    same = report(*twice(60))
+    some = report(*twice(60), *twice(60, None))
+
+    assert some.figures == same.figures
+    assert list(table(some, "by_device")["unit"]) == ["A", NOT_KNOWN]
+    assert "on one unit:" in some.sentences[0]
+
+
+def test_where_no_unit_is_known_the_pairs_are_measured_and_not_said_to_be_on_one() -> None:
+    told = report(*twice(60, None))
+
+    assert told.figures["pairs"] == 60
+    assert "units that are not known" in told.sentences[0]
+    assert "on one unit" not in told.sentences[0]
+    assert "units that are not known" in told.files["settings.toml"]
+
+
+def test_rows_of_one_day_that_were_dropped_as_copies_are_told_where_scores_are_rounded() -> None:
+    """Of a file with two decimals: two scores of a day that are equal may be one row twice, or two exams."""
+    rounded, exact = (
+        [
+            woman(*(OneExam("2025-01-01", round(one, digits), "A") for one in scores))
+            for scores in 2.0 + np.random.default_rng(3).normal(0, SD, (60, 2))
+        ]
+        for digits in (2, 9)
+    )
+
+    def told(women: list[Woman], dropped: int) -> Report:
+        read = cohort(*women)
+        step = Step(SAME_ROW, 0, dropped)
+        return repeatability_report(replace(read, flow=replace(read.flow, left_out=(step,))), FEWEST, silently, 0)
+
+    for report_of, dropped, words in ((told(rounded, 40), 40, "40 rows"), (told(rounded, 7), 7, "under 11 rows")):
+        assert dropped
+        assert words in " ".join(report_of.sentences)
+        assert f"# {words}" in report_of.files["settings.toml"]
+        assert tomllib.loads(report_of.files["settings.toml"])["policy"]
+    for quiet in (told(rounded, 0), told(exact, 40)):
+        assert "rows" not in " ".join(quiet.sentences)
+
+
+def test_repeats_of_which_one_woman_has_over_a_tenth_are_refused() -> None:
+    """A phantom, most likely: its scores differ less than any woman's, and so would the measure say."""
+    days = pd.date_range("2020-01-01", periods=24, freq="60D").strftime("%Y-%m-%d")
+    phantom = woman(*(OneExam(day, 12 + 0.01 * place, "A") for place, day in enumerate(days)))
+
+    with pytest.raises(StudyNotPossible, match=r"one woman has over 10 % of the pairs: .* phantom"):
+        report(*twice(60), phantom)
+
+
+def test_of_a_unit_with_the_pairs_of_one_woman_above_all_no_spread_is_told() -> None:
+    days = pd.date_range("2020-01-01", periods=24, freq="60D").strftime("%Y-%m-%d")
+    often = woman(*(OneExam(day, 12 + 0.01 * place, "B") for place, day in enumerate(days)))
+
+    rows = table(report(*twice(100), *twice(30, "B"), often), "by_device").set_index("unit")
+
+    assert list(rows["standard deviation (points)"].isna()) == [False, True]
+
+
 def test_exams_within_a_year_of_a_diagnosis_are_left_out_and_counted() -> None:
     told = report(*twice(60), *twice(12, diagnosis="2026-01-31"), *twice(13, diagnosis="2024-06-01"))
 
@@ -118,7 +182,7 @@ def test_without_repeats_a_bound_from_the_mixed_model_is_told_as_such_and_the_se
         "Not measured by repeats: there are 0 pairs of exams of 0 women within 92 days on one unit, of 30 pairs of 10 "
         "women needed."
     )
-    assert told.sentences[1].startswith("Upper bound")
+    assert told.sentences[1].startswith("Estimated upper bound")
     assert tomllib.loads(told.files["settings.toml"]) == {"policy": {}}
     assert "# minimum_detectable_change_points = " in told.files["settings.toml"]
 
@@ -173,6 +237,29 @@ def test_many_pairs_of_a_few_women_are_no_measure() -> None:
 
     assert report(*often, *yearly(100)).figures["source"] == "mixed_model"
     assert report(*often[:1], *yearly(100), fewest=1).figures["source"] == "mixed_model"
+
+
+def test_where_higher_scores_differ_more_the_change_is_said_to_hold_of_all_women_together() -> None:
+    grown = [woman(OneExam("2025-01-01", who / 10, "A"), OneExam("2025-02-01", who / 8, "A")) for who in range(60)]
+
+    told = report(*grown)
+
+    said = " ".join(told.sentences)
+    assert "19 times in 20 of all women together" in said
+    assert "# Higher scores differ more" in told.files["settings.toml"]
+    assert "19 times in 20," in " ".join(report(*twice(60)).sentences)
+    assert "Higher" not in report(*twice(60)).files["settings.toml"]
+
+
+def test_repeats_in_exact_proportion_are_measured_and_no_factor_is_told() -> None:
+    levels = np.random.default_rng(1).uniform(1, 20, 60)
+    proportional = [woman(OneExam("2025-01-01", one, "A"), OneExam("2025-01-03", 1.1 * one, "A")) for one in levels]
+
+    told = report(*proportional)
+
+    assert told.figures["pairs"] == 60
+    assert "all in the same proportion" in " ".join(told.sentences)
+    assert "copies" not in " ".join(told.sentences)
 
 
 def test_of_scores_of_0_no_factor_is_told() -> None:

@@ -17,7 +17,9 @@ from cds.study.repeats import (
     NOT_KNOWN,
     grows,
     in_logarithms,
+    is_mostly_one_woman,
     levels,
+    on_one_unit,
     pairs_within,
     spread_of,
 )
@@ -60,6 +62,22 @@ def test_a_pair_is_of_one_unit_of_two_or_of_one_that_is_not_known() -> None:
     assert twice("A", "B") == BETWEEN
     assert twice("A", None) == BETWEEN
     assert twice(None, None) == NOT_KNOWN
+
+
+def test_pairs_of_unknown_units_are_on_one_unit_only_where_no_unit_is_known() -> None:
+    pairs = pairs_of([0.1] * 4)
+
+    some = pairs.assign(device=["A", NOT_KNOWN, BETWEEN, "B"])
+    assert list(on_one_unit(some)["device"]) == ["A", "B"]
+    assert on_one_unit(pairs.assign(device=[BETWEEN, NOT_KNOWN, BETWEEN, BETWEEN])).empty
+    assert len(on_one_unit(pairs.assign(device=NOT_KNOWN))) == 4
+
+
+def test_one_woman_has_at_most_a_tenth_of_the_pairs_that_are_measured() -> None:
+    of_ten = pairs_of([0.1, 0.2] * 15).assign(patient=[number % 10 for number in range(30)])
+
+    assert not is_mostly_one_woman(of_ten)
+    assert is_mostly_one_woman(of_ten.assign(patient=[0, *of_ten["patient"][:-1]]))
 
 
 def test_the_standard_deviation_is_that_of_one_score_and_not_of_a_difference() -> None:
@@ -114,3 +132,13 @@ def test_no_level_is_smaller_than_may_be_told(count: int, fewest: int) -> None:
     assert len(sizes) <= 10
     assert sizes.min() >= min(fewest, count)
     assert sizes.max() - sizes.min() <= 1
+
+
+@given(st.lists(st.integers(0, 30), min_size=40, max_size=200), st.integers(1, 12))
+def test_no_level_is_of_fewer_women_than_may_be_told(patients: list[int], fewest: int) -> None:
+    """The pairs of one woman lie together: hers alone would be a level of many pairs and of one woman."""
+    pairs = pairs_of([0.1] * len(patients)).assign(patient=patients, first=[float(one) for one in patients])
+
+    women = pairs["patient"].groupby(levels(pairs, fewest)).nunique()
+
+    assert len(women) == 1 or women.min() >= fewest

@@ -17,6 +17,7 @@ from cds.study.progress import silently
 from cds.study.slopes import slopes_of
 from cds.study.telling.report import Picture, Report, Table
 from cds.study.trajectories import trajectories_report
+from tests.cds.study.builders import cohort, woman
 from tests.cds.study.simulations import simulated
 
 
@@ -79,10 +80,10 @@ def test_quartiles_of_each_year_are_those_of_its_exams(report: Report) -> None:
     last = exams.groupby("patient").tail(1)
     of_cancers = 100 * last["score"][last["patient"] < 817]
 
-    assert found.loc[("women with a cancer", 0), "median %"] == pytest.approx(of_cancers.median())
+    assert found.loc[("women with a cancer", 0), "median %"] == round(of_cancers.median(), 2)
     assert found.loc[("women with a cancer", 0), "women"] == "817"
-    assert found.loc[("cancer-free women", 0), "upper quartile %"] == pytest.approx(
-        100 * last["score"][last["patient"] >= 817].quantile(0.75)
+    assert found.loc[("cancer-free women", 0), "upper quartile %"] == round(
+        100 * last["score"][last["patient"] >= 817].quantile(0.75), 2
     )
 
 
@@ -122,6 +123,31 @@ def _marks(report: Report) -> int:
     return sum(len(line.findall(".//{*}use")) for line in lines)
 
 
+def test_no_years_median_is_one_womans_own_score(report: Report) -> None:
+    """Of an odd number of women the median is one of their scores, and with all its digits finds her in the file."""
+    own = set(100 * simulated(seed=5).exams["score"])
+    told = table(report, "scores_by_year")["median %"].dropna().tolist()
+
+    assert not own & {*told, report.figures["cancer_median_percent_at_index"]}
+    assert all(value == round(value, 2) for value in told)
+
+
+def test_how_many_have_an_exam_in_a_year_is_not_told_where_that_few_have_none() -> None:
+    early, last = ("2018-03-01", "2019-03-01"), ("2020-03-01", "2021-03-01")
+    ill, well = (
+        [
+            woman(*((day, 2 + (number % 7 + place) / 3) for place, day in enumerate(days)), **known)
+            for number, days in enumerate([early + last] * 40 + [(early[0], *last)] * 3)
+        ]
+        for known in ({"diagnosis": "2021-04-01"}, {"last_follow_up": "2023-03-01"})
+    )
+
+    found = table(trajectories_report(cohort(*ill, *well), 11, silently), "scores_by_year")
+
+    of_ill = found[found["group"] == "women with a cancer"].set_index("years before")["women"]
+    assert of_ill.to_dict() == {0: "43", 1: "43", 2: "not told", 3: "43"}
+
+
 def test_no_small_subgroup_follows_from_the_others() -> None:
     women = simulated(seed=5, women=400, cancers=150)
     few = women.exams["patient"].isin(range(5))
@@ -129,8 +155,10 @@ def test_no_small_subgroup_follows_from_the_others() -> None:
 
     found = table(trajectories_report(Cohort(exams, women.women, women.flow), 11, silently), "slopes_by_subgroup")
 
-    of_density = found[(found["by"] == "density") & (found["group"] == "women with a cancer")].set_index("of")["women"]
-    assert of_density.to_dict() == {"b": "not told", "not known": "under 11"}
+    of_density = found[(found["by"] == "density") & (found["group"] == "women with a cancer")].set_index("of")
+    assert of_density["women"].to_dict() == {"b": "not told", "not known": "not told"}
+    # A slope would say that there are thirty at least, and of the others what is left.
+    assert of_density["points a year"].isna().all()
 
 
 def test_too_few_women_have_no_slopes_and_it_is_said_how_many_are_needed() -> None:
@@ -147,6 +175,7 @@ def test_a_model_that_did_not_converge_is_said_to_have_not_and_has_no_numbers() 
     found = trajectories_report(Cohort(flat, women.women, Flow(400, len(flat))), 11, silently)
 
     assert any("cancer-free women: the model with one slope did not converge" in one for one in found.sentences)
+    assert not any(sentence.endswith(": .") for sentence in found.sentences)
     assert "cancer_free_slope" not in found.figures
     assert "cancer_slope" in found.figures
 

@@ -59,16 +59,14 @@ def test_an_exam_on_the_day_of_the_diagnosis_is_one_before_it(tmp_path: Path) ->
     assert found.flow.noted == (Step("an exam on the day of the diagnosis, taken as one before it", 1, 1),)
 
 
-def test_a_follow_up_that_ends_too_early_or_is_missing_is_moved_to_what_is_known(tmp_path: Path) -> None:
+def test_a_follow_up_stays_as_it_was_told_whatever_is_known_besides(tmp_path: Path) -> None:
+    """Moved to the last exam or the diagnosis it would depend on what became of her."""
     found = read(
         tmp_path, HEADER, "a,2020-01-01,2,,,2019-01-01", "b,2020-01-01,2,,,", "c,2020-01-01,2,2020-05-01,,2020-02-01"
     )
 
-    assert found.women["last_follow_up"].tolist() == [*map(pd.Timestamp, ("2020-01-01", "2020-01-01", "2020-05-01"))]
-    assert found.flow.noted == (
-        Step("no last follow-up, taken to be the last exam or the diagnosis", 1, 1),
-        Step("a last follow-up before the last exam or the diagnosis, moved to it", 2, 2),
-    )
+    assert found.women["last_follow_up"].tolist() == [*map(pd.Timestamp, ("2019-01-01", "NaT", "2020-02-01"))]
+    assert found.flow.noted == ()
 
 
 def test_what_is_said_of_a_woman_in_one_of_her_rows_holds_for_all(tmp_path: Path) -> None:
@@ -104,7 +102,6 @@ def test_every_exam_is_studied_or_counted_and_none_is_after_the_diagnosis(
     assert set(found.exams["patient"]) == set(found.women.index)
     joined = found.exams.join(found.women, on="patient")
     assert not (joined["exam_date"] > joined["diagnosis_date"]).any()
-    assert not (joined["exam_date"] > joined["last_follow_up"]).any()
 
 
 def _day(number: int | None) -> str:
@@ -122,10 +119,10 @@ def test_a_day_that_is_yet_to_come_is_no_follow_up(column: str, row: str, tmp_pa
         up_to_today(found, date(2026, 5, 20))
 
 
-def test_an_exam_that_is_yet_to_come_is_left_out_with_the_follow_up_that_it_made(tmp_path: Path) -> None:
-    rows = ("a,2020-01-01,2,,,", "a,2062-01-01,9,,,", "b,2020-01-01,3,,,2024-01-01", "c,2026-05-21,3,,,")
+def test_an_exam_that_is_yet_to_come_is_left_out_and_the_follow_up_stays_as_it_was_told(tmp_path: Path) -> None:
+    rows = ("a,2020-01-01,2,,,2025-01-01", "a,2062-01-01,9,,,", "b,2020-01-01,3,,,2024-01-01", "c,2026-05-21,3,,,")
     found = up_to_today(read(tmp_path, HEADER, *rows), date(2026, 5, 20))
 
     assert found.exams["score"].tolist() == pytest.approx([0.02, 0.03, 0.03])
-    assert [f"{day:%Y-%m-%d}" for day in found.women["last_follow_up"]] == ["2020-01-01", "2024-01-01", "2026-05-21"]
+    assert found.women["last_follow_up"].tolist() == [*map(pd.Timestamp, ("2025-01-01", "2024-01-01", "NaT"))]
     assert found.flow.left_out[-1] == Step("an exam dated after today", 0, 1)

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from cds.errors import StudyNotPossible
+from cds.study.cohorts.flow import Step
 from cds.study.cohorts.landmark import first_exams, first_with_change
-from tests.cds.study.builders import cohort, woman
+from tests.cds.study.builders import Woman, cohort, woman
 
 
 def test_the_first_exam_nine_months_after_the_one_before_is_taken_whatever_came_later() -> None:
@@ -42,10 +46,74 @@ def test_an_exam_on_the_day_of_the_diagnosis_came_before_it_and_one_after_it_for
     assert [step.words for step in found.flow.left_out] == ["an exam after the diagnosis"]
 
 
-def test_who_was_not_heard_of_after_the_exam_is_left_out_and_counted() -> None:
-    found = first_exams(cohort(woman(("2015-01-01", 1.0)), woman(("2015-01-01", 1.0), last_follow_up="2016-01-01")))
-    assert list(found.women.index) == [1]
-    assert [(step.women, step.exams) for step in found.flow.left_out] == [(1, 1)]
+def followed(count: int = 40, /, **known: str | None) -> list[Woman]:
+    """Women of whom it is told how long they were followed."""
+    return [woman(("2010-01-01", 1.0), **({"last_follow_up": "2018-01-01"} | known))] * count
+
+
+def test_a_woman_without_a_told_follow_up_is_left_out_and_counted_whether_or_not_she_has_a_cancer() -> None:
+    ill = {"diagnosis": "2012-01-01"}
+    women = (*followed(), *followed(**ill), *followed(1, last_follow_up=""), *followed(2, **ill, last_follow_up=""))
+
+    found = first_exams(cohort(*women))
+
+    assert list(found.women.index) == [*range(80)]
+    assert found.flow.left_out == (Step("of a woman whose last follow-up is not told", 3, 3),)
+
+
+def test_a_diagnosis_after_the_told_follow_up_is_not_counted_and_she_is_followed_as_if_she_had_none() -> None:
+    found = first_exams(
+        cohort(*followed(1), *followed(1, diagnosis="2018-01-02"), *followed(1, diagnosis="2018-01-01"))
+    )
+
+    assert found.women["is_case"].tolist() == [False, False, True]
+    assert found.women["years"].iloc[0] == found.women["years"].iloc[1]
+    assert found.flow.noted == (Step("a diagnosis after the last follow-up, not counted", 1, 1),)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 30), st.integers(-20, 20))
+def test_whether_a_woman_is_studied_does_not_depend_on_what_became_of_her(diagnosed: int, told: int) -> None:
+    """The days are from her exam on; she leaves where her follow-up ended before it."""
+    day, until = (f"{pd.Timestamp('2015-06-01') + pd.Timedelta(days=days):%Y-%m-%d}" for days in (diagnosed, told))
+    of = {"last_follow_up": until}
+
+    well, ill = (
+        first_exams(cohort(woman(("2015-06-01", 1.0), **of, **known), *followed(99), *followed(99, diagnosis=day)))
+        for known in ({}, {"diagnosis": day})
+    )
+
+    assert (0 in well.women.index) == (0 in ill.women.index) == (told >= 0)
+
+
+@pytest.mark.parametrize("few", [{"last_follow_up": ""}, {"last_follow_up": "2010-01-01"}])
+def test_a_few_women_without_a_follow_up_are_studied_without_and_with_more_the_study_is_refused(
+    few: dict[str, str],
+) -> None:
+    """The day of the last exam says no more than that there was one."""
+    assert len(first_exams(cohort(*followed(95), *followed(5, **few))).women) >= 95
+    with pytest.raises(StudyNotPossible, match=r"column last_follow_up: over 5 % of the women without a cancer"):
+        first_exams(cohort(*followed(94), *followed(6, **few)))
+
+
+def test_a_follow_up_that_only_the_women_without_a_cancer_have_is_refused() -> None:
+    women = (
+        *followed(400),
+        *followed(18, diagnosis="2012-01-01"),
+        *followed(2, diagnosis="2012-01-01", last_follow_up=""),
+    )
+    with pytest.raises(StudyNotPossible, match=r"column last_follow_up: over 5 % of the women with a cancer"):
+        first_exams(cohort(*women))
+
+
+def test_where_nobody_has_a_follow_up_it_is_said_of_the_women_with_a_cancer_and_of_those_without() -> None:
+    without = {"last_follow_up": ""}
+    with pytest.raises(StudyNotPossible, match="of the women with a cancer and of those without a cancer have none"):
+        first_exams(cohort(*followed(**without), *followed(diagnosis="2012-01-01", **without)))
+
+
+def test_a_cohort_without_any_change_has_nobody_after_its_landmark() -> None:
+    assert first_with_change(cohort(*followed(3))).women.empty
 
 
 def test_cases_and_followed_are_counted_by_years() -> None:

@@ -202,3 +202,18 @@ def test_a_column_that_names_each_woman_stands_in_no_report(column: str, most: i
     said = refusal(tmp_path, f"{HEADER},{column}", *rows)
     assert f"column {column}: more than {most} different words" in said
     assert "Jane" not in said
+
+
+@pytest.mark.parametrize("word", ["today", "now", "2020-01-01T00:00:00", "20200101"])
+def test_only_a_written_day_is_a_day(word: str, tmp_path: Path) -> None:
+    assert "column exam_date, row 1: not a day" in refusal(tmp_path, HEADER, f"a,{word},2")
+    assert "column last_follow_up, row 1: not a day" in refusal(
+        tmp_path, f"{HEADER},last_follow_up", f"a,2020-01-01,2,{word}"
+    )
+
+
+@pytest.mark.parametrize("column", ["group", "device", "model"])
+def test_a_name_with_a_mark_that_nobody_sees_stands_in_no_report(column: str, tmp_path: Path) -> None:
+    said = refusal(tmp_path, f"{HEADER},{column}", "a,2020-01-01,2,north", "b,2020-01-01,2,so\u202euth")
+
+    assert said == f"column {column}, row 2: a line break, or a character that is not seen, is in the text"

@@ -51,3 +51,4 @@ def test_its_file_is_read_as_the_cohort_that_it_is(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(found.exams, made.exams, rtol=1e-5, check_categorical=False)
     pd.testing.assert_frame_equal(found.women, made.women, check_categorical=False)
     assert found.flow == made.flow
+    assert (made.is_simulated, found.is_simulated) == (True, True)

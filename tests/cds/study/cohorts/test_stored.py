@@ -55,6 +55,7 @@ def test_scores_of_the_store_are_joined_with_what_became_of_the_women(
     assert found.exams["age"][0] == pytest.approx(50, abs=0.01)
     told = found.women[["diagnosis_date", "diagnosis_type", "detection", "group"]].to_numpy()[1].tolist()
     assert told == [pd.Timestamp("2025-06-01"), "DCIS", "screen", "B"]
+    assert set(found.women["last_follow_up"]) == {pd.Timestamp("2026-01-01")}
     assert (found.flow.women, found.flow.exams, found.flow.left_out, found.flow.noted) == (2, 3, (), ())
 
 
@@ -91,7 +92,7 @@ def test_without_a_file_every_woman_is_there_and_of_none_is_it_known_what_became
 
     assert found.exams["score"].tolist() == [0.01, 0.02]
     assert not found.is_diagnosed.any()
-    assert found.women["last_follow_up"].tolist() == [pd.Timestamp("2024-05-03"), pd.Timestamp("2025-05-03")]
+    assert found.women["last_follow_up"].isna().all()
     assert found.flow.left_out == ()
 
 
@@ -116,6 +117,7 @@ def test_of_several_ehrs_each_womans_must_be_named_and_their_patients_are_never_
 
     assert found.exams["score"].tolist() == [0.01, 0.02]
     assert found.is_diagnosed.tolist() == [False, True]
+    assert found.women["last_follow_up"].isna().all()
 
 
 def test_an_empty_store_and_one_without_the_women_of_the_file_have_no_cohort(

@@ -99,7 +99,7 @@ def test_a_bound_without_repeats_is_not_told_as_a_measurement(tmp_path: Path) ->
     assert (
         evidence(tmp_path, MODEL)
         .said[VALIDITY][0]
-        .endswith("minimum detectable change at most 0.55 percentage points, a bound that no repeats were behind.")
+        .endswith("minimum detectable change 0.55 percentage points or less, an estimate without repeats.")
     )
 
 

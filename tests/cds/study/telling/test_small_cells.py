@@ -8,7 +8,15 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds.study.telling.small_cells import hidden_together, may_be_told, told_in_turn, whole_told
+from cds.study.telling.small_cells import (
+    NOT_TOLD,
+    hidden_together,
+    may_be_told,
+    part_told,
+    told_in_turn,
+    told_together,
+    whole_told,
+)
 
 COUNTS = st.lists(st.integers(0, 40), min_size=1, max_size=8)
 
@@ -38,6 +46,17 @@ def test_what_another_table_hides_is_hidden_here_too() -> None:
     counts = pd.DataFrame({"women": [90, 30, 20]})
 
     assert list(hidden_together(counts, 11, pd.Series([True, False, False]))) == [True, False, True]
+
+
+def test_what_is_hidden_together_is_told_by_one_word() -> None:
+    """Of "under 11" and "not told" whose sum is 12 the first is 1."""
+    counts = pd.Series([88, 112, 1, 11])
+
+    assert told_together(counts, hidden_together(counts.to_frame(), 11)) == ["88", "112", NOT_TOLD, NOT_TOLD]
+
+
+def test_a_part_is_not_told_that_leaves_a_few() -> None:
+    assert [part_told(part, 250, 11) for part in (249, 239, 250, 10, 0)] == [NOT_TOLD, "239", "250", "under 11", "0"]
 
 
 def test_a_count_is_told_where_nothing_small_lies_between_it_and_the_last_that_was() -> None:
