@@ -17,10 +17,9 @@ from hooks.percentages import percent, points
 from model.domain import is_measurable
 
 MRI_ORDER = "ServiceRequest"
-BY_SCORE_ALONE = (
-    "By score alone: age, history and MRI orders are looked at when a card is made. Rising: by the minimum detectable "
-    "change of the settings or more."
-)
+BY_SCORE_ALONE = "By score alone: age, history and MRI orders are looked at when a card is made."
+RISING = "Rising: by the minimum detectable change of the settings or more."
+NONE_RISING = "None is marked as rising: the settings have no policy.minimum_detectable_change_points."
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,8 @@ def _fraction(percent: float) -> float:
 def as_table(entries: Iterable[Entry], policy: MriPolicy) -> Table:
     """The list for people, with scores and changes in the words of the cards."""
     title = f"5-year score {policy.rule_words}, without an MRI suggestion acted on"
-    table = Table(title=title, caption=BY_SCORE_ALONE)
+    rising = NONE_RISING if policy.minimum_detectable_change is None else RISING
+    table = Table(title=title, caption=f"{BY_SCORE_ALONE} {rising}")
     for heading in ("EHR", "Patient", "Exam"):
         table.add_column(heading, overflow="fold")  # half an id is none
     for heading in ("5-year score", "Change"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from http import HTTPStatus
 
 from flask import Blueprint, Response, make_response, render_template, request
@@ -14,7 +15,7 @@ from cds.assessment import assessment
 from cds.errors import LaunchRefused, LinkExpired, LinkRefused
 from cds.pages.other_versions import drawn, with_other_versions
 from cds.pages.plot import NARROW, WIDE, other_classes, scores_svg
-from cds.pages.scores_over_time import scores_over_time
+from cds.pages.scores_over_time import scores_over_time, unscored_days
 from cds.pages.smart.banner import Banner
 from cds.pages.study import CAUTION, DIAGNOSED, UNDIAGNOSED
 from cds.services import CallingEhr, Pages, WebServices
@@ -113,12 +114,14 @@ class CardPage:
         told_at = card.made_at.astimezone(ehr.time_zone)
         age_at = banner.age_at if banner and banner.is_read else None
         shown = drawn(line, self._parts.assessor.model.key) if line else None
+        unscored = unscored_days(known, shown) if shown else ()
         return render_template(
             "scores_over_time.html",
             page=scores_over_time(card, known, line, ehr.site, self._pages.model_card, told_at, age_at),
             banner=banner,
-            drawings=_drawings(shown, ehr),
+            drawings=_drawings(shown, unscored, ehr),
             line=shown,
+            unscored=unscored,
             others=other_classes(shown) if shown else (),
             is_all_drawn=shown == line,
             groups=(UNDIAGNOSED, DIAGNOSED),
@@ -145,13 +148,13 @@ def html(text: str) -> Response:
     return make_response(text, {"Content-Type": "text/html; charset=utf-8"})
 
 
-def _drawings(line: Trajectory | None, ehr: CallingEhr) -> dict[str, Markup]:
+def _drawings(line: Trajectory | None, unscored: tuple[date, ...], ehr: CallingEhr) -> dict[str, Markup]:
     """The same drawing for wide and for narrow windows; none where there is no score."""
     if line is None:
         return {}
     sizes = (WIDE, NARROW)
     # Our own drawing, whose texts the library has escaped.
-    return {size.name: Markup(scores_svg(line, ehr.site.policy.threshold, size)) for size in sizes}  # noqa: S704
+    return {size.name: Markup(scores_svg(line, ehr.site.policy.threshold, size, unscored)) for size in sizes}  # noqa: S704
 
 
 def _refuse_heads() -> None:

@@ -14,10 +14,12 @@ from cds.operations.figures import SPREAD_KEPT_S, Operations
 from cds.operations.kept import Kept
 from cds.operations.readiness import Lookout
 from cds.scoring.stages import limiting
-from cds.store.card_counts import CardCounts
+from cds.store.card_counts import OTHER_REASON, CardCounts
 from cds.store.score_spread import FEWEST, ScoreSpread
 from cds.store.tables import OutboxState, Run, Stage
 from cds.web.monitors import Monitors
+from hooks.cards import CardKind
+from hooks.site import DEFAULT_OVERRIDE_REASONS
 
 CARDS_OF = timedelta(days=90)
 STAGES_OF = timedelta(days=7)
@@ -28,6 +30,21 @@ STAGES = {
     Stage.SCORE: "the network",
     Stage.STORE: "writing down what came of it",
 }
+KINDS = {
+    CardKind.MRI_SUGGESTED: "MRI suggested",
+    CardKind.OVER_WITHOUT_MRI: "over the threshold, no MRI suggested",
+    CardKind.NOT_OVER: "not over the threshold",
+    CardKind.NOT_SCORABLE: "exam cannot be scored",
+    CardKind.UNDER_WAY: "scoring under way",
+    CardKind.HELD: "exam held",
+    CardKind.EXAMS_UNREAD: "exams could not be read",
+    "": "of an older program",
+}
+REASONS = {reason.code: reason.display for reason in DEFAULT_OVERRIDE_REASONS} | {
+    OTHER_REASON: "another reason",
+    "": "no reason given",
+}
+"""As the form of a card puts them."""
 MOST_UNITS = 6
 """Drawn, those with the most exams; the table has all."""
 POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -53,6 +70,11 @@ class CardLine:
     counts: CardCounts
 
     @property
+    def words(self) -> str:
+        """What cards of this kind say."""
+        return KINDS.get(self.kind, self.kind)
+
+    @property
     def accepted(self) -> str:
         """How many, and of those shown which part."""
         return _part(self.counts.accepted, self.counts.shown)
@@ -66,7 +88,7 @@ class CardLine:
     def reasons(self) -> str:
         """Why they were overridden, the most frequent reason first."""
         told = self.counts.reasons.most_common()
-        return ", ".join(f"{reason or 'no reason given'} {times}" for reason, times in told)
+        return "; ".join(f"{REASONS.get(reason, reason)}: {times}" for reason, times in told)
 
 
 def register(app: Flask, operations: Operations, lookout: Lookout, monitors: Monitors) -> None:
@@ -158,4 +180,4 @@ def _in_words(span: timedelta) -> str:
 
 
 def _part(some: int, whole: int) -> str:
-    return f"{some} ({some / whole:.0%})" if whole else str(some)
+    return f"{some} ({100 * some / whole:.0f} %)" if whole else str(some)

@@ -10,16 +10,23 @@ from itertools import cycle
 from matplotlib.axes import Axes
 
 from cds.pages.drawing import drawing
+from cds.pages.lettering import Lettering, Side, Spot
 from cds.pages.study import DIAGNOSED, UNDIAGNOSED, GroupMedians
 from hooks.percentages import percent, threshold_percent
 from model.domain import Comparability, Interval, ScoredExam, Trajectory
 
 LEAST_TOP_PERCENT = 8.0
 """The scale reaches at least so far, so that chance does not look like a slope."""
-TICK_MONTHS = (1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200)
-"""How many months the days that the axis names may be apart."""
+STEPS_MONTHS = (1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200)
+"""How many months the months or years that the axis names may be apart; from 12 on it names years."""
 LEAST_ROOM_DAYS = 60
 """Beside the first and the last exam; nothing is drawn there but the minimum detectable change."""
+ABOVE, BELOW, BESIDE = Side(0, 9, "center", "bottom"), Side(0, -9, "center", "top"), Side(9, 0, "left", "center")
+"""Where the value of a point may stand."""
+ACROSS = 0.075
+"""Of the height: so far from the threshold a point is whose value may stand between the two."""
+ROWS, ROW = 3, 13.0
+"""At the top, for what is said of the time between two exams; a row in points."""
 
 
 @dataclass(frozen=True)
@@ -41,22 +48,31 @@ OTHER_SHAPES = (
 
 @dataclass(frozen=True)
 class Format:
-    """How large a drawing is, in inches at 72 points, how many dates it has room for, and which share its ends take."""
+    """How large a drawing is, in inches at 72 points, how many months or years it has room to name, and which share
+    its ends take."""
 
     name: str
     width: float
     height: float
-    dates: int
+    months: int
+    years: int
     room: float
 
+    def lettering(self, axes: Axes) -> Lettering:
+        """Where words find room in such a drawing."""
+        return Lettering(axes, 72 * self.width, 72 * self.height)
 
-WIDE = Format("wide", 9.2, 4.6, 9, 0.07)
-NARROW = Format("narrow", 4.6, 4.6, 5, 0.15)
+
+WIDE = Format("wide", 9.2, 4.6, 9, 13, 0.07)
+NARROW = Format("narrow", 4.6, 4.6, 5, 8, 0.15)
 
 
-def scores_svg(line: Trajectory, threshold: float, size: Format) -> str:
-    """The drawing as SVG to stand in a page; `threshold` is a fraction. The same scores give the same text."""
-    return drawing(size.name, size.width, size.height, lambda axes: _draw(axes, line, threshold, size))
+def scores_svg(line: Trajectory, threshold: float, size: Format, unscored: Sequence[date] = ()) -> str:
+    """The drawing as SVG to stand in a page; `threshold` is a fraction. The same scores give the same text.
+
+    Days with an exam that has no score are marked at the bottom. Values that find no room are left to the table.
+    """
+    return drawing(size.name, size.width, size.height, lambda axes: _draw(axes, line, threshold, size, unscored))
 
 
 def other_classes(line: Trajectory) -> list[tuple[Shape, Comparability, list[ScoredExam]]]:
@@ -67,58 +83,70 @@ def other_classes(line: Trajectory) -> list[tuple[Shape, Comparability, list[Sco
     return [(shape, *one) for shape, one in zip(cycle(OTHER_SHAPES), found.items(), strict=False)]
 
 
-def _draw(axes: Axes, line: Trajectory, threshold: float, size: Format) -> None:
-    exams = line.exams
-    _frame(axes, exams, threshold, size)
+def _draw(axes: Axes, line: Trajectory, threshold: float, size: Format, unscored: Sequence[date]) -> None:
+    _frame(axes, line.exams, threshold, size, unscored)
     for medians in (DIAGNOSED, UNDIAGNOSED):
         _band(axes, medians)
-    _threshold(axes, threshold)
+    axes.axhline(100 * threshold, gid="threshold", linestyle=(0, (6, 3)), linewidth=1.4, color="#8a4b00")
     _segments(axes, line)
-    _marks(axes, line)
+    _without_score(axes, unscored)
     # The line's own points last, so that no other version's score of the same exam covers them.
     for shape, _, others in other_classes(line):
         _points(axes, others, "other", shape.marker, hollow=True)
     _points(axes, (*line.older, *line.same_day), "older", "o", hollow=True)
     _points(axes, line.points, "line", "o", hollow=False)
-    highest = {exam.study_uid: _percent(exam) for exam in sorted(exams, key=_percent)}
-    for exam in exams:
-        _value(axes, exam, threshold, above=_percent(exam) == highest[exam.study_uid])
-    _detectable(axes, line)
+    lettering = size.lettering(axes)
+    _detectable(axes, line, lettering)
+    _words(axes, line, threshold, lettering)
 
 
-def _frame(axes: Axes, exams: Sequence[ScoredExam], threshold: float, size: Format) -> None:
-    days, highest = [_day(exam) for exam in exams], max(exam.score.five_year for exam in exams)
-    room = max(LEAST_ROOM_DAYS, size.room * (max(days) - min(days)))
-    axes.set_xlim(min(days) - room, max(days) + room)
-    axes.set_ylim(0, max(LEAST_TOP_PERCENT, 115 * max(threshold, highest)))
-    ticks, written = _dates(min(days) - room, max(days), size.dates)
-    axes.set_xticks([day.toordinal() for day in ticks], [day.strftime(written) for day in ticks])
+def _frame(axes: Axes, exams: Sequence[ScoredExam], threshold: float, size: Format, unscored: Sequence[date]) -> None:
+    days = sorted([*(exam.performed_on for exam in exams), *unscored])
+    first, last = days[0].toordinal(), days[-1].toordinal()
+    room = max(LEAST_ROOM_DAYS, size.room * (last - first))
+    axes.set_xlim(first - room, last + room)
+    axes.set_ylim(0, max(LEAST_TOP_PERCENT, 125 * max(threshold, *(exam.score.five_year for exam in exams))))
     axes.yaxis.set_major_formatter("{x:g} %")
-    axes.grid(axis="y", gid="grid", linewidth=0.6, color="#d9dee3")
+    axes.grid(gid="grid", linewidth=0.6, color="#d9dee3")
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_gid("axis")
     axes.tick_params(length=0, pad=6)
+    axes.tick_params(axis="x", length=4, color="#5c6770")
+    _name_days(axes, days[0], days[-1], size)
 
 
-def _dates(start: float, end: float, most: int) -> tuple[list[date], str]:
-    """The days that the axis names, at most so many, and how they are written: years where each begins one."""
-    first, last = date.fromordinal(max(1, int(start))), date.fromordinal(min(date.max.toordinal(), int(end)))
-    # The first of each month that lies between, as months since the year 0.
-    months = range(12 * first.year + first.month, 12 * last.year + last.month)
-    step = next((step for step in TICK_MONTHS if len(months) <= step * (most - 1)), TICK_MONTHS[-1])
-    days = [date(month // 12, month % 12 + 1, 1) for month in months if month % step == 0]
-    return days, "%Y" if step >= 12 else "%Y-%m"
+def _name_days(axes: Axes, first: date, last: date, size: Format) -> None:
+    """Each name in the middle of what is seen of its month or year, which has a tick at either end."""
+    spans, written = _spans(first, last, size)
+    left, right = axes.get_xlim()
+    axes.set_xticks(sorted({end for span in spans for end in span if left <= end <= right}), labels=())
+    middles = [(max(left, begin) + min(right, end)) / 2 for begin, end in spans]
+    names = [date.fromordinal(begin).strftime(written) for begin, _ in spans]
+    axes.set_xticks(middles, names, minor=True)
+    axes.tick_params(axis="x", which="minor", length=0, pad=6)
+
+
+def _spans(first: date, last: date, size: Format) -> tuple[list[tuple[int, int]], str]:
+    """The months or years that the axis names, back from that of the last exam, and how they are written."""
+    for step in STEPS_MONTHS:
+        length, most = (12, size.years) if step >= 12 else (1, size.months)
+        oldest, newest = ((12 * day.year + day.month - 1) // length for day in (first, last))
+        named = range(newest, oldest - 1, -(step // length))
+        if len(named) <= most:
+            break
+    spans = [(_begin(length * one), _begin(length * (one + 1))) for one in reversed(named)]
+    return spans, "%Y" if length == 12 else "%Y-%m"
+
+
+def _begin(months: int) -> int:
+    """The first day of a month, which is counted from the year 0; of what calendars do not reach the last day."""
+    year, month = divmod(months, 12)
+    return (date(year, month + 1, 1) if year <= date.max.year else date.max).toordinal()
 
 
 def _band(axes: Axes, medians: GroupMedians) -> None:
     axes.axhspan(medians.lowest, medians.highest, gid=medians.name, color="#e8ecef", linewidth=0, zorder=0.5)
-
-
-def _threshold(axes: Axes, threshold: float) -> None:
-    axes.axhline(100 * threshold, gid="threshold", linestyle=(0, (6, 3)), linewidth=1.4, color="#8a4b00")
-    place = (axes.get_xlim()[0], 100 * threshold)
-    _words(axes, place, f"threshold {threshold_percent(threshold)}", "note", (4, -3), "left", "top")
 
 
 def _segments(axes: Axes, line: Trajectory) -> None:
@@ -132,21 +160,19 @@ def _segments(axes: Axes, line: Trajectory) -> None:
         axes.plot(days, scores, gid=kind, linestyle=style, linewidth=2.0, color="#1f5f8b", zorder=2)
 
 
-def _marks(axes: Axes, line: Trajectory) -> None:
-    """Where the device or its software changed, and where a round was missed."""
-    top = axes.get_ylim()[1]
-    for changed in line.device_changes:
-        middle = _middle(changed)
-        axes.axvline(middle, gid="device-change", linestyle=(0, (2, 2)), linewidth=1.0, color="#5c6770", zorder=1)
-        is_late = middle > sum(axes.get_xlim()) / 2
-        _words(axes, (middle, top), "device changed", "note", (-4 if is_late else 4, -2), _BESIDE[is_late], "top")
-    for gap in line.gaps:
-        middle = _middle(gap)
-        _words(axes, (middle, top), f"gap of {gap.years:.1f} years", "note", (0, -16), "center", "top")
-
-
-_BESIDE = {True: "right", False: "left"}
-"""Words beside a line towards the middle of the drawing, where there is room."""
+def _without_score(axes: Axes, days: Sequence[date]) -> None:
+    if days:
+        axes.plot(
+            [day.toordinal() for day in days],
+            [0.025] * len(days),
+            transform=axes.get_xaxis_transform(),
+            gid="unscored",
+            linestyle="none",
+            marker="x",
+            markersize=7.0,
+            markeredgewidth=1.6,
+            markeredgecolor="#5c6770",
+        )
 
 
 def _middle(interval: Interval) -> float:
@@ -171,47 +197,76 @@ def _points(axes: Axes, exams: Sequence[ScoredExam], kind: str, shape: str, *, h
     )
 
 
-def _value(axes: Axes, exam: ScoredExam, threshold: float, *, above: bool) -> None:
-    """Above its point; of an exam that two model versions have scored the lower score below."""
-    shown = percent(exam.score.five_year, beside=threshold)
-    offset, vertically = ((0, 9), "bottom") if above else ((0, -9), "top")
-    _words(axes, (_day(exam), _percent(exam)), shown, "value", offset, "center", vertically)
-
-
-def _detectable(axes: Axes, line: Trajectory) -> None:
+def _detectable(axes: Axes, line: Trajectory, lettering: Lettering) -> None:
     """How far a score must lie from the latest one to count as another, either way, beside the latest."""
     minimum = line.minimum_detectable_change
     if minimum is None or not line.points:
         return
-    latest, end = _day(line.latest), axes.get_xlim()[1]
+    latest, end, score = _day(line.latest), axes.get_xlim()[1], _percent(line.latest)
     beside = latest + 0.7 * (end - latest)
-    bars = axes.errorbar(
-        beside, _percent(line.latest), yerr=100 * minimum, capsize=5, elinewidth=1.4, ecolor="#5c6770", fmt="none"
-    )
+    bars = axes.errorbar(beside, score, yerr=100 * minimum, capsize=5, elinewidth=1.4, ecolor="#5c6770", fmt="none")
     for part in (*bars.lines[1], *bars.lines[2]):
         part.set_gid("detectable")
+    lettering.keep((beside, score - 100 * minimum), (beside, score + 100 * minimum))
 
 
-def _words(
-    axes: Axes,
-    place: tuple[float, float],
-    text: str,
-    kind: str,
-    offset: tuple[int, int],
-    horizontally: str,
-    vertically: str,
-) -> None:
-    axes.annotate(
-        text,
-        place,
-        offset,
-        textcoords="offset points",
-        ha=horizontally,
-        va=vertically,
-        gid=kind,
-        zorder=4,
-        fontsize=9.5,
-    )
+def _words(axes: Axes, line: Trajectory, threshold: float, lettering: Lettering) -> None:
+    """The values that matter most first, then what the lines are, then the other values; each where there is room."""
+    exams = sorted(line.exams, key=_day)
+    lettering.keep(*((day, 100 * threshold) for day in axes.get_xlim()), right=0, up=1)
+    for exam in exams:
+        lettering.keep(_place(exam))
+    newest = line.latest if line.points else exams[-1]
+    first = dict.fromkeys((newest, max(exams, key=_percent), exams[0]))
+    for exam in first:
+        _value(axes, exam, threshold, lettering, is_newest=exam == newest)
+    _between(axes, line, lettering)
+    _name_threshold(axes, threshold, lettering)
+    for exam in reversed(exams):
+        if exam not in first:
+            _value(axes, exam, threshold, lettering)
+
+
+def _value(axes: Axes, exam: ScoredExam, threshold: float, lettering: Lettering, *, is_newest: bool = False) -> None:
+    """On the side of the threshold where its point is; the newest one is always written, the table has them all."""
+    shown = percent(exam.score.five_year, beside=threshold)
+    over = _percent(exam) - 100 * threshold
+    sides = [ABOVE if over >= 0 else BELOW]
+    if abs(over) > ACROSS * axes.get_ylim()[1]:
+        sides.append(BELOW if over >= 0 else ABOVE)
+    sides += [BESIDE] if is_newest else []
+    lettering.write(shown, "value", [(_place(exam), side) for side in sides], always=is_newest)
+
+
+def _between(axes: Axes, line: Trajectory, lettering: Lettering) -> None:
+    """Where the device or its software changed, and where a round was missed."""
+    top = axes.get_ylim()[1]
+    for changed in line.device_changes:
+        axes.axvline(
+            _middle(changed), gid="device-change", linestyle=(0, (2, 2)), linewidth=1.0, color="#5c6770", zorder=1
+        )
+        lettering.keep((_middle(changed), top), right=1, up=ROW * ROWS)
+    for changed in line.device_changes:
+        lettering.write("device changed", "note", _at_top(_middle(changed), top, "left", "right"))
+    for gap in line.gaps:
+        spots = _at_top(_middle(gap), top, "center", "left", "right")
+        lettering.write(f"gap of {gap.years:.1f} years", "note", spots)
+
+
+def _at_top(day: float, top: float, *across: str) -> list[Spot]:
+    rows = range(ROWS)
+    return [((day, top), Side(_ASIDE[edge], -2 - ROW * row, edge, "top")) for row in rows for edge in across]
+
+
+_ASIDE = {"left": 4, "center": 0, "right": -4}
+"""How far from a line words stand of which that edge is beside it."""
+
+
+def _name_threshold(axes: Axes, threshold: float, lettering: Lettering) -> None:
+    ends = list(zip(axes.get_xlim(), ("left", "right"), strict=True))
+    sides = ((-3, "top"), (3, "bottom"))
+    spots = [((day, 100 * threshold), Side(_ASIDE[edge], up, edge, to)) for up, to in sides for day, edge in ends]
+    lettering.write(f"threshold {threshold_percent(threshold)}", "note", spots)
 
 
 def _day(exam: ScoredExam) -> int:
@@ -220,3 +275,7 @@ def _day(exam: ScoredExam) -> int:
 
 def _percent(exam: ScoredExam) -> float:
     return 100 * exam.score.five_year
+
+
+def _place(exam: ScoredExam) -> tuple[float, float]:
+    return _day(exam), _percent(exam)

@@ -11,7 +11,7 @@ from cds.store.tables import ShownCard
 from hooks import card_details as details
 from hooks.exams import exams_newest_first, latest_scored
 from hooks.markdown import plain
-from hooks.percentages import limit_in_points, percent
+from hooks.percentages import limit_in_points, percent, yearly_percents
 from hooks.reasoning import Reasoning
 from hooks.site import Site
 from model.card import ModelCard
@@ -112,8 +112,16 @@ def scores_over_time(
     )
 
 
+def unscored_days(assessment: Assessment, line: Trajectory) -> tuple[date, ...]:
+    """The days of the exams without a score of the model in use, from the first score of the line on."""
+    first = min(exam.performed_on for exam in line.exams)
+    exams = exams_newest_first(assessment)
+    days = {exam.performed_on for exam in exams if not isinstance(exam, ScoredExam) and exam.performed_on}
+    return tuple(sorted(day for day in days if day >= first))
+
+
 def _index(exam: ScoredExam, site: Site) -> IndexExam:
-    shown = [percent(risk, beside=site.policy.threshold) for risk in exam.score.calibrated]
+    shown = yearly_percents(exam.score.calibrated, beside=site.policy.threshold)
     spans = ["1 year", *(f"{years} years" for years in YEARS[1:])]
     return IndexExam(exam.performed_on.isoformat(), shown[-1], tuple(zip(spans, shown, strict=True)))
 

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from cds.demo.loopback import serve, take_place
 from cds.pages.smart.launches import PAGE_COOKIE
 from tests.browser.axe import serious_faults
+from tests.browser.paper import curves, on_every_sheet, sheets
 from tests.browser.test_trajectory_page import new_page
 from tests.cds.builders import EHR, PATIENT, fhir_patient
 from tests.cds.conftest import engine
@@ -94,13 +95,28 @@ def test_the_ehr_opens_the_page_of_the_card_with_the_patient_on_it(page: Page, r
     allow(page, running.launch())
 
     assert page.url == f"{running.site.address}/smart/page/{running.card}"
-    expect(page.get_by_role("complementary", name="Patient")).to_have_text("Ada Example, born 1974-02-01")
+    expect(page.get_by_role("complementary", name="Patient")).to_have_text(
+        "Ada Example, born 1974-02-01", use_inner_text=True
+    )
     expect(page.locator(".plot.wide svg")).to_be_visible()
     ages = page.get_by_role("table").first.locator("tbody tr td:nth-child(2)").all_inner_texts()
     assert ages == ["52", "51", "50"]
     assert serious_faults(page) == []
     page.reload()
     expect(page.get_by_role("complementary", name="Patient")).to_contain_text("Ada Example")
+
+
+@pytest.mark.parametrize("paper", ["A4", "Letter"])
+def test_on_paper_the_patient_is_named_on_every_sheet_and_the_drawing_is_on_the_first(
+    page: Page, running: Running, paper: str
+) -> None:
+    allow(page, running.launch())
+
+    printed = sheets(page, paper)
+
+    assert len(printed) > 2
+    assert curves(printed[0]) > 20
+    assert len("Ada Example") in on_every_sheet(printed)
 
 
 def test_a_long_name_stays_within_a_narrow_window(page: Page, running: Running) -> None:

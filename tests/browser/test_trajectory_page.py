@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, ViewportSize
 from cds.demo.loopback import serve, take_place
 from model.domain import AcquisitionDevice, ImageType
 from tests.browser.axe import serious_faults
+from tests.browser.paper import curves, on_every_sheet, sheets
 from tests.cds.conftest import engine
 from tests.cds.pages.conftest import Site, site
 
@@ -240,7 +241,47 @@ def test_on_paper_the_banners_and_the_whole_table_are_there(page: Page, opened: 
     assert not page.locator(".screen-only").is_visible()
     assert page.evaluate("getComputedStyle(document.querySelector('.scroll')).overflowX") == "visible"
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert page.pdf().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("paper", ["A4", "Letter"])
+def test_the_first_sheet_has_the_drawing_and_each_a_place_for_the_patients_name(
+    page: Page, opened: Opened, paper: str
+) -> None:
+    page.goto(opened.link)
+    assert not page.get_by_text("Patient:", exact=True).is_visible()
+
+    printed = sheets(page, paper)
+
+    assert len(printed) > 2
+    assert curves(printed[0]) > 20  # the points of both the plot and the key
+    assert len("Patient:") in on_every_sheet(printed)
+
+
+OVERLAPS = """
+() => {
+  const texts = [...document.querySelectorAll(".plot text")].filter(text => text.getClientRects().length);
+  const told = texts.map(text => [text.textContent, text.getBoundingClientRect()]);
+  const meet = (a, b) => a.left < b.right && b.left < a.right && a.top + 1 < b.bottom && b.top + 1 < a.bottom;
+  return told.flatMap(([one, a], i) => told.slice(i + 1).filter(([, b]) => meet(a, b)).map(([other]) => [one, other]));
+}
+"""
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_no_words_of_a_crowded_drawing_lie_over_others(browser: Browser, site: Site, size: ViewportSize) -> None:
+    listening, site.address = take_place()
+    days = [*(date(year, 11, 20) for year in range(2012, 2023)), date(2025, 3, 2), date(2025, 4, 21), date(2025, 4, 21)]
+    for number, day in enumerate(days):
+        device = AcquisitionDevice("HOLOGIC", "Selenia", "2.0" if day.year > 2022 else "1.8")
+        site.score(f"1.2.{number}", 0.012 + 0.0007 * number, day, device=device)
+    site.refuse("1.2.99")
+    with serve(site.app(), at=listening) as address:
+        link = address + site.link(*(f"1.2.{number}" for number in range(len(days))), "1.2.99")
+        for window in new_page(browser, viewport=size):
+            window.goto(link)
+
+            assert window.locator(".plot:visible .value").count() >= 5
+            assert window.evaluate(OVERLAPS) == []
 
 
 def refusal(browser: Browser, address: str, status: int) -> str:

@@ -162,6 +162,17 @@ def test_the_table_shows_score_change_and_remarks() -> None:
     assert "2026-05-03" in shown
 
 
+def test_the_table_says_when_a_rise_is_marked_and_that_it_is_not_where_none_is_measured() -> None:
+    measured, not_measured = (
+        " ".join(written(Form.TABLE, ENTRY, policy=MriPolicy(minimum_detectable_change=one)).split())
+        for one in (0.005, None)
+    )
+
+    assert "Rising: by the minimum detectable change of the settings or more." in measured
+    assert "Rising:" not in not_measured
+    assert "None is marked as rising" in not_measured
+
+
 def test_the_table_has_the_words_of_the_cards() -> None:
     minimum = MriPolicy(comparator=Comparator.AT_LEAST, minimum_detectable_change=0.005)
     just_over = replace(ENTRY, five_year_percent=1.7004, change_points=-0.04)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
 from html.parser import HTMLParser
@@ -18,8 +19,10 @@ from sqlalchemy import Engine
 from cds.demo.loopback import serve
 from cds.operations.readiness import Lookout
 from cds.operations.sign_of_life import LASTS, SCHEDULE, checked_model
+from cds.pages.operations_page import KINDS, CardLine
 from cds.store.assessments import AssessmentRecords
 from cds.store.audit import AuditTrail
+from cds.store.card_counts import CardCounts
 from cds.store.cards import CardRecords
 from cds.store.outbox import OutboxRecords
 from cds.store.runs import RunRecords, RunSummary
@@ -30,6 +33,7 @@ from cds.store.tables import Destination, Stage
 from cds.web.app import Front, create_app
 from cds.web.limits import FrontLimits
 from cds.web.monitors import OPERATOR, Monitors
+from hooks.cards import CardKind
 from model.domain import AcquisitionDevice
 from tests.cds.builders import EHR, LEASE, MODEL, NOW, PATIENT, claimed, conclusion, new_exam, refused
 from tests.cds.operations.drifting import DRIFTED, put_drift
@@ -200,14 +204,14 @@ def test_a_site_at_work_shows_all_of_it(service: Service, operator: FlaskClient)
     ]
     assert found["Exams"][1:] == [["refused", "1"], ["scored", "20"]]
     assert found["Refused, by first reason"][1:] == [["missing-view", "1"]]
-    assert [row[:3] for row in found["Scoring an exam, last 7 days"][1:]] == [
-        ["fetch", "1.50", "20"],
-        ["prepare", "1.25", "20"],
-        ["score", "2.05", "20"],
-        ["store", "0.03", "20"],
+    assert [row[:4] for row in found["Scoring an exam, last 7 days"][1:]] == [
+        ["fetch", "1.50", "20", "30.0"],
+        ["prepare", "1.25", "20", "25.0"],
+        ["score", "2.05", "20", "41.0"],
+        ["store", "0.03", "20", "0.5"],
     ]
     assert found["Deliveries"][1:] == [["chart", "given up", "1"]]
-    assert found["Cards of the last 90 days"][1:] == [["mri-suggested", "1", "0 (0%)", "0 (0%)", "0", ""]]
+    assert found["Cards of the last 90 days"][1:] == [["MRI suggested", "1", "0 (0 %)", "0 (0 %)", "0", ""]]
 
 
 @pytest.mark.parametrize(("fetching", "named"), [(30.0, "score"), (60.0, "fetch")])
@@ -219,7 +223,7 @@ def test_the_stage_that_limits_scoring_is_named(
 
     said = operator.get("/operations", headers=basic(SECRET)).text
 
-    assert f"The others wait for <strong>{named}</strong>." in said
+    assert f"The others wait for <strong>{named}</strong>, which takes most in all." in said
 
 
 def test_the_times_of_a_week_are_shown_and_none_of_before(service: Service, operator: FlaskClient) -> None:
@@ -233,7 +237,11 @@ def test_the_times_of_a_week_are_shown_and_none_of_before(service: Service, oper
 def test_scores_are_shown_by_unit_and_month_the_newest_first(service: Service, operator: FlaskClient) -> None:
     fill(service)
 
-    rows = [row for row in shown(operator)["Five-year scores by unit and month of the exam"] if row[0] != "Month"]
+    rows = [
+        row
+        for row in shown(operator)["Five-year scores by mammography unit and month of the exam"]
+        if row[0] != "Month"
+    ]
 
     assert rows == [
         ["2026-05", "10", "3.00 %", "3.00 %", "3.00 %", "3.00 %"],
@@ -242,11 +250,25 @@ def test_scores_are_shown_by_unit_and_month_the_newest_first(service: Service, o
     ]
 
 
+def test_cards_are_named_in_words_and_why_they_were_overridden_in_those_of_their_form() -> None:
+    assert KINDS.keys() == {*CardKind, ""}
+    told = CardLine(CardKind.OVER_WITHOUT_MRI, CardCounts(reasons=Counter({"decide-later": 2, "other": 1, "": 1})))
+
+    assert told.words == "over the threshold, no MRI suggested"
+    assert told.reasons == "To be decided later: 2; another reason: 1; no reason given: 1"
+
+
 def test_a_unit_whose_scores_drift_is_among_what_is_ill(service: Service, operator: FlaskClient) -> None:
     put_drift(service.engine)
 
     (line,) = [line for (line,) in shown(operator)["State"] if "Scores" in line]
     assert line.startswith(f"✗ Scores of {DRIFTED} median 3.00 % in 2026-03, 3.00 % in 2026-04, against 2.00 to 2.00 %")
+
+
+def test_it_is_said_which_units_are_told_of(operator: FlaskClient) -> None:
+    said = " ".join(operator.get("/operations", headers=basic(SECRET)).text.split())
+
+    assert "in two of the last three full months, outside the range of the nine months before" in said
 
 
 def test_what_an_image_calls_its_unit_is_text_and_no_markup(service: Service, operator: FlaskClient) -> None:
@@ -290,5 +312,9 @@ def test_it_is_drawn_whole_at_any_width_and_nothing_breaks_the_policy(
         assert page.locator("figure svg").bounding_box()["width"] > 250  # type: ignore[index] # it is drawn
         page.get_by_text("GE Pristina: 10 exams").press("Enter")
         assert page.get_by_role("cell", name="3.00 %").first.is_visible()
+        page.get_by_text("GE Pristina: 10 exams").press("Enter")
+        assert not page.get_by_role("cell", name="3.00 %").first.is_visible()
+        page.emulate_media(media="print")
+        assert page.get_by_text("3.00 %").first.is_visible()  # on paper nobody can unfold it
         context.close()
     assert said == []

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, timedelta
-from itertools import pairwise
+from itertools import combinations, pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from cds.pages.inline_svg import SVG
 from cds.pages.plot import NARROW, WIDE, Format, scores_svg
+from hooks.percentages import percent
 from model.domain import AcquisitionDevice, ImageType, ScoredExam, Trajectory
 from tests.hooks.builders import RISING, history_of, scored
 
@@ -148,16 +149,106 @@ def test_a_date_that_can_hardly_be_true_is_drawn_all_the_same(day: date) -> None
 @pytest.mark.parametrize(
     ("first", "last", "named"),
     [
-        (date(2026, 5, 3), date(2026, 5, 3), ["2026-04", "2026-05"]),
-        (date(2020, 11, 4), date(2026, 11, 4), ["2021", "2022", "2023", "2024", "2025", "2026"]),
+        (date(2026, 5, 3), date(2026, 5, 3), ["2026-05"]),
+        (date(2025, 11, 10), date(2025, 12, 30), ["2025-11", "2025-12"]),
+        (date(2020, 11, 4), date(2026, 11, 4), ["2020", "2021", "2022", "2023", "2024", "2025", "2026"]),
+        (date(1990, 11, 4), date(2026, 1, 1), ["1991", "1996", "2001", "2006", "2011", "2016", "2021", "2026"]),
     ],
 )
-def test_the_axis_names_as_many_dates_as_it_has_room_for_and_none_after_the_last_exam(
+def test_the_axis_names_as_many_dates_as_it_has_room_for_back_from_that_of_the_last_exam(
     first: date, last: date, named: list[str]
 ) -> None:
     said = words(drawn(Trajectory((scored(0.02, first), scored(0.03, last)))))
 
     assert [text for text in said if re.fullmatch(r"\d{4}(-\d\d)?", text)] == named
+
+
+def ticks(drawing: ET.Element) -> list[float]:
+    """Where the axis of the dates has ticks."""
+    return [float(use.get("x", "nan")) for group in groups(drawing, "xtick") for use in group.iter(f"{{{SVG}}}use")]
+
+
+def texts(drawing: ET.Element, kind: str = "") -> list[tuple[str, tuple[float, float]]]:
+    """The words of a kind, or all, each with the place of its middle, from left to right."""
+    within = groups(drawing, kind) if kind else [drawing]
+    found = [text for group in within for text in group.iter(f"{{{SVG}}}text")]
+    return sorted(((text.text or "", _middle(text)) for text in found), key=lambda one: one[1])
+
+
+def _middle(text: ET.Element) -> tuple[float, float]:
+    to_middle = {"start": 2.6, "middle": 0.0, "end": -2.6}[text.get("text-anchor", "start")] * len(text.text or "")
+    return float(text.get("x", "nan")) + to_middle, float(text.get("y", "nan"))
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+@pytest.mark.parametrize(("month", "day"), [(1, 2), (6, 30), (11, 20), (12, 31)])
+def test_every_exam_stands_between_the_ticks_at_either_end_of_the_name_of_its_year(
+    size: Format, month: int, day: int
+) -> None:
+    days = [date(year, month, day) for year in (2020, 2022, 2023, 2025, 2026)]
+    drawing = drawn(Trajectory(tuple(scored(0.02, one) for one in days)), size)
+
+    ends = [-1.0, *ticks(drawing), 1000.0]
+    for one, point in zip(days, places(drawing, "line"), strict=True):
+        ((named, _),) = [place for text, place in texts(drawing) if text == str(one.year)]
+        ((left, right),) = [(left, right) for left, right in pairwise(ends) if left <= point < right]
+        assert left < named < right
+
+
+def test_an_exam_without_a_score_has_a_mark_on_its_day_and_the_axis_reaches_it() -> None:
+    without = date(2027, 11, 3)
+    svg = scores_svg(history_of(RISING), THRESHOLD, WIDE, (without,))
+    drawing = ET.fromstring(svg)  # noqa: S314 # our own drawing
+
+    (mark,) = places(drawing, "unscored")
+    assert mark > places(drawing, "line")[-1]
+    assert "2027" in words(drawing)
+    assert not groups(drawn(history_of(RISING)), "unscored")
+
+
+def test_a_value_stands_on_the_side_of_the_threshold_where_its_point_is() -> None:
+    drawing = drawn(history_of({2023: 0.015, 2024: 0.0171, 2025: 0.0169, 2026: 0.021}))
+
+    (threshold,) = groups(drawing, "threshold")
+    line = float(re.findall(r"M [\d.]+ ([\d.]+)", ET.tostring(threshold, encoding="unicode"))[0])
+    for shown, (_, height) in texts(drawing, "value"):
+        is_over = float(shown.removesuffix(" %")) > 100 * THRESHOLD
+        assert (height < line) is is_over, shown
+    assert len(texts(drawing, "value")) == 4
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+@pytest.mark.parametrize("rate", [0.0, 0.0007, 0.004])
+def test_of_many_values_those_are_written_that_have_room_the_newest_the_highest_and_the_first_before_others(
+    size: Format, rate: float
+) -> None:
+    exams = [scored(0.012 + rate * number, date(2012 + number, 11, 20)) for number in range(14)]
+    drawing = drawn(Trajectory(tuple(exams)), size)
+
+    written = texts(drawing, "value")
+    ends = {percent(exam.score.five_year, beside=THRESHOLD) for exam in (exams[0], exams[-1])}
+    assert {text for text, _ in written} >= ends
+    for (text, (left, height)), (_, (right, other)) in combinations(written, 2):
+        assert right - left > 5 * len(text) or abs(height - other) > 10
+
+
+def test_two_gaps_beside_each_other_are_named_without_hiding_each_other() -> None:
+    drawing = drawn(history_of({2016: 0.02, 2018: 0.021, 2022: 0.021, 2023: 0.023, 2025: 0.046, 2026: 0.066}), NARROW)
+
+    named = [place for text, place in texts(drawing, "note") if text.startswith("gap")]
+    assert len(named) == 3
+    for (left, height), (right, other) in combinations(named, 2):
+        assert right - left > 80 or abs(height - other) > 10
+
+
+def test_the_threshold_is_named_where_no_point_is() -> None:
+    for line in ({2020: 0.0155, 2026: 0.05}, {2020: 0.0155, 2026: 0.0155}, {2020: 0.05, 2026: 0.0155}):
+        drawing = drawn(history_of(line), NARROW)
+        ((x, y),) = [place for text, place in texts(drawing, "note") if text.startswith("threshold")]
+        for group in groups(drawing, "line"):
+            for point in group.iter(f"{{{SVG}}}use"):
+                beside, under = abs(float(point.get("x", "nan")) - x), float(point.get("y", "nan")) - y
+                assert beside > 40 or not -12 < under < 6
 
 
 def test_scores_of_other_classes_alone_are_drawn_without_a_line() -> None:

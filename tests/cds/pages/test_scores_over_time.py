@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from cds.pages.scores_over_time import ScoresOverTime, scores_over_time
+from cds.pages.scores_over_time import ScoresOverTime, scores_over_time, unscored_days
 from cds.store.tables import ShownCard
 from hooks.card_details import NO_EARLIER_SCORE, RESEARCH_BANNER
 from hooks.case import MriPolicy
@@ -112,6 +112,15 @@ def test_a_score_of_another_model_says_whether_that_one_is_for_clinical_use(*, c
     assert ("not for clinical use" in row.remarks[1]) is not clinical
 
 
+def test_days_without_a_score_are_those_from_the_first_score_on() -> None:
+    line = history_of({2024: 0.02, 2025: 0.02})
+    waits = tuple(pending(day) for day in (date(2023, 5, 3), None, date(2026, 8, 3)))
+
+    days = unscored_days(Assessment(line, (refused(),), waits), line)
+
+    assert days == (date(2026, 5, 3), date(2026, 8, 3))
+
+
 def test_an_exam_without_a_score_has_every_reason() -> None:
     assessment = Assessment(None, (refused(),), (pending(None), pending(problem="The archive does not answer")))
 
@@ -131,6 +140,24 @@ def test_the_index_exam_has_five_yearly_risks() -> None:
     assert index.yearly == (
         ("1 year", "1.0 %"), ("2 years", "2.0 %"), ("3 years", "3.0 %"), ("4 years", "4.0 %"), ("5 years", "5.0 %"),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("risk", "yearly"),
+    [
+        (0.0841, ("1.7 %", "3.4 %", "5.0 %", "6.7 %", "8.4 %")),
+        (0.02126, ("0.4 %", "0.9 %", "1.3 %", "1.7 %", "2.1 %")),
+        (0.01701, ("0.340 %", "0.680 %", "1.021 %", "1.361 %", "1.701 %")),
+        (0.017, ("0.3 %", "0.7 %", "1.0 %", "1.4 %", "1.7 %")),
+    ],
+)
+def test_of_the_yearly_risks_only_that_of_five_years_is_held_against_the_threshold(
+    risk: float, yearly: tuple[str, ...]
+) -> None:
+    index = page(one_exam(scored(risk))).index
+
+    assert index is not None
+    assert tuple(shown for _, shown in index.yearly) == yearly
 
 
 def test_missing_priors_are_said_to_be_missing() -> None:

@@ -128,6 +128,7 @@ def refusal(site: Site, path: str, status: int) -> str:
     assert answer.status_code == status
     assert answer.mimetype == "text/html"
     assert "Go back to the patient in your EHR" in words(answer)
+    assert "give these words to whoever runs this service." in words(answer)
     assert not [one for one in ("1.2.3", "2026-05-03", "6.6", PATIENT + " ", "<svg") if one in answer.text]
     assert seen(site, Action.SEEN) == []
     return words(answer)
@@ -193,7 +194,7 @@ def test_a_page_shows_nothing_of_another_patient(site: Site, link: str) -> None:
     site.client().post(URL, json=body)
 
     assert "2026-04-04" not in mine.text
-    assert "12.3" not in mine.text
+    assert "12.3 %" not in mine.text
     assert "p2" not in mine.text
 
 
@@ -289,7 +290,7 @@ def test_another_models_score_of_a_study_that_went_to_another_patient_is_not_sho
 
     assert answer.status_code == 200
     assert "2023-05-03" not in answer.text
-    assert "12.3" not in answer.text
+    assert "12.3 %" not in answer.text
 
 
 def test_the_rules_are_answered_as_on_the_card_even_when_what_is_known_has_changed(site: Site, link: str) -> None:
@@ -300,7 +301,7 @@ def test_the_rules_are_answered_as_on_the_card_even_when_what_is_known_has_chang
 
     assert "2026-05-19" in after
     assert after.partition("How the rule was answered")[2].partition("The model")[0] == before
-    assert "met The 5-year score of the exam of 2026-05-03, 6.6 %, is over 1.7 %." in before
+    assert "fulfilled The 5-year score of the exam of 2026-05-03, 6.6 %, is over 1.7 %." in before
     assert "Not checked here: " in before
 
 
@@ -320,6 +321,27 @@ def test_an_exam_that_cannot_be_scored_is_on_the_page_with_its_reasons(site: Sit
     assert "There is no usable R MLO view. It shows a part of the breast." in shown
 
 
+def test_a_newer_exam_that_cannot_be_scored_is_marked_in_the_drawing(site: Site, link: str) -> None:
+    assert "an exam without a score of the model in use" not in words(opened(site, link))
+    assert 'class="unscored"' not in opened(site, link).text
+    site.refuse("1.2.4")
+
+    answer = opened(site, site.link(*EXAMS, "1.2.4"))
+
+    assert "an exam without a score of the model in use" in words(answer)
+    assert answer.text.count('class="unscored"') == 3  # in both drawings and the key
+
+
+def test_the_key_speaks_of_comparable_exams_only_where_there_are_several(site: Site) -> None:
+    site.score("1.2.1", 0.02, date(2025, 5, 3))
+    alone = words(opened(site, site.link("1.2.1")))
+    site.score("1.2.2", 0.02, date(2026, 5, 3))
+    of_two = words(opened(site, site.link("1.2.1", "1.2.2")))
+
+    assert ("the exam whose score is judged" in alone, "exams that may be compared, joined" in alone) == (True, False)
+    assert ("the exam whose score is judged" in of_two, "exams that may be compared, joined" in of_two) == (False, True)
+
+
 def test_where_no_exam_has_a_score_the_page_says_that_and_draws_nothing(site: Site) -> None:
     link = site.link("1.2.1")
 
@@ -327,6 +349,8 @@ def test_where_no_exam_has_a_score_the_page_says_that_and_draws_nothing(site: Si
 
     assert "No exam of this patient has a score on record here." in words(answer)
     assert "<svg" not in answer.text
+    assert words(answer).count("No score is known.") == 3
+    assert "is of the newest exam" not in words(answer)
 
 
 def test_the_page_makes_no_claim_that_nobody_can_stand_for(site: Site, link: str) -> None:
