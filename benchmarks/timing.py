@@ -20,7 +20,6 @@ from torch import nn
 
 PACKAGES = ("flask", "imagecodecs", "numpy", "pg8000", "pydicom", "sqlalchemy", "waitress")
 """Beside torch, those whose versions the figures depend on."""
-_POSTGRESQL = Path("/usr/lib/postgresql")
 
 
 @dataclass(frozen=True)
@@ -97,10 +96,8 @@ def machine() -> dict[str, str]:
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "cuda": str(torch.version.cuda or "none"),
-        **{package: version(package) for package in PACKAGES},
-        "postgresql": _first_line(
-            [str(max(Path("/usr/lib/postgresql").glob("*/bin/postgres"), default="postgres")), "-V"]
-        ),
+        **{package: _version(package) for package in PACKAGES},
+        "postgresql": _first_line([_newest_postgresql(), "-V"]),
         "cores": str(os.cpu_count()),
         "processor": f"{platform.machine()} {_processor_model()}".rstrip(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
@@ -112,6 +109,12 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:  # one that only an extra brings
         return "none"
+
+
+def _newest_postgresql() -> str:
+    """As Debian installs it, several versions beside each other; else what the path names."""
+    installed = Path("/usr/lib/postgresql").glob("*/bin/postgres")
+    return str(max(installed, key=lambda found: float(found.parts[4]), default="postgres"))
 
 
 def _processor_model() -> str:

@@ -164,7 +164,9 @@ class _Site:
 
     def rescoring(self) -> Night:
         """The run of another model: it looks nowhere, or the site's own would not see what it has found."""
-        permitted = () if self.settings.refuse_unvalidated_devices else (ExclusionReason.DEVICE_NOT_VALIDATED,)
+        # On a cluster each node refuses by its own settings: queued again, they might be refused again every night.
+        may_refuse = self.settings.refuse_unvalidated_devices or self.settings.scoring.engine == "ray"
+        permitted = () if may_refuse else (ExclusionReason.DEVICE_NOT_VALIDATED,)
         return Night([], self.store, RunRecords(self.engine), self.model, self.now, holder_name(), permitted=permitted)
 
     def poll(self) -> ArchivePoll | None:

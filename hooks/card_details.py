@@ -213,18 +213,20 @@ def apartness(exam: ScoredExam, trajectory: Trajectory | None) -> Iterator[str]:
 
 def _trouble(exam: Exam) -> str:
     if isinstance(exam, RefusedExam):
-        return "cannot be scored: " + ("; ".join(_refusals(exam)) or "no reason recorded")
+        return "cannot be scored: " + (
+            "; ".join(escape(sentence).rstrip(".") for sentence in refusals(exam)) or "no reason recorded"
+        )
     if isinstance(exam, PendingExam) and exam.problem:
         return f"not scored yet: {escape(exam.problem).rstrip('.')}"
     return "scoring is under way"
 
 
-def _refusals(exam: RefusedExam) -> Iterator[str]:
+def refusals(exam: RefusedExam) -> Iterator[str]:
     """Each reason once; what is said of the whole exam is not said again of its images."""
     whole = [exclusion.sentence for exclusion in exam.exclusions if exclusion.image_uid is None]
     for sentence in dict.fromkeys(exclusion.sentence for exclusion in exam.exclusions):
         if not any(sentence != said and said.endswith(sentence) for said in whole):
-            yield escape(sentence).rstrip(".")
+            yield sentence
 
 
 def _day(exam: Exam) -> str:

@@ -210,29 +210,33 @@ def breast_mri_rule(case: Case) -> Finding:
         dated = _dated(_newest(standing), case.today)
         fact = f"An order on record or in draft, {dated}, says that no breast MRI is to be done."
         return Finding(rule, False, fact, "breast MRI ordered not to be done", instead="Ask who decided so.")
+    unsigned = [order for order in orders.orders if order.status == "draft"]
+    orders = replace(orders, orders=tuple(order for order in orders.orders if order.status != "draft"))
     ahead = _still_to_be_done(orders, since, case.today)
     if ahead is not None:
         return ahead
     lately = f"the last {counted(months, 'month', 'months')}"
     found = Finding(rule, False, f"A breast MRI was ordered or done in {lately}.", f"breast MRI in {lately}")
     when, nor = f"of {lately}", ", nor an older one that is open"
-    return _unless_ordered(found, orders, since, "breast MRI", when, nor)
+    answer = _unless_ordered(found, orders, since, "breast MRI", when, nor)
+    # Only now: who reads of a draft may sign it, and must have read of the MRI that was done or is to come.
+    return _unsigned(_newest(unsigned), since, case.today) if unsigned and not answer.withholds else answer
+
+
+def _unsigned(draft: Order, since: date, today: date) -> Finding:
+    """A draft is no order yet: who takes it for one leaves it unsigned."""
+    fact = f"A breast MRI is drafted and not signed: a draft {_dated(draft, today)} is on record."
+    instead = "" if _is_since(draft, since) else "Find out whether that draft still stands."
+    return Finding(Rule.BREAST_MRI, False, fact, "breast MRI drafted, not signed", instead=instead)
 
 
 def _still_to_be_done(orders: Orders, since: date, today: date) -> Finding | None:
-    """What is open counts however old it is: its day is told, as an old one may have been forgotten.
-
-    A draft is no order yet: who takes it for one leaves it unsigned.
-    """
+    """What is open counts however old it is: its day is told, as an old one may have been forgotten."""
     if still_open := [order for order in orders.orders if order.is_open]:
-        signed = [order for order in still_open if order.status != "draft"]
-        order, what = _newest(signed or still_open), "order" if signed else "draft"
-        dated = _dated(order, today)
-        fact, reason = f"A breast MRI is drafted and not signed: a draft {dated}", "breast MRI drafted, not signed"
-        if signed:
-            fact, reason = f"A breast MRI is ordered already: an open order {dated}", "breast MRI already ordered"
-        instead = "" if _is_since(order, since) else f"Find out whether that {what} still stands."
-        return Finding(Rule.BREAST_MRI, False, f"{fact} is on record.", reason, instead=instead)
+        order = _newest(still_open)
+        fact = f"A breast MRI is ordered already: an open order {_dated(order, today)} is on record."
+        instead = "" if _is_since(order, since) else "Find out whether that order still stands."
+        return Finding(Rule.BREAST_MRI, False, fact, "breast MRI already ordered", instead=instead)
     # What was done this evening may be of tomorrow where an EHR writes its moments in UTC.
     tomorrow = timedelta(days=1)
     if ahead := [order for order in orders.orders if order.dated and order.dated.earliest - today > tomorrow]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from hashlib import sha256
 from urllib.parse import quote
 
@@ -12,7 +12,7 @@ from cds.errors import MammoTrendError, PacsError, UntrustedServer
 from cds.nightly.ehr_changes import NightEhr, PatientReader, not_looked_at
 from cds.nightly.night import Found
 from cds.pacs.archive import FoundStudy, ImageArchive
-from cds.store.arrivals import ArrivalRecords, Sight
+from cds.store.arrivals import ArrivalRecords
 from cds.store.runs import RunRecords
 from cds.store.store import NewExam, Store
 from cds.store.tables import ExamSource
@@ -79,59 +79,68 @@ class ArchivePoll:
     days: int
 
     def __call__(self, found: Found) -> None:
-        """Look at every study; one that fails is looked at again the next time."""
+        """Look at every study; one that fails is looked at again the next time, and so is a list that does."""
         now = self.now()
-        try:
-            self._look_at(self.archive.find_since(now.date() - self._window), found)
-            # The newest first: what is older may be much, and an archive may fail at it.
-            missed = [
-                self._look_at(self.archive.find_since(first, before), found)
-                for first, before in self._missed(now.date(), found)
-            ]
-        except (PacsError, UntrustedServer) as problem:
-            found.problems.append(f"the archives' new studies: {problem}")
-        else:
-            if all(missed) and not found.stop.is_set():
-                self.runs.move_watermark(ARCHIVES, now)
+        last = self.runs.watermark(ARCHIVES)
+        if last is None:
+            # An archive that is silent from the first day on is made up for, too.
+            self.runs.move_watermark(ARCHIVES, now)
+        is_whole, reached = True, now
+        for first, before in self._lists(now, last or now, found):
+            if found.stop.is_set():
+                return
+            try:
+                for day in self._look_at(self.archive.find_since(first, before), found):
+                    seen_until = datetime.combine(day + self._window, time(), UTC)
+                    if now.date() - seen_until.date() <= LONGEST_SILENCE:
+                        reached = min(reached, seen_until)
+            except (PacsError, UntrustedServer) as problem:
+                is_whole = False
+                found.problems.append(f"the archives' new studies: {problem}")
+        if is_whole and not found.stop.is_set():
+            self.runs.move_watermark(ARCHIVES, reached)
 
     @property
     def _window(self) -> timedelta:
         return timedelta(days=self.days)
 
-    def _missed(self, today: date, found: Found) -> Iterator[tuple[date, date]]:
-        """The days that have left the window since all was read, as lists of no more days than the usual one."""
-        last = self.runs.watermark(ARCHIVES)
-        read_on = min(last.date(), today) if last else today
-        if today - read_on > LONGEST_SILENCE:
+    def _lists(self, now: datetime, last: datetime, found: Found) -> Iterator[tuple[date, date | None]]:
+        """The usual list; then what has left it since all was read, the youngest first, in lists of as many days."""
+        today, before = now.date(), now.date() - self._window
+        yield before, None
+        # Only a clock that has since been put back wrote a moment to come: nobody knows what was read before.
+        earliest = last.date() if last <= now else today - LONGEST_SILENCE
+        if today - earliest > LONGEST_SILENCE:
             found.problems.append(
-                f"the archives' new studies: all were last read on {read_on}; of those dated before "
+                f"the archives' new studies: all were last read on {earliest}; of those dated before "
                 f"{today - LONGEST_SILENCE - self._window} only what an EHR lists is found"
             )
-            read_on = today - LONGEST_SILENCE
-        while read_on < today:
-            first, read_on = read_on - self._window, min(read_on + self._window, today)
-            yield first, read_on - self._window
+            earliest = today - LONGEST_SILENCE
+        while before > earliest - self._window:
+            first = max(before - self._window, earliest - self._window)
+            yield first, before
+            before = first
 
-    def _look_at(self, studies: Iterable[FoundStudy], found: Found) -> bool:
-        """Act on those that came to rest; whether none is to be looked at again."""
-        is_done = True
+    def _look_at(self, studies: Iterable[FoundStudy], found: Found) -> Iterator[date]:
+        """Act on those that came to rest; the days of those that are to be looked at again."""
         for study in studies:
             if found.stop.is_set():
-                return False
-            sight = self.arrivals.see(study.study_uid, study.instances or 0, self.now(), self.stable)
-            if sight is Sight.GROWING or (sight is Sight.AT_REST and not self._act_on(study, found)):
-                is_done = False
-        return is_done
+                return
+            still = self.arrivals.see(study.study_uid, study.instances or 0, self.now())
+            if still is None:
+                continue
+            if still < self.stable or not self._act_on(study, still, found):
+                yield study.performed_on or self.now().date()
 
-    def _act_on(self, study: FoundStudy, found: Found) -> bool:
-        """Whether that came to an end: a study that is nobody's by then is not waited for beyond the window."""
+    def _act_on(self, study: FoundStudy, still: timedelta, found: Found) -> bool:
+        """Whether that came to an end; one that is nobody's is looked at for as long as a list is."""
         try:
             if not self.store.is_known(study.study_uid):
                 self._take(study, found)
             uids = "\n".join(sorted(self.archive.image_uids(study.study_uid, study.root)))
         except Exception as fault:  # noqa: BLE001 # one study's unforeseen fault must not keep the poll from the others
             found.problems.append(f"a study of an archive: {not_looked_at(fault)}")
-            return isinstance(fault, PatientUnknown)
+            return isinstance(fault, PatientUnknown) and still >= self._window
         # With the patient ID: where the archive corrects it, the images are another woman's.
         images = sha256("\n".join((uids, study.patient_id)).encode()).hexdigest()
         if self.arrivals.images(study.study_uid) not in (None, images):

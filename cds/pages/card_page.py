@@ -114,7 +114,7 @@ class CardPage:
         told_at = card.made_at.astimezone(ehr.time_zone)
         age_at = banner.age_at if banner and banner.is_read else None
         shown = drawn(line, self._parts.assessor.model.key) if line else None
-        unscored = unscored_days(known, shown) if shown else ()
+        unscored = unscored_days(known, shown, ehr.local_day(self._parts.now())) if shown else ()
         return render_template(
             "scores_over_time.html",
             page=scores_over_time(card, known, line, ehr.site, self._pages.model_card, told_at, age_at),

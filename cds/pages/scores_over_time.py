@@ -112,12 +112,12 @@ def scores_over_time(
     )
 
 
-def unscored_days(assessment: Assessment, line: Trajectory) -> tuple[date, ...]:
-    """The days of the exams without a score of the model in use, from the first score of the line on."""
+def unscored_days(assessment: Assessment, line: Trajectory, today: date) -> tuple[date, ...]:
+    """The days of the exams without a score of the model in use, from the first score of the line to today."""
     first = min(exam.performed_on for exam in line.exams)
     exams = exams_newest_first(assessment)
     days = {exam.performed_on for exam in exams if not isinstance(exam, ScoredExam) and exam.performed_on}
-    return tuple(sorted(day for day in days if day >= first))
+    return tuple(sorted(day for day in days if first <= day <= today))
 
 
 def _index(exam: ScoredExam, site: Site) -> IndexExam:
@@ -155,7 +155,7 @@ def _unscored_rows(assessment: Assessment) -> Iterator[UnscoredRow]:
 
 def _reasons(exam: RefusedExam | PendingExam) -> tuple[str, ...]:
     if isinstance(exam, RefusedExam):
-        return tuple(dict.fromkeys(plain(one.sentence) for one in exam.exclusions)) or ("No reason was recorded.",)
+        return tuple(map(plain, details.refusals(exam))) or ("No reason was recorded.",)
     return (f"Not scored yet: {plain(exam.problem)}",) if exam.problem else ("Scoring is under way.",)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from sqlalchemy import Engine
 from sqlmodel import Session
@@ -12,24 +11,14 @@ from cds.store.database import insert_into
 from cds.store.tables import Arrival
 
 
-class Sight(StrEnum):
-    """What a study is that an archive lists."""
-
-    GROWING = "growing"
-    """It was not seen before, or has not stood still for long enough."""
-    AT_REST = "at rest"
-    """It came to rest, and this was not acted on yet."""
-    TAKEN = "taken"
-
-
 class ArrivalRecords:
     """The arrivals of one database."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def see(self, study_uid: str, instances: int, now: datetime, stable: timedelta) -> Sight:
-        """Note how many objects a study has now; what it is since then."""
+    def see(self, study_uid: str, instances: int, now: datetime) -> timedelta | None:
+        """Note how many objects a study has now; for how long it has been so, or None where this was acted on."""
         with Session(self._engine) as session:
             seen = session.get(Arrival, study_uid)
             if seen is None or seen.instances != instances or seen.unchanged_since > now:
@@ -38,10 +27,8 @@ class ArrivalRecords:
                 # Another process may have seen it first a moment ago.
                 session.execute(insert.on_conflict_do_update(index_elements=["study_uid"], set_=changed))
                 session.commit()
-                return Sight.GROWING if stable > timedelta() else Sight.AT_REST
-            if seen.taken:
-                return Sight.TAKEN
-            return Sight.AT_REST if now - seen.unchanged_since >= stable else Sight.GROWING
+                return timedelta()
+            return None if seen.taken else now - seen.unchanged_since
 
     def images(self, study_uid: str) -> str | None:
         """The images with which a study was last acted on; None where it never was."""

@@ -100,11 +100,11 @@ class RunRecords:
 
     def rename_source(self, source: str, name: str) -> None:
         """Have what is noted of a source be noted under another name, unless something is under that."""
+        noted = select(Watermark.source).where(Watermark.source == name).exists()
         with Session(self._engine) as session:
-            kept = session.get(Watermark, source)
-            if kept is not None and session.get(Watermark, name) is None:
-                kept.source = name
-                session.commit()
+            # One statement: of two processes that do it at once the second finds nothing to do.
+            session.execute(update(Watermark).where(col(Watermark.source) == source, ~noted).values(source=name))
+            session.commit()
 
     def start(self, model: str, now: datetime) -> int:
         """Begin a run; its number."""

@@ -23,6 +23,7 @@ from cds.settings import (
     NightSettings,
     PacsSettings,
     RetentionSettings,
+    ScoringSettings,
     Settings,
     read_settings,
 )
@@ -81,6 +82,12 @@ def test_unvalidated_units_that_the_site_does_not_refuse_any_more_are_tried_agai
     for writes in (True, False):
         permitting = worker_services(settings(tmp_path), writes=writes)
         assert permitting.night.permitted == (ExclusionReason.DEVICE_NOT_VALIDATED,)
+
+
+def test_what_the_nodes_of_a_cluster_may_go_on_refusing_is_not_tried_again_each_night(tmp_path: Path) -> None:
+    on_cluster = ScoringSettings(engine="ray")
+
+    assert site_night(settings(tmp_path, scoring=on_cluster)).permitted == ()
 
 
 def test_another_model_than_the_sites_only_scores_what_is_known_and_leaves_the_rest_to_the_sites_own(

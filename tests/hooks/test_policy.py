@@ -264,6 +264,24 @@ def test_beside_an_order_a_newer_draft_is_not_what_is_told() -> None:
     assert found.fact == "A breast MRI is ordered already: an open order dated 2026-01-03 is on record."
 
 
+@pytest.mark.parametrize(
+    ("another", "reason"),
+    [
+        (order(dated=exact(date(2026, 4, 20)), status="completed"), "breast MRI in the last 12 months"),
+        (order(dated=exact(date(2026, 6, 20)), status="completed"), "breast MRI planned"),
+        (order(status="completed"), "breast MRI of uncertain date"),
+        (order(dated=exact(date(2020, 4, 20)), status="completed"), "breast MRI drafted, not signed"),
+    ],
+)
+def test_beside_an_mri_that_was_done_lately_or_lies_ahead_a_draft_is_not_what_is_told(
+    another: Order, reason: str
+) -> None:
+    drafted = order(dated=exact(date(2025, 3, 1)), status="draft")
+    for orders in ((drafted, another), (another, drafted)):
+        found = finding(decide(chart(mri_orders=Orders(orders))), Rule.BREAST_MRI)
+        assert (found.withholds, found.reason) == (True, reason)
+
+
 def test_an_open_order_without_a_date_counts_and_says_so() -> None:
     found = finding(decide(chart(mri_orders=Orders((order(),)))), Rule.BREAST_MRI)
     assert (found.met, found.instead) == (False, STILL_STANDS)

@@ -75,7 +75,7 @@ class Chart:
     def holds(self, suggestion: Json) -> bool:
         """Whether all that a suggestion would create is on record; what has no identifier is new each time."""
         resources = [as_object(action.get("resource")) for action in objects(suggestion["actions"])]
-        return all(self.recorded.intersection(identifiers(resource)) for resource in resources)
+        return bool(resources) and all(self.recorded.intersection(identifiers(resource)) for resource in resources)
 
 
 def read_chart(ehr: Ehr, images: DicomFolder, patient_id: str, today: date) -> Chart:
@@ -89,7 +89,7 @@ def read_chart(ehr: Ehr, images: DicomFolder, patient_id: str, today: date) -> C
         tuple(exam_lines(found(ehr, f"ImagingStudy{hers}&_sort=-started"), images)),
         tuple(order for order in orders if order.status != "entered-in-error"),
         tuple(_risk(risk) for risk in risks),
-        frozenset(name for risk in risks for name in identifiers(risk)),
+        frozenset(name for risk in risks if risk.get("status") != "entered-in-error" for name in identifiers(risk)),
     )
 
 

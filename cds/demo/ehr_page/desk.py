@@ -89,6 +89,7 @@ class Desk:
                 return
             for action in objects(suggestion["actions"]):  # this program's services only create
                 self._create(action["resource"])
+            visit.signed = 0
             accepted = {"outcome": "accepted", "acceptedSuggestions": [{"id": suggestion_id}]}
             self._decide(visit, card_id, accepted, str(suggestion["label"]), suggestion_id)
 

@@ -335,6 +335,61 @@ def test_of_one_that_is_nobodys_no_more_is_told_when_its_days_are_over(site: Sit
     assert site.poll().problems == []
 
 
+def test_one_that_is_nobodys_when_the_archive_is_back_has_as_many_days_as_any_other(site: Site) -> None:
+    site.poll()
+    site.clock.advance(timedelta(days=40))
+    site.list(study(patient_id="NEW", day=days_ago(site, 30)))
+    site.poll()
+    for _ in range(DAYS - 1):
+        assert len(site.poll(timedelta(days=1)).problems) == 1
+
+    site.ehr.patients["p1"]["identifier"] = [{"value": "NEW"}]
+    assert site.poll().exams == 1
+
+
+def test_one_that_never_ends_well_is_given_up_at_last_and_keeps_no_other_from_being_read(site: Site) -> None:
+    asked = asked_days(site)
+    site.list(study())
+    site.ehr.failing[f"patient by {IDENTIFIER}"] = EhrUnreachable("no connection")
+    for _ in range(LONGEST_SILENCE.days + DAYS + 1):
+        site.poll(timedelta(days=1))
+    assert len(asked) > LONGEST_SILENCE.days
+
+    asked.clear()
+    for _ in range(3):
+        assert not any("last read" in problem for problem in site.poll(timedelta(days=1)).problems)
+    assert len(asked) <= 2 * 3
+
+
+def test_a_list_that_fails_keeps_the_younger_ones_from_nothing(site: Site) -> None:
+    class Failing(FakeArchive):
+        """It cannot tell of what is older than a month."""
+
+        def find_since(self, day: date, before: date | None = None) -> Iterator[FoundStudy]:
+            if day < days_ago(site, 30):
+                raise PacsUnreachable("it does not answer")
+            return super().find_since(day, before)
+
+    site.poll()
+    site.clock.advance(timedelta(days=60))
+    failing = Failing({})
+    site.look, site.pacs = replace(site.look, archive=failing), failing
+    site.list(study(day=days_ago(site, 15)))
+
+    assert set(site.poll().problems) == {"the archives' new studies: it does not answer"}
+    assert site.poll(STABLE).exams == 1
+
+
+def test_an_archive_that_was_silent_from_the_first_day_on_is_made_up_for(site: Site) -> None:
+    site.pacs.listed = [PacsUnreachable("the archive does not answer")]
+    site.poll()
+    site.clock.advance(timedelta(days=20))
+    site.list(study(day=days_ago(site, 18)))
+
+    site.poll()
+    assert site.poll(STABLE).exams == 1
+
+
 def test_a_poll_that_is_ended_has_not_read_all(site: Site) -> None:
     site.poll()
     site.clock.advance(timedelta(days=DAYS + 2))
@@ -347,7 +402,7 @@ def test_a_poll_that_is_ended_has_not_read_all(site: Site) -> None:
     assert site.poll(STABLE).exams == 1
 
 
-def test_of_a_time_that_is_too_long_to_be_made_up_for_that_is_told_until_the_rest_is_read(site: Site) -> None:
+def test_of_a_time_that_is_too_long_to_be_made_up_for_that_is_told_and_the_rest_is_read(site: Site) -> None:
     site.poll()
     site.clock.advance(LONGEST_SILENCE + timedelta(days=5, hours=1))
     longest = LONGEST_SILENCE.days + DAYS
@@ -358,13 +413,13 @@ def test_of_a_time_that_is_too_long_to_be_made_up_for_that_is_told_until_the_res
         f"{days_ago(site, longest)} only what an EHR lists is found"
     )
     assert site.poll().problems == [said]
-    assert site.poll(timedelta(minutes=29)).problems == [said]
-    assert site.poll(timedelta(minutes=1)).exams == 1
+    assert site.poll(STABLE).exams == 1
     assert site.poll().problems == []
     assert [job.study_uid for job in jobs_now(site)] == ["1.2.1"]
 
 
-def test_each_list_of_what_was_missed_is_no_longer_than_the_usual_one(site: Site) -> None:
+def asked_days(site: Site) -> list[int]:
+    """How many days each list is of that the archive is asked for from now on."""
     asked: list[int] = []
 
     class Asked(FakeArchive):
@@ -372,7 +427,13 @@ def test_each_list_of_what_was_missed_is_no_longer_than_the_usual_one(site: Site
             asked.append(((before or site.clock.now.date()) - day).days)
             return super().find_since(day, before)
 
-    site.look = replace(site.look, archive=Asked({}))
+    pacs = Asked({})
+    site.look, site.pacs = replace(site.look, archive=pacs), pacs
+    return asked
+
+
+def test_each_list_of_what_was_missed_is_no_longer_than_the_usual_one(site: Site) -> None:
+    asked = asked_days(site)
     site.poll()
     site.poll(timedelta(days=17))
     site.poll()
@@ -380,11 +441,11 @@ def test_each_list_of_what_was_missed_is_no_longer_than_the_usual_one(site: Site
     assert asked == [DAYS, DAYS, DAYS, DAYS, 17 - 2 * DAYS, DAYS]
 
 
-def test_a_clock_that_was_put_back_reads_what_is_usual(site: Site) -> None:
+def test_after_a_clock_was_put_back_all_is_read_that_may_have_been_missed(site: Site) -> None:
     site.clock.advance(timedelta(days=500))
     site.poll()
     site.clock.advance(-timedelta(days=500))
-    site.list(study())
+    site.list(study(day=days_ago(site, LONGEST_SILENCE.days)))
 
     assert site.poll().problems == []
     assert site.poll(STABLE).exams == 1

@@ -112,11 +112,11 @@ def test_a_score_of_another_model_says_whether_that_one_is_for_clinical_use(*, c
     assert ("not for clinical use" in row.remarks[1]) is not clinical
 
 
-def test_days_without_a_score_are_those_from_the_first_score_on() -> None:
+def test_days_without_a_score_are_those_from_the_first_score_to_today() -> None:
     line = history_of({2024: 0.02, 2025: 0.02})
-    waits = tuple(pending(day) for day in (date(2023, 5, 3), None, date(2026, 8, 3)))
+    waits = tuple(pending(day) for day in (date(2023, 5, 3), None, date(2026, 8, 3), date(2099, 5, 3)))
 
-    days = unscored_days(Assessment(line, (refused(),), waits), line)
+    days = unscored_days(Assessment(line, (refused(),), waits), line, date(2026, 8, 3))
 
     assert days == (date(2026, 5, 3), date(2026, 8, 3))
 

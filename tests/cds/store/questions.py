@@ -100,7 +100,7 @@ def ask_night(engine: Engine, model: str) -> None:
     store.patient_identifiers(EHR, HER)
     store.is_known(STUDY)
     store.reopen_study(f"{STUDY}.9", NOW)
-    arrivals.see(f"{STUDY}.9", 5, NOW, timedelta())
+    arrivals.see(f"{STUDY}.9", 5, NOW)
     runs.finish(run, runs.sum_up(model, NOW, 0, ()), NOW)
 
 

@@ -43,7 +43,7 @@ WHOLE = {
     "operator: cards of a month": whole("a month is a large part", "feedback", SORTED),
     "worklist": whole("it is of everybody; SQLite reads those over the threshold only", "assessment", SORTED),
     "worklist: what was accepted": whole("it is all that was accepted", "card", "feedback", SORTED),
-    "metrics: queue": whole("all are counted", "scoring"),
+    "metrics: queue": whole("all are counted", "scoring", SORTED),
     "metrics: oldest": whole("it is all that waits", "scoring"),
     "metrics: refusals": whole("they are counted once a minute", "scoring"),
     "metrics: letters": whole("all are counted", "outbox"),

@@ -200,7 +200,7 @@ def test_runs_and_arrivals_go_by_their_age(engine: Engine) -> None:
     for begun, ended in ((LONG_AGO, LONG_AGO), (JUST_NOT, NOW)):
         runs.finish(runs.start(MODEL.key, begun), RunSummary(), ended)
         for name in ("taken", "not taken"):
-            arrivals.see(f"{name} {begun:%d}", 4, begun, timedelta())
+            arrivals.see(f"{name} {begun:%d}", 4, begun)
         arrivals.take(f"taken {begun:%d}", "digest")
 
     assert clear(engine, Kind.RUNS, Kind.ARRIVALS) == {"runs": 1, "arrivals": 1}

@@ -175,6 +175,19 @@ def test_a_suggestion_that_is_on_record_already_is_marked_and_not_offered_again(
     assert offered == ["mri"]
 
 
+def test_a_risk_assessment_that_was_entered_in_error_is_offered_again(
+    client: FlaskClient, adviser: ToldAdviser, charts: ResourceStore
+) -> None:
+    adviser.cards["order-select"] = [card()]
+    press(client, f"{CHART}/orders", order="screening")
+    press(client, f"{CHART}/cards/card-1/accept/risk")
+    (risk,) = charts.all("RiskAssessment")
+    charts.put(risk | {"status": "entered-in-error"})
+    adviser.cards["order-select"] = [card("card-2")]
+    press(client, f"{CHART}/orders", order="screening")
+    assert "on record already" not in page(client, CHART)
+
+
 def test_the_comment_of_an_override_is_shown(client: FlaskClient, adviser: ToldAdviser) -> None:
     adviser.cards["patient-view"] = [card()]
     page(client, CHART)

@@ -200,6 +200,12 @@ def test_a_second_click_on_signing_leaves_it_said_that_all_is_signed(desk: Desk,
     assert visit.signed == 0
 
 
+def test_what_a_suggestion_drafts_after_the_signing_is_not_said_to_be_signed(desk: Desk, visit: Visit) -> None:
+    visit.signed = 1
+    desk.accept(visit, "card-1", "mri")
+    assert visit.signed == 0
+
+
 def test_signing_nothing_asks_nothing(desk: Desk, adviser: ToldAdviser) -> None:
     desk.sign(desk.open_chart(PATIENT), None)
     assert [hook for hook, _, _ in adviser.asked] == ["patient-view"]
