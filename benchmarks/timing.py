@@ -129,7 +129,8 @@ def _processor_model() -> str:
 def _first_line(command: Sequence[str]) -> str:
     """What a program says of itself; "none" where it is not there."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]  # noqa: S603 - our own
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - our own
+        return said.splitlines()[0]
     except (OSError, subprocess.CalledProcessError, IndexError):
         return "none"
 
