@@ -15,11 +15,12 @@ from scipy.stats import norm
 from cds.errors import StudyNotPossible
 from cds.pages.drawing import drawing
 from cds.study.calibrating import AS_IT_IS, LEAST_CASES, LEAST_CASES_STEPWISE, Chosen, Known, calibrated, choose
-from cds.study.cohorts.cohort import Cohort
+from cds.study.cohorts.cohort import SIMULATED, Cohort
 from cds.study.cohorts.landmark import RISK_YEARS, Landmark, first_exams
 from cds.study.statistics.censoring import Floats, observed
 from cds.study.telling.report import Picture, Report, Table
 from cds.study.telling.small_cells import told, told_in_turn
+from model.card import DEMO_MODEL, read_card
 from model.site_calibration import Isotonic, Platt, SiteCalibration
 
 MOST_GROUPS: Final = 10
@@ -34,9 +35,18 @@ class Calibration:
     map: Platt | Isotonic | None
     fitted: dict[str, Fact]
     refusal: str = ""
+    is_simulated: bool = False
 
     def for_model(self, version: str, model: str, by: str, on: date) -> SiteCalibration:
-        """The calibrator under a name, for the model with this key; raises StudyNotPossible where none was fitted."""
+        """The calibrator under a name, for the model with this key; raises StudyNotPossible where none was fitted.
+
+        Nor may one of women who do not exist be for another model than the demo's, which scores no patient.
+        """
+        if self.is_simulated and model != read_card(DEMO_MODEL).version.key:
+            raise StudyNotPossible(
+                "No calibrator is written: nobody is in this cohort, which is simulated, so that nothing is known of "
+                f"the model. To try it, name the demo's by --for-model {DEMO_MODEL.name}"
+            )
         if self.map is None:
             raise StudyNotPossible(self.refusal)
         return SiteCalibration(version, model, self.map, {**self.fitted, "by": by, "on": on.isoformat()})
@@ -67,7 +77,10 @@ def study_calibration(cohort: Cohort, fewest: int, *, seed: int = 1) -> Calibrat
         landmark.flow,
         _figures(landmark, ratios, chosen),
     )
-    return Calibration(report, chosen.map if chosen else None, _facts(landmark, ratios, chosen), refusal)
+    facts = _facts(landmark, ratios, chosen)
+    if cohort.is_simulated:
+        facts["cohort"] = SIMULATED
+    return Calibration(report, chosen.map if chosen else None, facts, refusal, cohort.is_simulated)
 
 
 _NOTHING_BETTER: Final = (

@@ -85,9 +85,12 @@ def _crossing(highest: pd.Series, percent: Decimal, comparator: Comparator) -> i
 
 
 def load_svg(highest: pd.Series, weeks: float, capacity_a_week: float, threshold: float, fewest: int) -> str:
-    """MRI a week by threshold, from every few scores, so rounded that no point of the line is one woman's."""
+    """MRI a week by threshold, from every few scores, so rounded that no point of the line is one woman's.
+
+    Nor are a few, or nobody, under its last point: it would be the lowest score of all.
+    """
     every = max(fewest, math.ceil(len(highest) / MOST_POINTS))
-    flagged = np.arange(every, len(highest) + 1, every)
+    flagged = np.arange(every, len(highest) - fewest + 1, every)
     percents = (100 * highest.to_numpy()[flagged - 1]).round(2)  # by STEP
     draw = partial(
         _draw, percents=percents, a_week=flagged / weeks, capacity=capacity_a_week, threshold=100 * threshold

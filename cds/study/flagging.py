@@ -139,8 +139,11 @@ def percentile_cut(scores: pd.Series, percentile: float) -> float:
 
 
 def percentile_words(exams: pd.DataFrame, percentile: float, cut: float, fewest: int) -> str:
-    """The rule with its cut, which is an exam's own score: not where a few women are over it, or not over it."""
-    sides = exams["patient"].groupby(exams["score"] > cut).nunique()
+    """The rule with its cut, which is an exam's own score: only where many women are over it, and many not over it.
+
+    Where nobody is over it, it is the highest score of all.
+    """
+    sides = exams["patient"].groupby(exams["score"] > cut).nunique().reindex([False, True], fill_value=0)
     told = f"{100 * cut:.2f} %" if (sides >= fewest).all() else "which is not told (too few)"
     return f"over the site's {percentile:g}th percentile, {told}"
 

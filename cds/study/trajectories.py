@@ -13,7 +13,7 @@ from cds.study.progress import Track
 from cds.study.slopes import BEND_YEARS, FEWEST_WOMEN, Slopes, need_slopes, slopes_of
 from cds.study.statistics.mixed_models import Estimate
 from cds.study.telling.report import Picture, Report, Table
-from cds.study.telling.small_cells import NOT_TOLD, hidden_together, without_small_cells
+from cds.study.telling.small_cells import NOT_TOLD, hidden_together, told_together
 from cds.study.trajectory_plot import trajectory_svg
 
 GROUPS: Final = {True: "women with a cancer", False: "cancer-free women"}
@@ -36,7 +36,7 @@ _NOT_SHOWN: Final = (
     "The years are counted backwards from the index exam, which in women with a cancer was chosen by a diagnosis that "
     "nobody knew of before. So this tells how scores had run in women who then had a cancer; it does not tell what a "
     "rise means for a woman today, it gives no chance of a cancer, and no slope to act on. The index exam may already "
-    "show the cancer. Cancer-free means that no diagnosis is known by the last follow-up."
+    "show the cancer. Cancer-free means that no diagnosis is known in the file."
 )
 
 
@@ -51,12 +51,13 @@ def trajectories_report(cohort: Cohort, fewest: int, track: Track) -> Report:
         for has_cancer, words in track(list(GROUPS.items()), "Fitting slopes")
     }
     by_year = _by_year(study)
+    hidden = _hidden_years(by_year, fewest)
     return Report(
         "How scores ran before the index exam",
         tuple(_sentences(wholes)),
         (
-            Picture("Scores by year before the index exam", trajectory_svg(by_year, fewest), _FIGURE),
-            Table("scores_by_year", "The same as a table", _told_by_year(by_year, fewest), _BY_YEAR),
+            Picture("Scores by year before the index exam", trajectory_svg(by_year[~hidden]), _FIGURE),
+            Table("scores_by_year", "The same as a table", _told_by_year(by_year, hidden), _BY_YEAR),
             Table("slopes", "Slopes", _slopes(wholes), _METHOD, _SLOPE_DECIMALS),
             Table(
                 "slopes_by_subgroup",
@@ -74,18 +75,18 @@ def trajectories_report(cohort: Cohort, fewest: int, track: Track) -> Report:
             ),
         ),
         study.flow,
-        _figures(wholes, by_year, fewest),
+        _figures(wholes, by_year),
     )
 
 
 _FIGURE: Final = (
     "Medians as lines, and from the lower to the upper quartile as bands, of women with a cancer and of cancer-free "
-    "women. Years are rounded. A year with too few women is a gap."
+    "women. Years are rounded. A year whose number of women is not told is a gap."
 )
 _BY_YEAR: Final = (
     "Women may be in several years, and are not the same from year to year: a median can move because other women make "
-    "it. Two exams of a woman may fall into one year. A number is not told from which it would follow that a few "
-    "women have no exam in that year."
+    "it. Two exams of a woman may fall into one year. Not told is a number that is small, that would tell that a few "
+    "women have no exam in that year, or that would tell such a one by subtraction from all exams."
 )
 _SUBGROUPS: Final = (
     f"Age and density are those at the index exam. Groups with fewer than {FEWEST_WOMEN} women with two exams have no "
@@ -110,11 +111,24 @@ def _by_year(study: Aligned) -> pd.DataFrame:
     return pd.DataFrame({"women": grouped["patient"].nunique(), **quartiles}).reset_index()
 
 
-def _told_by_year(by_year: pd.DataFrame, fewest: int) -> pd.DataFrame:
-    named = by_year.rename(columns={"year": "years before"})
-    # In the year of the index exam is everybody: who has no exam in another year must not be a few.
-    everybody = by_year.groupby("group")["women"].transform("max")
-    return without_small_cells(named, "women", everybody, fewest, list(_QUARTILES))
+def _hidden_years(by_year: pd.DataFrame, fewest: int) -> pd.Series:
+    """Which rows are not told: together with their exams they are the flow's, where women come once a year.
+
+    In the year of the index exam is everybody of a group, which is told elsewhere: who has no exam in another year must
+    not be a few. Of a group that year with the fewest women is hidden first.
+    """
+    absent = by_year.groupby("group")["women"].transform("max") - by_year["women"]
+    earlier = by_year.assign(absent=absent)[by_year["year"] > 0].sort_values("women", kind="stable")
+    return hidden_together(earlier[["women", "absent"]], fewest).reindex(by_year.index, fill_value=False)
+
+
+def _told_by_year(by_year: pd.DataFrame, hidden: pd.Series) -> pd.DataFrame:
+    """Quartiles of a hidden row would say that enough women are in it."""
+    table = by_year.rename(columns={"year": "years before"})
+    table["women"] = told_together(by_year["women"], hidden)
+    quartiles = list(_QUARTILES)
+    table[quartiles] = table[quartiles].astype(object).where(~hidden, None)
+    return table
 
 
 def _slopes(wholes: Mapping[str, Slopes]) -> pd.DataFrame:
@@ -222,7 +236,7 @@ _NAMES: Final = {
 }
 
 
-def _figures(wholes: Mapping[str, Slopes], by_year: pd.DataFrame, fewest: int) -> dict[str, float | int | str | None]:
+def _figures(wholes: Mapping[str, Slopes], by_year: pd.DataFrame) -> dict[str, float | int | str | None]:
     found: dict[str, float | int | str | None] = {}
     for words, parts in _all_parts(wholes).items():
         for part, estimate in parts.items():

@@ -20,9 +20,9 @@ _LOOKS: Final[dict[str, Any]] = {
 """Told apart by colour, by mark and by line: colour alone not everybody sees, nor every printer prints."""
 
 
-def trajectory_svg(by_year: pd.DataFrame, fewest: int) -> str:
-    """Medians as lines and quartiles as bands; nothing of years with fewer than so many women."""
-    return drawing("trajectories", WIDTH, HEIGHT, partial(_draw, by_year=by_year[by_year["women"] >= fewest]))
+def trajectory_svg(by_year: pd.DataFrame) -> str:
+    """Medians as lines and quartiles as bands, of the years that may be told; the others are gaps."""
+    return drawing("trajectories", WIDTH, HEIGHT, partial(_draw, by_year=by_year))
 
 
 def _draw(axes: Axes, by_year: pd.DataFrame) -> None:

@@ -16,7 +16,7 @@ _ROUGHLY = " (to hundreds where a step below is not told, as it would follow fro
 class Step:
     """One reason, and how many women and exams were lost, or changed, by it; women are lost with their last exam.
 
-    `of` is of how many women and exams that were, where the others are still there.
+    `of` is of how many women and exams that were, where the others are still there; (0, 0) where they are of no whole.
     """
 
     words: str
@@ -45,10 +45,10 @@ class Flow:
         exams = len(before) - len(after)
         return replace(self, left_out=(*self.left_out, Step(words, women, exams))) if exams else self
 
-    def noting(self, words: str, women: int, exams: int) -> Self:
-        """The flow with what was kept, and how it was put right."""
-        step = Step(words, women, exams, (self.women_kept, self.exams_kept))
-        return replace(self, noted=(*self.noted, step)) if women or exams else self
+    def noting(self, words: str, women: int, exams: int, of: tuple[int, int] | None = None) -> Self:
+        """The flow with what was kept, and how it was put right; `of` where it is not of the women who were kept."""
+        whole = (self.women_kept, self.exams_kept) if of is None else of
+        return replace(self, noted=(*self.noted, Step(words, women, exams, whole))) if women or exams else self
 
     def read_in_words(self, fewest: int) -> str:
         """How many women and exams were read, such that no step which is not told follows."""

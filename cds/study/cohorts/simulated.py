@@ -132,7 +132,7 @@ def _women(rng: np.random.Generator, index: NDArray[Any], has_cancer: NDArray[np
             "diagnosis_date": diagnosis,
             "diagnosis_type": pd.Categorical(kind, ["DCIS", "invasive", "unknown"]),
             "detection": pd.Categorical(detection, ["interval", "screen", "unknown"]),
-            "last_follow_up": np.where(has_cancer, diagnosis, followed),
+            "last_follow_up": followed,
             "group": pd.Categorical(_drawn(rng, _GROUPS, women)),
         }
     )

@@ -65,7 +65,8 @@ def stored_cohort(engine: Engine, model: str, outcomes: Path | None) -> Cohort:
         kept = exams[is_kept.loc[exams.index]]
         flow, exams = flow.without(words, exams, kept), kept
     unseen = ~women.index.isin(exams["patient"])
-    flow = flow.noting("named by the file of outcomes, without a scored exam in the store", int(unseen.sum()), 0)
+    words = "named by the file of outcomes, without a scored exam in the store"
+    flow = flow.noting(words, int(unseen.sum()), 0, of=(0, 0))
     born = exams["patient"].map(women["birth_date"])
     aged = exams.assign(
         density=pd.Categorical([None] * len(exams)), age=(exams["exam_date"] - born).dt.days / DAYS_PER_YEAR

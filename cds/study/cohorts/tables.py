@@ -16,6 +16,7 @@ from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
 from cds.errors import StudyNotPossible
+from cds.study.telling.summaries import is_plain
 
 MOST_NAMED: Final = 5
 """So many rows of a kind are named: enough to find what is wrong with them."""
@@ -76,8 +77,8 @@ def refuse_rows(is_wrong: pd.Series, name: str, words: str, first: int = 0) -> N
 
 def _refuse_unseen(texts: pd.Series) -> None:
     """Groups and units stand in reports, where a mark of direction would change what is read."""
-    strange = [text for text in texts.cat.categories if not text.isprintable()]
-    refuse_rows(texts.isin(strange), str(texts.name), "a line break, or a character that is not seen, is in the text")
+    strange = [text for text in texts.cat.categories if not is_plain(text)]
+    refuse_rows(texts.isin(strange), str(texts.name), "a line break, or a mark of control or direction, is in the text")
 
 
 def _batches(path: Path, kinds: Mapping[str, Kind], required: tuple[str, ...]) -> Iterator[pa.RecordBatch]:

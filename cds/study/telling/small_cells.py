@@ -34,21 +34,6 @@ def whole_told(parts: Sequence[int], fewest: int) -> str:
     return f"about {hundreds}" if hundreds else "under 100"
 
 
-def without_small_cells(
-    frame: pd.DataFrame, count: str, whole: pd.Series, fewest: int, values: Sequence[str]
-) -> pd.DataFrame:
-    """The table with a count in words, and where it is small none of the values that are made from it.
-
-    `whole` is by row of how many the count is a part.
-    """
-    hidden = frame.copy()
-    is_small = (frame[count] > 0) & (frame[count] < fewest)
-    hidden[count] = [part_told(int(part), int(of), fewest) for part, of in zip(frame[count], whole, strict=True)]
-    for name in values:
-        hidden[name] = frame[name].astype(object).where(~is_small, None)
-    return hidden
-
-
 def hidden_together(parts: pd.DataFrame, fewest: int, already: pd.Series | None = None) -> pd.Series:
     """Which of the parts of one whole are not told: small ones, and further ones so that none follows by subtraction.
 

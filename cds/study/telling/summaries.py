@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -19,6 +20,10 @@ _LARGEST_FILE: Final = 1 << 20
 _FILES: Final = "files"
 _OURS: Final = re.compile(r"[a-z_]+\.(csv|html|toml)")
 """What a report's files are called: no name in a summary that was edited leads out of its folder."""
+_UNREADABLE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode's categories of control characters, halves of characters, and ends of lines and paragraphs."""
+_DIRECTIONS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Unicode's Bidi_Control (UAX 9): they change in which order a text is read."""
 Figure = float | int | str | None
 
 
@@ -42,6 +47,11 @@ class Summary:
 
     origin: Origin
     figures: Mapping[str, Figure]
+
+
+def is_plain(text: str) -> bool:
+    """Whether a name reads as it is written: a line, whose no-break spaces and joiners are as a language has them."""
+    return not any(one in _DIRECTIONS or unicodedata.category(one) in _UNREADABLE for one in text)
 
 
 def write_summary(summary: Summary, folder: Path, beside: Sequence[str] = ()) -> None:
@@ -114,7 +124,7 @@ def _checked(said: Any) -> Summary:
     said.pop(_FILES, None)
     words = (study, model or "", *said, *(value for value in said.values() if isinstance(value, str)))
     # They go onto a page as they are, where a mark of direction would change what is read.
-    if not all(isinstance(one, str) and one.isprintable() for one in words):
+    if not all(isinstance(one, str) and is_plain(one) for one in words):
         raise TypeError("names and words are lines of text")
     return Summary(Origin(study, model, made_on), {name: _figure(value) for name, value in said.items()})
 

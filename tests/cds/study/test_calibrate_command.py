@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +79,19 @@ def test_too_few_diagnoses_leave_no_file(tmp_path: Path) -> None:
     assert "needs 100" in done.stderr
     assert not file.exists()
     assert (tmp_path / "report" / "report.html").is_file(), "which needs no calibrator"
+
+
+def test_women_who_do_not_exist_give_a_calibrator_to_the_demos_model_alone(tmp_path: Path) -> None:
+    file, card = tmp_path / "calibration.json", tmp_path / "real" / "card.json"
+    shutil.copytree(DEMO_MODEL, tmp_path / "real")
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"name": "another-model"}))
+
+    refused = asked(tmp_path, "calibrate", "--write", str(file), "--for-model", str(tmp_path / "real"))
+
+    assert (refused.exit_code, file.exists()) == (2, False)
+    assert "nobody is in this cohort" in refused.stderr
+    assert asked(tmp_path, "calibrate", "--write", str(file), "--for-model", DEMO_MODEL.name).exit_code == 0
+    assert read_calibration(file).fitted["cohort"] == "simulated"
 
 
 def test_only_a_calibration_is_replaced_by_one(tmp_path: Path) -> None:

@@ -57,11 +57,19 @@ def test_it_fits_and_a_step_lower_does_not(percents: list[float], places: int, c
 
 
 def test_no_point_of_the_picture_is_one_womans_step() -> None:
-    svg = load_svg(highest(*range(1, 34)), 52, 1, 0.017, 11)
+    svg = load_svg(highest(*range(1, 45)), 52, 1, 0.017, 11)
 
     line = re.search(r'class="load".*?d="([^"]*)"', svg, re.DOTALL)
     assert line is not None
     assert len(re.findall("[ML]", line[1])) == 3
+
+
+def test_no_point_of_the_picture_leaves_a_few_women_under_it() -> None:
+    for women, points in {32: 1, 33: 2, 43: 2, 44: 3}.items():
+        svg = load_svg(highest(*range(1, women + 1)), 52, 1, 0.017, 11)
+        line = re.search(r'class="load".*?d="([^"]*)"', svg, re.DOTALL)
+        assert line is not None
+        assert len(re.findall("[ML]", line[1])) == points
 
 
 def test_no_point_of_the_picture_is_one_womans_own_score() -> None:
@@ -70,7 +78,7 @@ def test_no_point_of_the_picture_is_one_womans_own_score() -> None:
         assert found is not None
         return found[1]
 
-    exact = [number + 0.0042 for number in range(1, 34)]
+    exact = [number + 0.0042 for number in range(1, 45)]
     assert line(*exact) == line(*(round(percent, 2) for percent in exact))
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds.errors import StudyNotPossible
-from cds.study.flagging import Period, Screened, flag_all, is_rising, newly, percentile_cut
+from cds.study.flagging import Period, Screened, flag_all, is_rising, newly, percentile_cut, percentile_words
 from hooks.case import Comparator, MriPolicy
 from tests.cds.study.builders import OneExam, Woman, cohort, woman
 
@@ -71,6 +71,13 @@ def test_a_first_exam_is_over_and_not_newly_over() -> None:
     found = who(woman(at("2025-03-01", 2.0)))
 
     assert (found["threshold"], found["newly_over"]) == ([0], [])
+
+
+@pytest.mark.parametrize(("over", "is_told"), [(0, False), (3, False), (11, True)])
+def test_the_cut_of_the_percentile_is_not_told_where_nobody_or_a_few_are_over_it(over: int, is_told: bool) -> None:
+    exams = cohort(*(woman(at("2025-03-01", 2.0 + 3 * (number < over))) for number in range(40))).exams
+
+    assert ("2.00 %" in percentile_words(exams, 97, 0.02, fewest=11)) is is_told
 
 
 def test_once_over_and_back_is_not_newly_over_again() -> None:

@@ -17,7 +17,7 @@ from cds.study.progress import silently
 from cds.study.slopes import slopes_of
 from cds.study.telling.report import Picture, Report, Table
 from cds.study.trajectories import trajectories_report
-from tests.cds.study.builders import cohort, woman
+from tests.cds.study.builders import Woman, cohort, woman
 from tests.cds.study.simulations import simulated
 
 
@@ -111,10 +111,10 @@ def test_years_with_few_women_are_neither_told_nor_drawn() -> None:
     most, few = (trajectories_report(small, fewest, silently) for fewest in (1, 40))
 
     shown = table(few, "scores_by_year")
-    is_small = shown["women"] == "under 40"
-    assert 0 < is_small.sum() < len(shown)
-    assert shown[is_small]["median %"].isna().all()
-    assert _marks(few) == (~is_small).sum() < _marks(most)
+    is_hidden = shown["women"] == "not told"
+    assert 0 < is_hidden.sum() < len(shown)
+    assert shown[is_hidden]["median %"].isna().all()
+    assert _marks(few) == (~is_hidden).sum() < _marks(most)
 
 
 def _marks(report: Report) -> int:
@@ -137,15 +137,39 @@ def test_how_many_have_an_exam_in_a_year_is_not_told_where_that_few_have_none() 
     ill, well = (
         [
             woman(*((day, 2 + (number % 7 + place) / 3) for place, day in enumerate(days)), **known)
-            for number, days in enumerate([early + last] * 40 + [(early[0], *last)] * 3)
+            for number, days in enumerate([early + last] * 40 + [(early[0], *last)] * 3 + [(early[1], *last)] * 20)
         ]
         for known in ({"diagnosis": "2021-04-01"}, {"last_follow_up": "2023-03-01"})
     )
 
-    found = table(trajectories_report(cohort(*ill, *well), 11, silently), "scores_by_year")
+    found = table(trajectories_report(cohort(*ill, *well[:43]), 11, silently), "scores_by_year")
 
-    of_ill = found[found["group"] == "women with a cancer"].set_index("years before")["women"]
-    assert of_ill.to_dict() == {0: "43", 1: "43", 2: "not told", 3: "43"}
+    of_ill = found[found["group"] == "women with a cancer"].set_index("years before")
+    # Of all exams less the other three years would be left what is not told of the second.
+    assert of_ill["women"].to_dict() == {0: "63", 1: "63", 2: "not told", 3: "not told"}
+
+
+@pytest.mark.parametrize("least", [1, 5, 60])
+def test_no_years_few_women_follow_from_all_exams(least: int) -> None:
+    """Of 65 with a cancer `least` have an exam in the second year, and so many others in the fifth."""
+    days = [f"{year}-03-01" for year in range(2015, 2021)]
+
+    def women(of: int, gap: int, **known: str) -> list[Woman]:
+        kept = [days if number < least else [*days[:gap], *days[gap + 1 :]] for number in range(of)]
+        return [
+            woman(*((day, 2 + (number % 7 + place) / 3) for place, day in enumerate(own)), **known)
+            for number, own in enumerate(kept)
+        ]
+
+    report = trajectories_report(
+        cohort(*women(65, 3, diagnosis="2020-04-01"), *women(99, 0, last_follow_up="2023-03-01")), 11, silently
+    )
+
+    told = pd.to_numeric(table(report, "scores_by_year")["women"], errors="coerce")
+    left = report.flow.exams_kept - int(told.sum())
+    assert told.isna().sum() >= 2
+    assert left >= 11
+    assert not {least, 65 - least} & {left}
 
 
 def test_no_small_subgroup_follows_from_the_others() -> None:
@@ -186,3 +210,4 @@ def test_it_says_what_it_does_not_show(report: Report) -> None:
     assert "counted backwards" in said
     assert "95 % interval" in said
     assert "high risk" not in said
+    assert "Cancer-free means that no diagnosis is known in the file" in said

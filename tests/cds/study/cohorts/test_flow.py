@@ -32,3 +32,10 @@ def test_what_is_noted_is_not_told_where_it_would_tell_of_a_few_others(women: in
     (step,) = Flow(261, 520, (Step("without a score", 10, 20),)).noting("no last follow-up", women, exams).noted
 
     assert step.in_words(11) == said
+
+
+def test_who_is_none_of_the_women_kept_is_told_whatever_is_left_of_those() -> None:
+    flow = Flow(100, 200)
+
+    for women, said in {95: "95 women, 0 exams", 3: "under 11 women, 0 exams"}.items():
+        assert flow.noting("named, and not seen", women, 0, of=(0, 0)).noted[0].in_words(11) == said

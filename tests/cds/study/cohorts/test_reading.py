@@ -213,7 +213,19 @@ def test_only_a_written_day_is_a_day(word: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("column", ["group", "device", "model"])
-def test_a_name_with_a_mark_that_nobody_sees_stands_in_no_report(column: str, tmp_path: Path) -> None:
-    said = refusal(tmp_path, f"{HEADER},{column}", "a,2020-01-01,2,north", "b,2020-01-01,2,so\u202euth")
+@pytest.mark.parametrize("mark", ["\u202e", "\u2066", "\u200f", "\u061c", "\x07", "\x85", "\u2028", "\u2029"])
+def test_a_name_with_a_mark_that_changes_what_is_read_stands_in_no_report(
+    mark: str, column: str, tmp_path: Path
+) -> None:
+    said = refusal(tmp_path, f"{HEADER},{column}", "a,2020-01-01,2,north", f"b,2020-01-01,2,so{mark}uth")
 
-    assert said == f"column {column}, row 2: a line break, or a character that is not seen, is in the text"
+    assert said == f"column {column}, row 2: a line break, or a mark of control or direction, is in the text"
+
+
+@pytest.mark.parametrize(
+    "name", ["U\u00a01", "U\u30001", "\u0645\u06cc\u200c\u0634\u0648\u062f", "\u0915\u094d\u200d\u0937"]
+)
+def test_spaces_of_a_spreadsheet_and_joiners_of_a_script_stand_in_a_name(name: str, tmp_path: Path) -> None:
+    found = read(tmp_path, f"{HEADER},device", f"a,2020-01-01,2,{name}")
+
+    assert list(found.exams["device"]) == [name]

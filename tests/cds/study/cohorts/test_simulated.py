@@ -36,6 +36,15 @@ def test_the_same_seed_makes_the_same_women_and_another_others() -> None:
     assert not one.exams.equals(other.exams)
 
 
+def test_who_has_a_cancer_is_followed_as_the_others_are() -> None:
+    women = simulated_cohort(1, 2000, 300, 6000).women
+    is_ill = women["diagnosis_date"].notna()
+
+    assert (women["last_follow_up"][is_ill] > women["diagnosis_date"][is_ill]).all()
+    years = women["last_follow_up"].dt.year
+    assert years[is_ill].mean() == pytest.approx(years[~is_ill].mean(), abs=0.3)
+
+
 @pytest.mark.parametrize("size", [(10, 11, 30), (10, 1, 9), (10, 1, 71), (0, 0, 0)])
 def test_what_cannot_be_made_is_refused(size: tuple[int, int, int]) -> None:
     with pytest.raises(StudyNotPossible, match="no more cancers than women"):

@@ -79,6 +79,7 @@ def test_what_is_not_scored_or_not_named_or_of_another_kind_is_left_out_and_coun
         Step("a score of another kind of image than direct 2D", 0, 1),
     )
     assert found.flow.noted[0] == Step("named by the file of outcomes, without a scored exam in the store", 1, 0)
+    assert found.flow.noted[0].of == (0, 0), "they are none of the women who are studied"
     assert (found.flow.exams, len(found.exams)) == (6, 1)
 
 

@@ -14,7 +14,7 @@ from cds.study.telling.summaries import FILE_NAME, MOST_FOLDERS, Origin, Summary
 
 lines = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=20)
 figures = st.dictionaries(
-    lines.map("figure {}".format).filter(str.isprintable),
+    lines.map("figure {}".format),
     st.none() | st.integers(-(10**9), 10**9) | st.floats(allow_nan=False, allow_infinity=False) | lines,
 )
 
@@ -26,6 +26,15 @@ def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, 
     write_summary(summary, folder / "one")
 
     assert list(summaries_in(folder)) == [("one", summary)]
+
+
+@pytest.mark.parametrize("group", ["U\u00a01", "\u0645\u06cc\u200c\u0634\u0648\u062f"])
+def test_a_group_with_a_space_of_a_spreadsheet_or_a_joiner_is_read_back(group: str, tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    summary = Summary(Origin("impact", None, date(2026, 5, 1)), {f"flagged_percent_of_{group}": 3.0})
+    write_summary(summary, tmp_path / "one")
+
+    assert list(summaries_in(tmp_path)) == [("one", summary)]
 
 
 def put(folder: Path, content: str) -> Path:
