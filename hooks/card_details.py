@@ -213,9 +213,8 @@ def apartness(exam: ScoredExam, trajectory: Trajectory | None) -> Iterator[str]:
 
 def _trouble(exam: Exam) -> str:
     if isinstance(exam, RefusedExam):
-        return "cannot be scored: " + (
-            "; ".join(escape(sentence).rstrip(".") for sentence in refusals(exam)) or "no reason recorded"
-        )
+        reasons = [escape(sentence).rstrip(".") for sentence in refusals(exam)]
+        return f"cannot be scored: {'; '.join(reasons) or 'no reason recorded'}"
     if isinstance(exam, PendingExam) and exam.problem:
         return f"not scored yet: {escape(exam.problem).rstrip('.')}"
     return "scoring is under way"

@@ -105,7 +105,7 @@ class Reporter:
 
 
 def _told(fault: Exception) -> str:
-    """Only our own errors are quoted: the words of others may name a patient."""
+    """By its kind, which docs/troubleshooting.md goes by; others' words, which may name a patient, are left out."""
     kind = type(fault).__name__
     return f"{kind}: {fault}" if isinstance(fault, OURS) else kind
 

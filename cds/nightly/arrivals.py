@@ -23,7 +23,7 @@ from fhir_mappings.patients import Patient, read_patient
 ARCHIVES = "archives"
 """Up to when all of them are read, among the sources of `RunRecords`."""
 LONGEST_SILENCE = timedelta(days=90)
-"""So much is made up for where all was not read for long; each poll asks for it until nothing of it is left."""
+"""So much is made up for where all was not read for long."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,8 @@ class ArchivePoll:
                         reached = min(reached, seen_until)
             except (PacsError, UntrustedServer) as problem:
                 is_whole = False
-                found.problems.append(f"the archives' new studies: {problem}")
+                if (said := f"the archives' new studies: {problem}") not in found.problems:  # one for all lists
+                    found.problems.append(said)
         if is_whole and not found.stop.is_set():
             self.runs.move_watermark(ARCHIVES, reached)
 

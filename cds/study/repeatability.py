@@ -106,29 +106,34 @@ def _from_repeats(cohort: Cohort, pairs: pd.DataFrame, within_days: int, fewest:
     notes = [f"From {spread.pairs} pairs of exams {where}; 95 %: {low:.2f} to {high:.2f}.", *dropped]
     if is_grown:
         notes.append("Higher scores differ more: of unchanged high ones more than one in 20 differs by more than this.")
-    levels = by_level(measured, fewest)
     return Report(
         TITLE,
         sentences,
         (
             Table("by_device", "By unit", *by_device(pairs, fewest, track), decimals=3),
-            Table(
-                "by_level",
-                "By the level of the score",
-                levels,
-                "Levels of equal size, by the mean of the two scores, each with enough women to be told.",
-                decimals=3,
-            ),
-            Picture(
-                "Differences by level",
-                differences_svg(levels),
-                "Second score minus first, by the mean of both (after Bland and Altman): of each level the mean, and "
-                "the limits within which 95 % of the differences lie. Single pairs are not drawn: each is one woman.",
-            ),
+            *_by_level(by_level(measured, fewest)),
         ),
         cohort.flow,
         _figures("repeats", spread.pairs, spread, value) | {"setting_points": float(setting)},
         {"settings.toml": _settings(setting, notes)},
+    )
+
+
+def _by_level(levels: pd.DataFrame) -> tuple[Table, Picture]:
+    return (
+        Table(
+            "by_level",
+            "By the level of the score",
+            levels,
+            "Levels of equal size, by the mean of the two scores, each with enough women to be told.",
+            decimals=3,
+        ),
+        Picture(
+            "Differences by level",
+            differences_svg(levels),
+            "Second score minus first, by the mean of both (after Bland and Altman): of each level the mean, and the "
+            "limits within which 95 % of the differences lie. Single pairs are not drawn: each is one woman.",
+        ),
     )
 
 

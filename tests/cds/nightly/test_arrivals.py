@@ -376,7 +376,7 @@ def test_a_list_that_fails_keeps_the_younger_ones_from_nothing(site: Site) -> No
     site.look, site.pacs = replace(site.look, archive=failing), failing
     site.list(study(day=days_ago(site, 15)))
 
-    assert set(site.poll().problems) == {"the archives' new studies: it does not answer"}
+    assert site.poll().problems == ["the archives' new studies: it does not answer"]
     assert site.poll(STABLE).exams == 1
 
 
